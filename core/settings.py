@@ -1,0 +1,107 @@
+"""What the operator sets, read from the environment once. The only module that reads it."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.errors import ConfigurationError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+def _user_folder(variable: str, fallback: str) -> Path:
+    """Return a per-user base folder by the XDG rules.
+
+    Source: XDG Base Directory Specification 0.8.
+    """
+    named = os.environ.get(variable, "")
+    return Path(named) if named.startswith("/") else Path.home() / fallback
+
+
+def _default_data_dir() -> Path:
+    if (PROJECT_ROOT / "langgraph.json").exists():
+        return PROJECT_ROOT / ".boring"
+    return _user_folder("XDG_DATA_HOME", ".local/share") / "boring-agents"
+
+
+def _default_cache_dir() -> Path:
+    return _user_folder("XDG_CACHE_HOME", ".cache") / "boring-agents"
+
+
+class Settings(BaseSettings):
+    """The settings of one process.
+
+    Every field is set by `BORING_` and its name in capitals; the three that other tools share
+    (`DATABASE_URL`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`) keep their common names.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="BORING_", frozen=True, extra="ignore", populate_by_name=True)
+
+    data_dir: Annotated[Path, Field(default_factory=_default_data_dir)]
+    """Where the embedded Postgres keeps its data. In a checkout: `.boring` beside `langgraph.json`."""
+    cache_dir: Annotated[Path, Field(default_factory=_default_cache_dir)]
+    """Where fetched model files are kept, shared by all checkouts of one user."""
+
+    database_url: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url")
+    )
+    """A Postgres with pgvector, as `postgresql://user:password@host:port/name`. Unset: the embedded one."""
+    database_pool_size: int = Field(default=10, ge=2, le=200)
+    """Most connections this process holds at once."""
+
+    openai_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("OPENAI_API_KEY", "openai_api_key")
+    )
+    openai_base_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("OPENAI_BASE_URL", "OPENAI_API_BASE", "openai_base_url")
+    )
+    """An OpenAI-compatible endpoint. With neither a key nor this set, the embedded model answers."""
+    model: str | None = None
+    """The model's name at the endpoint, or `embedded` or `embedded-small`."""
+    planner: Literal["auto", "tools", "schema"] = "auto"
+    """How the model plans: by tool calling, by one structured answer, or as its profile says."""
+    model_path: Path | None = None
+    """A GGUF file to use in place of the pinned weights of the embedded model."""
+    model_threads: int | None = Field(default=None, ge=1, le=256)
+    """Threads of the embedded model. Unset: one for each core this process may use."""
+    model_timeout_s: float = Field(default=300.0, gt=0)
+    """How long one call of the model may take."""
+    model_max_tokens: int = Field(default=512, ge=16, le=65536)
+    """Most tokens of one answer."""
+
+    embedding_model: str | None = None
+    """The embedding model's name at `embedding_base_url`. Unset: the embedded one."""
+    embedding_base_url: str | None = None
+    embedding_api_key: SecretStr | None = None
+
+    @field_validator("database_url", "openai_api_key", "openai_base_url", "model", "embedding_model", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigurationError: a variable holds something it may not; the message names it.
+    """
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        variable = name if name.isupper() else f"BORING_{name.upper()}"
+        raise ConfigurationError(
+            f"{variable} holds {first['input']!r}: {first['msg']}. Set it to an allowed value or unset it."
+        ) from error
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings of this process, read once."""
+    return load_settings()

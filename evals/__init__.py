@@ -1,0 +1,1 @@
+"""Beside the floors: real questions, scorers, and the scripted model that stands in for one in tests."""

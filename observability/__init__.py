@@ -1,0 +1,1 @@
+"""Floor 1: the one writer of what happened, such as the log of tool calls."""
