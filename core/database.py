@@ -1,0 +1,84 @@
+"""The one database of a process: found or started, checked, brought to the current schema, pooled."""
+
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from core.database_check import check_database
+from core.errors import DatabaseError
+from core.migrations import apply_migrations
+from core.settings import Settings
+
+Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
+
+_POOL_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open database.
+
+    Attributes:
+        url: its address as libpq reads it, password included.
+        pool: its connections: autocommit, rows as dicts, statements prepared at once.
+        embedded: whether it is the embedded Postgres.
+    """
+
+    url: str = field(repr=False)
+    pool: Pool
+    embedded: bool
+
+
+@asynccontextmanager
+async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
+    """Open the database that `DATABASE_URL` names, or the embedded one, at the current schema.
+
+    Raises:
+        DatabaseError: it can't be had within seconds, or lacks something; the message says what to do.
+    """
+    async with AsyncExitStack() as stack:
+        given = settings.database_url
+        url = (
+            await stack.enter_async_context(_embedded(settings))
+            if given is None
+            else given.get_secret_value()
+        )
+        await check_database(url)
+        await apply_migrations(url)
+        pool = Pool(
+            url,
+            open=False,
+            min_size=1,
+            max_size=settings.database_pool_size,
+            timeout=_POOL_TIMEOUT_S,
+            # Connections that a restarted server has dropped are replaced before anybody gets them.
+            check=Pool.check_connection,
+            kwargs=_connection_options(),
+        )
+        await stack.enter_async_context(pool)
+        yield Database(url, pool, embedded=given is None)
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings) -> AsyncGenerator[str]:
+    if sys.platform == "win32":
+        raise DatabaseError(
+            "The embedded Postgres needs Linux or macOS. Use WSL, or set DATABASE_URL to a Postgres with"
+            " pgvector."
+        )
+    # Kept out of an installation's way that has neither the extra `local` nor need of it.
+    from core.embedded.postgres import EmbeddedPostgres  # noqa: PLC0415
+
+    async with EmbeddedPostgres(settings.data_dir / "postgres") as url:
+        yield url
+
+
+def _connection_options() -> dict[str, Any]:
+    # What LangGraph's saver and store expect of a connection.
+    return {"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0}

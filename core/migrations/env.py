@@ -1,0 +1,13 @@
+"""What Alembic runs around the steps; it loads this file by its name."""
+
+from alembic import context
+
+from core.migrations.apply import SCHEMA, VERSION_TABLE
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    version_table=VERSION_TABLE,
+    version_table_schema=SCHEMA,
+)
+with context.begin_transaction():
+    context.run_migrations()
