@@ -1,0 +1,24 @@
+"""What a caller may set for one run. JSON-able, because server assistants store it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """The frozen context of a run, which every node can read and none can change.
+
+    Attributes:
+        user: who asks; owner of the thread.
+        tenant: whose documents are searched. Isolation by tenant is a filter on every query.
+        max_steps: most times the agent may plan in one turn, 1 or more.
+        max_tokens: most tokens (input and output together) in one turn.
+        max_time_s: most seconds of work in one turn. Time in which the process was dead does not count.
+        max_tool_time_s: most seconds of one tool call, whatever the tool declares.
+    """
+
+    user: str = "local"
+    tenant: str = "local"
+    max_steps: int = 8
+    max_tokens: int = 60_000
+    max_time_s: float = 600.0
+    max_tool_time_s: float = 60.0

@@ -1,0 +1,37 @@
+"""The embedded language model as a `Model`: weights fetched, server started, client made."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from langchain_core.messages import AnyMessage, convert_to_openai_messages
+from pydantic import SecretStr
+
+from core.embedded.assets import ensure_asset
+from core.embedded.catalogue import CHAT_MODELS
+from core.embedded.model_server import embedded_model, remember_prefix
+from core.models import chat_client
+from core.protocols import Model, ModelProfile
+from core.settings import Settings
+
+
+@asynccontextmanager
+async def opened_language_model(settings: Settings, profile: ModelProfile) -> AsyncIterator[Model]:
+    """Yield the embedded model; its server stops when the last process that uses it is gone.
+
+    Raises:
+        AssetError: the weights can't be had.
+    """
+    weights = await ensure_asset(
+        CHAT_MODELS[profile.name], settings.cache_dir, named_path=settings.model_path
+    )
+    async with (
+        embedded_model(weights, cache_dir=settings.cache_dir, threads=settings.model_threads) as endpoint,
+        chat_client(settings, profile, endpoint.base_url, SecretStr(endpoint.api_key)) as chat,
+    ):
+
+        async def remember(prefix: Sequence[AnyMessage]) -> None:
+            await remember_prefix(
+                endpoint, convert_to_openai_messages(list(prefix)), cache_dir=settings.cache_dir
+            )
+
+        yield Model(profile=profile, chat=chat, remember=remember)

@@ -1,0 +1,45 @@
+"""From settings to an embedding model."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from langchain_core.embeddings import Embeddings
+from pydantic import SecretStr
+
+from core.settings import Settings
+
+
+@asynccontextmanager
+async def opened_embeddings(settings: Settings) -> AsyncIterator[Embeddings]:
+    """Yield the embedding model that the settings name: an endpoint's, or the embedded one.
+
+    Raises:
+        AssetError: the embedded model's files can't be had.
+    """
+    if settings.embedding_model or settings.embedding_base_url:
+        yield await asyncio.to_thread(_endpoint_embeddings, settings)
+    else:
+        from core.embedded.embeddings import embedded_embeddings  # noqa: PLC0415 - the extra `local`
+
+        async with embedded_embeddings(settings.cache_dir) as embeddings:
+            yield embeddings
+
+
+def embedding_name(settings: Settings) -> str:
+    """Return the name under which vectors of this embedding model are kept apart from others'."""
+    if settings.embedding_model or settings.embedding_base_url:
+        return settings.embedding_model or "text-embedding-3-small"
+    return "all-minilm-l6-v2-int8"
+
+
+def _endpoint_embeddings(settings: Settings) -> Embeddings:
+    from langchain_openai import OpenAIEmbeddings  # noqa: PLC0415 - slow to import
+
+    key = settings.embedding_api_key or settings.openai_api_key or SecretStr("none")
+    return OpenAIEmbeddings(
+        model=embedding_name(settings),
+        base_url=settings.embedding_base_url or settings.openai_base_url,
+        api_key=key,
+        check_embedding_ctx_length=False,  # token ids instead of text are an OpenAI speciality
+    )

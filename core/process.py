@@ -1,0 +1,105 @@
+"""What a process owns: the database, the embedded model, the embeddings. Each opened once, on first use."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from langchain_core.embeddings import Embeddings
+
+from core.database import Database, opened_database
+from core.settings import Settings, load_settings
+
+Owned = TypeVar("Owned")
+
+
+class Process:
+    """The resources of one event loop.
+
+    Every method opens its resource at the first call and returns the same one afterwards; callers at the
+    same moment wait for one opening. A failed opening is tried again by the next caller.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._stack = AsyncExitStack()
+        self._opening: dict[str, asyncio.Task[Any]] = {}
+
+    async def database(self) -> Database:
+        """Return the database, migrated.
+
+        Raises:
+            DatabaseError: it can't be reached or used.
+        """
+        return await self.once("database", lambda: opened_database(self.settings))
+
+    async def embeddings(self) -> Embeddings:
+        """Return the embedding model.
+
+        Raises:
+            AssetError: the embedded one can't be had.
+        """
+        from core.embedding import opened_embeddings  # noqa: PLC0415 - slow to import, not needed by all
+
+        return await self.once("embeddings", lambda: opened_embeddings(self.settings))
+
+    async def once(self, name: str, opening: Callable[[], AbstractAsyncContextManager[Owned]]) -> Owned:
+        """Return what `opening` yields, entered once under `name` and closed with the process."""
+        task = self._opening.get(name)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = asyncio.create_task(self._stack.enter_async_context(opening()), name=f"open {name}")
+            self._opening[name] = task
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Close everything that was opened, the last one first."""
+        opening = list(self._opening.values())
+        for task in opening:
+            task.cancel()
+        if opening:
+            await asyncio.wait(opening)
+        self._opening.clear()
+        await self._stack.aclose()
+
+
+_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[Process, None]] = WeakKeyDictionary()
+_process: WeakKeyDictionary[asyncio.AbstractEventLoop, Process] = WeakKeyDictionary()
+
+
+async def _held(settings: Settings) -> AsyncGenerator[Process, None]:
+    process = Process(settings)
+    loop = asyncio.get_running_loop()
+    _process[loop] = process
+    try:
+        yield process
+    finally:
+        _process.pop(loop, None)
+        _of_loop.pop(loop, None)
+        await process.close()
+
+
+@asynccontextmanager
+async def opened_process(settings: Settings | None = None) -> AsyncIterator[Process]:
+    """Own the resources of the running event loop until the block ends."""
+    holder = _held(settings or await asyncio.to_thread(load_settings))
+    try:
+        yield await anext(holder)
+    finally:
+        await holder.aclose()
+
+
+async def current_process() -> Process:
+    """Return the process of the running event loop.
+
+    Outside of `opened_process` one is made from the environment; `asyncio.run` closes it when it shuts down
+    the loop's asynchronous generators, so callers of a compiled graph have nothing to close.
+    """
+    loop = asyncio.get_running_loop()
+    if loop not in _process:
+        settings = await asyncio.to_thread(load_settings)
+        if loop not in _process:
+            holder = _held(settings)
+            _of_loop[loop] = holder
+            await anext(holder)
+    return _process[loop]

@@ -1,0 +1,112 @@
+"""The seams of the house: what a planner, a tool and a model are to the code above them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AnyMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question and the tool call that answers it, shown to models that plan by schema."""
+
+    question: str
+    arguments: dict[str, Any]
+
+
+class ToolSpec(Protocol):
+    """What a planner has to know of a tool."""
+
+    @property
+    def name(self) -> str:
+        """The name that the model calls it by."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """What it does, for the model."""
+        ...
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """Questions that call for this tool."""
+        ...
+
+    def arguments_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of its arguments."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProfile:
+    """What is known of a model.
+
+    Attributes:
+        name: as the endpoint calls it.
+        plans_by: `tools` where tool calling can be trusted, else `schema`.
+        context_tokens: most tokens of one request and its answer.
+        max_tokens: most tokens of one answer.
+        tool_rounds: how often a model that plans by schema may use a tool before it has to answer.
+    """
+
+    name: str
+    plans_by: str = "tools"
+    context_tokens: int = 128_000
+    max_tokens: int = 2048
+    tool_rounds: int = 8
+
+    @property
+    def max_input_chars(self) -> int:
+        """Most characters of a question: half of the context at three characters a token."""
+        return (self.context_tokens - self.max_tokens) * 3 // 2
+
+
+async def _forget(prefix: Sequence[AnyMessage]) -> None:
+    """Do nothing: most servers keep their own prompt cache."""
+    del prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A chat model and what is known of it.
+
+    Attributes:
+        chat: ready to be called.
+        remember: prepares the server for many calls that begin with the given messages.
+    """
+
+    profile: ModelProfile
+    chat: BaseChatModel
+    remember: Callable[[Sequence[AnyMessage]], Awaitable[None]] = _forget
+
+
+ModelSource = Callable[[], Awaitable[Model]]
+"""Returns the model, opening it at the first call: a graph is built before its model runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What a planner decides upon.
+
+    Attributes:
+        system_prompt: the operator's words.
+        messages: the conversation, oldest first, already fitted to the model's context.
+        turn_start: index in `messages` of the user's message that began this turn.
+        timeout_s: how long the planner may take.
+    """
+
+    system_prompt: str
+    messages: Sequence[AnyMessage]
+    turn_start: int
+    tools: Sequence[ToolSpec] = field(default_factory=tuple)
+    timeout_s: float = 300.0
+
+
+class Planner(Protocol):
+    """Decides what to do next: call tools, or answer."""
+
+    async def plan(self, request: PlanRequest) -> AIMessage:
+        """Return a message with tool calls, or with the answer as its text, and the tokens it took."""
+        ...

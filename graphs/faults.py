@@ -1,0 +1,35 @@
+"""What a failure of the model means: whether it may pass, and how to tell it to the user."""
+
+import httpx
+
+from core.errors import BoringError, TransientError
+
+_PASSING_STATUS = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+_PASSING_NAMES = {"APIConnectionError", "APITimeoutError"}
+
+
+def is_transient(error: Exception) -> bool:
+    """Tell whether another attempt may succeed.
+
+    Clients' own errors are told by status code and name, so that no client has to be imported here.
+    """
+    if isinstance(error, (TransientError, httpx.TransportError, ConnectionError)):
+        return True
+    status = getattr(error, "status_code", None)
+    return status in _PASSING_STATUS or type(error).__name__ in _PASSING_NAMES
+
+
+def readable(error: BaseException) -> str:
+    """Return what the user is told when the model could not be used."""
+    if isinstance(error, BoringError):
+        return f"I could not go on: {error}"
+    status = getattr(error, "status_code", None)
+    if status in {401, 403}:
+        return f"I could not go on: the model's endpoint refused the key (HTTP {status}). Check OPENAI_API_KEY."
+    if status == 404:  # noqa: PLR2004
+        return "I could not go on: the endpoint does not know this model (HTTP 404). Check BORING_MODEL."
+    if status is not None:
+        return f"I could not go on: the model's endpoint answered with HTTP {status}."
+    if is_transient(error) if isinstance(error, Exception) else False:
+        return f"I could not go on: the model's endpoint can't be reached ({type(error).__name__})."
+    return f"I could not go on: {type(error).__name__}: {error}"

@@ -1,0 +1,82 @@
+"""The single agent: one model with tools."""
+
+from collections.abc import Sequence
+
+from langchain_core.language_models import BaseChatModel
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.store.base import BaseStore
+from langgraph.types import Checkpointer
+
+from core.context import RunContext
+from core.models import configured_model, given_model
+from core.protocols import ModelSource
+from core.state import AgentState
+from graphs.loop import Loop, assemble
+from nodes.execute import executing
+from nodes.observe import observe
+from nodes.plan import planning
+from nodes.receive import receiving
+from nodes.respond import respond
+from tools.calculator import arithmetic
+from tools.clock import clock
+from tools.contract import AnyTool, contracted
+from tools.documents import document_search
+from tools.runtime import ToolRuntime
+
+Agent = CompiledStateGraph[AgentState, RunContext, AgentState, AgentState]
+SYSTEM_PROMPT = (
+    "You are a careful assistant. You look things up in the documents before you answer a question about them, "
+    "you compute with the calculator, and you say so when you do not know."
+)
+
+
+def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are named at the call
+    *,
+    llm: BaseChatModel | str | None = None,
+    tools: Sequence[AnyTool] = (),
+    system_prompt: str = SYSTEM_PROMPT,
+    name: str = "single",
+    checkpointer: Checkpointer = None,
+    store: BaseStore | None = None,
+) -> Agent:
+    """Return a compiled graph: a model that plans, tools that it calls, limits that hold.
+
+    Nothing is opened here: the database and the model open when the graph first runs, in the process of the
+    event loop that runs it (see `core.process`).
+
+    Args:
+        llm: a chat model, the name of one at the configured endpoint, or None for the configured one.
+        tools: contracted tools, LangChain tools or functions with a docstring.
+        system_prompt: the operator's words to the model.
+        name: the name under which runs are recorded, and of the graph.
+        checkpointer: keeps threads; None inside a server, which has its own.
+        store: long-term memory, for tools that ask the runtime for it.
+
+    Raises:
+        ValueError: two tools share a name, or a declaration contradicts itself.
+    """
+    model = _source(llm)
+    runtime = ToolRuntime([contracted(tool) for tool in tools])
+    loop = Loop(
+        receive=receiving(model, graph=name),
+        plan=planning(model, list(runtime.tools.values()), system_prompt=system_prompt),
+        execute=executing(runtime),
+        observe=observe,
+        respond=respond,
+    )
+    return assemble(loop).compile(checkpointer=checkpointer, store=store, name=name)
+
+
+def _source(llm: BaseChatModel | str | None) -> ModelSource:
+    if isinstance(llm, BaseChatModel):
+        return given_model(llm)
+    return configured_model(llm)
+
+
+def create_single(checkpointer: Checkpointer = None) -> Agent:
+    """Return the reference agent: a research assistant over the indexed documents."""
+    return create_agent(tools=[document_search(), arithmetic(), clock()], checkpointer=checkpointer)
+
+
+graph = create_single()
+"""The reference agent as the server loads it, without a checkpointer: the server brings its own."""

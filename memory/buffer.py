@@ -1,0 +1,33 @@
+"""The message buffer: as much of a conversation as a model can take, cut where a turn begins."""
+
+from collections.abc import Sequence
+
+from langchain_core.messages import AnyMessage, HumanMessage
+from langchain_core.messages.utils import count_tokens_approximately
+
+RESERVED_SHARE = 0.25
+"""Share of the context kept free for the system prompt, the tools and what the tokens are underestimated by."""
+
+
+def fitted(messages: Sequence[AnyMessage], *, context_tokens: int, max_tokens: int) -> list[AnyMessage]:
+    """Return the newest whole turns that fit, oldest first; the running turn is always among them.
+
+    Args:
+        messages: the conversation, oldest first.
+        context_tokens: what the model takes, its answer included.
+        max_tokens: what is kept free for the answer.
+    """
+    room = int(context_tokens * (1 - RESERVED_SHARE)) - max_tokens
+    starts = [index for index, message in enumerate(messages) if isinstance(message, HumanMessage)] or [0]
+    kept = starts[-1]
+    for start in reversed(starts[:-1]):
+        if count_tokens_approximately(list(messages[start:])) > room:
+            break
+        kept = start
+    return list(messages[kept:])
+
+
+def turn_start(messages: Sequence[AnyMessage]) -> int:
+    """Return the index of the user's message that began the running turn, 0 where there is none."""
+    starts = [index for index, message in enumerate(messages) if isinstance(message, HumanMessage)]
+    return starts[-1] if starts else 0

@@ -1,0 +1,111 @@
+"""Reads files into the knowledge base, skipping what has not changed."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import InputError
+from memory.chunks import chunks_of
+from memory.documents import DocumentStore
+
+SUFFIXES = (".md", ".markdown", ".txt")
+MAX_FILE_BYTES = 20_000_000
+_SKIPPED_FOLDERS = {"node_modules", "__pycache__"}
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """What an indexing did, in documents; `passages` counts those of the added documents."""
+
+    added: int
+    unchanged: int
+    removed: int
+    passages: int
+    skipped: tuple[str, ...]
+    """Files that could not be read, each with the reason."""
+
+
+Advance = Callable[[int, int, str], None]
+"""Told the number of files done, of all files, and the file at hand."""
+
+
+async def index_path(
+    store: DocumentStore, path: Path, *, tenant: str, base: Path, advance: Advance | None = None
+) -> IndexReport:
+    """Bring the knowledge base up to date with a file, or with a folder and all below it.
+
+    Documents are named by their path relative to `base` where they lie below it, else by their absolute path.
+    Documents of the folder that are no longer there are removed.
+
+    Raises:
+        InputError: the path is not there, can't be read, or holds nothing that can be indexed.
+    """
+    files = await asyncio.to_thread(_files, path)
+    folder = _name(path, base)
+    known = await store.hashes(tenant, folder)
+    added = unchanged = passages = 0
+    skipped: list[str] = []
+    for done, file in enumerate(files):
+        name = _name(file, base)
+        if advance:
+            advance(done, len(files), name)
+        try:
+            text, digest = await asyncio.to_thread(_read, file)
+        except (OSError, ValueError) as error:
+            skipped.append(f"{name}: {error}")
+            known.pop(name, None)
+            continue
+        if known.pop(name, None) == digest:
+            unchanged += 1
+            continue
+        chunks = await asyncio.to_thread(chunks_of, text, markdown=file.suffix.lower() != ".txt")
+        await store.put(tenant, name, digest, chunks)
+        added += 1
+        passages += len(chunks)
+    for gone in known:
+        await store.remove(tenant, gone)
+    if advance:
+        advance(len(files), len(files), "")
+    return IndexReport(added, unchanged, len(known), passages, tuple(skipped))
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise InputError(f"{path} is not there. Give a file or a folder that exists.")
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise InputError(f"{path} ends in {path.suffix!r}; what can be indexed ends in {', '.join(SUFFIXES)}.")
+        return [path]
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise InputError(f"{path} can't be read by this user. Give the right to read it, or another folder.")
+    found = [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.suffix.lower() in SUFFIXES and file.is_file() and not _is_skipped(file.relative_to(path))
+    ]
+    if not found:
+        raise InputError(f"{path} holds no file that ends in {', '.join(SUFFIXES)}. Nothing was indexed.")
+    return found
+
+
+def _is_skipped(relative: Path) -> bool:
+    return any(part.startswith(".") or part in _SKIPPED_FOLDERS for part in relative.parts)
+
+
+def _read(file: Path) -> tuple[str, str]:
+    size = file.stat().st_size
+    if size > MAX_FILE_BYTES:
+        raise ValueError(f"{size:,} bytes, at most {MAX_FILE_BYTES:,} are read")
+    content = file.read_bytes()
+    text = content.decode("utf-8")
+    if "\0" in text:
+        raise ValueError("not a text: it holds NUL characters")
+    return text, hashlib.sha256(content).hexdigest()
+
+
+def _name(path: Path, base: Path) -> str:
+    resolved, root = path.resolve(), base.resolve()
+    return resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else resolved.as_posix()

@@ -1,0 +1,48 @@
+"""`observe`: looks at the results of a step, records them and judges whether the turn may go on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import AnyMessage, ToolMessage
+from langgraph.runtime import Runtime
+
+from core.context import RunContext
+from core.process import current_process
+from core.state import AgentState, Turn
+from guardrails.limits import spent
+from guardrails.repetition import repeated
+from memory.buffer import turn_start
+from nodes.receive import thread_of
+from observability.calls import log_calls
+
+
+async def observe(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
+    """Record the calls of this step; stop the turn where it is over a limit or repeats itself."""
+    turn = state["turn"]
+    results = results_of_step(state["messages"], turn["step"])
+    database = await (await current_process()).database()
+    await log_calls(
+        database,
+        thread_id=thread_of(runtime),
+        run_id=turn["run_id"],
+        calls=[(message.artifact, message.text) for message in results],
+    )
+    charged: Turn = {**turn, "elapsed_s": round(turn["elapsed_s"] + _longest_s(results), 3)}
+    in_turn = state["messages"][turn_start(state["messages"]) :]
+    return {"turn": charged, "stop": repeated(in_turn) or spent(charged, runtime.context)}
+
+
+def results_of_step(messages: Sequence[AnyMessage], step: int) -> list[ToolMessage]:
+    """Return the tool results at the end of the conversation that belong to `step`."""
+    found: list[ToolMessage] = []
+    for message in reversed(messages):
+        if not isinstance(message, ToolMessage):
+            break
+        if message.artifact and message.artifact["step"] == step:
+            found.append(message)
+    return found[::-1]
+
+
+def _longest_s(results: Sequence[ToolMessage]) -> float:
+    """Calls of a step run side by side: the turn has waited for the longest."""
+    return max((float(message.artifact["latency_ms"]) / 1000 for message in results), default=0.0)

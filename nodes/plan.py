@@ -1,0 +1,89 @@
+"""`plan`: decides the next step, which is to call tools or to answer."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langgraph.runtime import Runtime
+
+from core.context import RunContext
+from core.protocols import Model, ModelSource, PlanRequest, ToolSpec
+from core.state import AgentState, Stop, Turn
+from guardrails.limits import spent, time_left_s
+from memory.buffer import fitted, turn_start
+from nodes.schema_planner import SchemaPlanner
+from nodes.tool_planner import ToolPlanner
+
+
+def planning(
+    model: ModelSource, tools: Sequence[ToolSpec], *, system_prompt: str
+) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """Return the node `plan`. The model's profile says which form of planner it gets."""
+
+    async def plan(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
+        turn = state["turn"]
+        if stop := spent(turn, runtime.context):
+            return {"stop": stop}
+        ready = await model()
+        begun = time.monotonic()
+        limit = time_left_s(turn, runtime.context)
+        try:
+            async with asyncio.timeout(limit):
+                message = await _planned(ready, tools, state, system_prompt, limit)
+        except TimeoutError:
+            used = {**turn, "elapsed_s": turn["elapsed_s"] + time.monotonic() - begun}
+            return {"turn": used, "stop": _too_slow(runtime.context)}
+        return {
+            "messages": [_with_own_ids(message)],
+            "turn": _charged(turn, message, time.monotonic() - begun),
+        }
+
+    return plan
+
+
+async def _planned(
+    model: Model, tools: Sequence[ToolSpec], state: AgentState, system_prompt: str, limit: float
+) -> AIMessage:
+    planner = SchemaPlanner(model) if model.profile.plans_by == "schema" else ToolPlanner(model)
+    messages = fitted(
+        state["messages"],
+        context_tokens=model.profile.context_tokens,
+        max_tokens=model.profile.max_tokens,
+    )
+    return await planner.plan(
+        PlanRequest(
+            system_prompt=system_prompt,
+            messages=messages,
+            turn_start=turn_start(messages),
+            tools=tools,
+            timeout_s=limit,
+        )
+    )
+
+
+def _with_own_ids(message: AIMessage) -> AIMessage:
+    """Give every call an id of ours: a provider may repeat an id, or give another one when asked again."""
+    calls = [{**call, "id": f"call_{uuid.uuid4().hex}"} for call in message.tool_calls]
+    return message.model_copy(update={"tool_calls": calls, "additional_kwargs": {}})
+
+
+def _charged(turn: Turn, message: AIMessage, seconds: float) -> Turn:
+    usage = message.usage_metadata
+    return {
+        **turn,
+        "step": turn["step"] + 1,
+        "input_tokens": turn["input_tokens"] + (usage["input_tokens"] if usage else 0),
+        "output_tokens": turn["output_tokens"] + (usage["output_tokens"] if usage else 0),
+        "elapsed_s": round(turn["elapsed_s"] + seconds, 3),
+    }
+
+
+def _too_slow(context: RunContext) -> Stop:
+    return Stop(
+        reason="deadline",
+        message=f"I stopped: the model had not answered when the {context.max_time_s:g} s "
+        "that this request may take were over.",
+    )

@@ -1,0 +1,64 @@
+"""The JSON schema of a plan: one branch for each tool's arguments, one for answering without a tool."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from core.protocols import ToolSpec
+
+ANSWER = "answer"
+MAX_STRING_CHARS = 300
+MAX_ITEMS = 16
+
+
+def plan_schema(tools: Sequence[ToolSpec]) -> dict[str, Any]:
+    """Return the schema of `{"call": {"tool": NAME, ...arguments}}` over `tools` and `answer`.
+
+    Every string and list is bounded: a small model that may write on without end does.
+
+    Raises:
+        ValueError: a tool is named `answer`, or has an argument named `tool`.
+    """
+    branches: list[dict[str, Any]] = []
+    definitions: dict[str, Any] = {}
+    for tool in tools:
+        schema = tool.arguments_schema()
+        properties = schema.get("properties", {})
+        if tool.name == ANSWER or "tool" in properties:
+            raise ValueError(f"tool {tool.name!r}: the name {ANSWER!r} and an argument named 'tool' are taken")
+        definitions.update({f"{tool.name}.{key}": value for key, value in schema.get("$defs", {}).items()})
+        branches.append(_branch(tool.name, properties, schema.get("required", [])))
+    branches.append(_branch(ANSWER, {}, []))
+    whole: dict[str, Any] = {
+        "type": "object",
+        "properties": {"call": {"anyOf": branches}},
+        "required": ["call"],
+        "additionalProperties": False,
+    }
+    if definitions:
+        whole["$defs"] = {key: _bounded(value, key.split(".")[0]) for key, value in definitions.items()}
+    return whole
+
+
+def _branch(name: str, properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {"tool": {"const": name}, **{key: _bounded(value, name) for key, value in properties.items()}},
+        "required": ["tool", *required],
+        "additionalProperties": False,
+    }
+
+
+def _bounded(schema: Any, tool: str) -> Any:
+    """Return `schema` with bounds on strings and lists, and its references pointed at the tool's own."""
+    if isinstance(schema, list):
+        return [_bounded(item, tool) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    bounded = {key: _bounded(value, tool) for key, value in schema.items() if key not in {"title", "default"}}
+    if isinstance(reference := bounded.get("$ref"), str):
+        bounded["$ref"] = reference.replace("#/$defs/", f"#/$defs/{tool}.")
+    if bounded.get("type") == "string" and not {"maxLength", "pattern", "enum", "const"} & bounded.keys():
+        bounded["maxLength"] = MAX_STRING_CHARS
+    if bounded.get("type") == "array" and "maxItems" not in bounded:
+        bounded["maxItems"] = MAX_ITEMS
+    return bounded

@@ -1,0 +1,66 @@
+"""`receive`: takes up the user's message and resets what lives for one turn."""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+from langgraph.runtime import Runtime
+
+from core.context import RunContext
+from core.process import current_process
+from core.protocols import ModelSource
+from core.state import AgentState, Turn
+from guardrails.screening import refused
+from observability.runs import begin_run
+
+
+def receiving(model: ModelSource, *, graph: str) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """Return the node `receive`.
+
+    Args:
+        model: its profile says how long a question may be.
+        graph: the name under which the run is recorded.
+    """
+
+    async def receive(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
+        question = _question(state)
+        profile = (await model()).profile
+        run_id = _run_id(runtime)
+        database = await (await current_process()).database()
+        await begin_run(database, thread_id=thread_of(runtime), run_id=run_id, graph=graph, question=question)
+        turn = Turn(
+            run_id=run_id,
+            question=question[: profile.max_input_chars],
+            step=0,
+            input_tokens=0,
+            output_tokens=0,
+            elapsed_s=0.0,
+            started_at=datetime.now(UTC).isoformat(),
+        )
+        return {"turn": turn, "stop": refused(question, max_chars=profile.max_input_chars), "answer": None}
+
+    return receive
+
+
+def thread_of(runtime: Runtime[RunContext]) -> str:
+    """Return the thread's id; runs without a checkpointer have none and share the empty one."""
+    info = runtime.execution_info
+    return (info.thread_id if info else None) or ""
+
+
+def _run_id(runtime: Runtime[RunContext]) -> str:
+    """Return the caller's run id, or one that is the same when a killed `receive` runs again."""
+    info = runtime.execution_info
+    if info is None:
+        return str(uuid.uuid4())
+    return info.run_id or str(uuid.uuid5(uuid.NAMESPACE_OID, f"{info.thread_id}|{info.checkpoint_id}"))
+
+
+def _question(state: AgentState) -> str:
+    messages = state.get("messages") or []
+    last = messages[-1] if messages else None
+    return last.text if isinstance(last, HumanMessage) else ""
+
+

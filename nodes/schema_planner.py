@@ -1,0 +1,144 @@
+"""The planner for models that can't be trusted to call tools: one structured answer picks the call.
+
+Source: measured on Qwen2.5-Coder-1.5B-Instruct: with a schema over all tools, bounded strings and about eleven
+examples as chat turns it picks tool and arguments reliably, where its own tool calling does not.
+"""
+
+import json
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+from typing import Any
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages.ai import add_usage
+from langgraph.constants import TAG_NOSTREAM
+
+from core.errors import TransientError
+from core.protocols import Model, PlanRequest, ToolSpec
+from nodes.plan_schema import ANSWER, plan_schema
+
+MAX_PLAN_TOKENS = 160
+MAX_REPAIRS = 2
+MAX_EARLIER_TURNS = 3
+MAX_EARLIER_CHARS = 300
+_ANSWER_LINE = f"- {ANSWER}(): greetings, thanks, small talk, writing, translating; no tool needed"
+_ANSWER_QUESTIONS = ("Hi there!", "Write a short rhyme.", "Thanks, that helps.")
+_ANSWER_RULES = (
+    "Answer the user's last message in one to three short sentences. Quote the facts, names and numbers of the "
+    "tool result. If the tool result does not hold the answer, say that you did not find it."
+)
+
+
+class SchemaPlanner:
+    """Plans by one structured answer over the arguments of all tools, then answers by a second call."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    async def plan(self, request: PlanRequest) -> AIMessage:
+        """Return a message with one tool call, or with the answer and the tokens of both calls.
+
+        Raises:
+            TransientError: what the model wrote is no plan; another attempt may give one.
+        """
+        turn = request.messages[request.turn_start :]
+        if not request.tools or self._has_to_answer(turn):
+            return await self._answer(request)
+        chosen = await self._choose(request)
+        return chosen if chosen.tool_calls else _together(chosen, await self._answer(request))
+
+    def _has_to_answer(self, turn: Sequence[AnyMessage]) -> bool:
+        results = [message for message in turn if isinstance(message, ToolMessage)]
+        failed = sum(message.status == "error" for message in results)
+        return len(results) - failed >= self._model.profile.tool_rounds or failed > MAX_REPAIRS
+
+    async def _choose(self, request: PlanRequest) -> AIMessage:
+        prefix = plan_prefix(request.tools)
+        await self._model.remember(prefix)
+        chooser = self._model.chat.bind(
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "plan", "schema": plan_schema(request.tools)},
+            },
+            max_completion_tokens=MAX_PLAN_TOKENS,
+        )
+        reply = await chooser.ainvoke(
+            [*prefix, *_turn_as_chat(request)],
+            config={"tags": [TAG_NOSTREAM], "run_name": "choose"},
+        )
+        return AIMessage(content="", tool_calls=_calls(reply.text), usage_metadata=reply.usage_metadata)
+
+    async def _answer(self, request: PlanRequest) -> AIMessage:
+        earlier = [
+            message
+            for message in request.messages[: request.turn_start]
+            if isinstance(message, HumanMessage) or (isinstance(message, AIMessage) and not message.tool_calls)
+        ]
+        system = SystemMessage(f"{request.system_prompt}\n\n{_ANSWER_RULES}".strip())
+        return await self._model.chat.ainvoke([system, *earlier, *request.messages[request.turn_start :]])
+
+
+def plan_prefix(tools: Sequence[ToolSpec]) -> list[AnyMessage]:
+    """Return the messages that begin every choice among `tools`: the task, then examples as chat turns."""
+    lines = [f"- {tool.name}({', '.join(_argument_names(tool))}): {_first_line(tool)}" for tool in tools]
+    task = "Pick the tool for the user's last message and fill in its arguments as JSON."
+    examples = [
+        [(example.question, {"tool": tool.name, **example.arguments}) for example in tool.examples]
+        for tool in tools
+    ]
+    plain = [(question, {"tool": ANSWER}) for question in _ANSWER_QUESTIONS]
+    in_turns = [shot for shot in chain.from_iterable(zip_longest(*examples, plain)) if shot is not None]
+    shots = [
+        message
+        for question, call in in_turns
+        for message in (HumanMessage(question), AIMessage(json.dumps({"call": call})))
+    ]
+    return [SystemMessage("\n".join([task, *lines, _ANSWER_LINE])), *shots]
+
+
+def _turn_as_chat(request: PlanRequest) -> list[AnyMessage]:
+    """Return the running turn in the form of the examples: calls as JSON, failures as the user's words."""
+    chat: list[AnyMessage] = []
+    for message in request.messages[request.turn_start :]:
+        if isinstance(message, HumanMessage):
+            chat.append(HumanMessage(_with_earlier_turns(message.text, request)))
+        elif isinstance(message, AIMessage) and message.tool_calls:
+            call = message.tool_calls[0]
+            chat.append(AIMessage(json.dumps({"call": {"tool": call["name"], **call["args"]}})))
+        elif isinstance(message, ToolMessage):
+            advice = "\nCorrect the call." if message.status == "error" else "\nWhat is next?"
+            chat.append(HumanMessage(f"Tool result: {message.text}{advice}"))
+    return chat
+
+
+def _with_earlier_turns(question: str, request: PlanRequest) -> str:
+    earlier = [
+        f"{'User' if isinstance(message, HumanMessage) else 'Assistant'}: {message.text[:MAX_EARLIER_CHARS]}"
+        for message in request.messages[: request.turn_start]
+        if isinstance(message, (HumanMessage, AIMessage)) and message.text
+    ][-2 * MAX_EARLIER_TURNS :]
+    if not earlier:
+        return question
+    return "Earlier in this conversation:\n" + "\n".join(earlier) + f"\n\nThe last message: {question}"
+
+
+def _calls(text: str) -> list[dict[str, Any]]:
+    try:
+        call = dict(json.loads(text)["call"])
+        name = str(call.pop("tool"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise TransientError(f"The model wrote {text[:200]!r}, which is not a plan.") from error
+    return [] if name == ANSWER else [{"name": name, "args": call, "id": "", "type": "tool_call"}]
+
+
+def _together(choice: AIMessage, answer: AIMessage) -> AIMessage:
+    usage = add_usage(choice.usage_metadata, answer.usage_metadata)
+    return answer.model_copy(update={"usage_metadata": usage})
+
+
+def _argument_names(tool: ToolSpec) -> list[str]:
+    return list(tool.arguments_schema().get("properties", {}))
+
+
+def _first_line(tool: ToolSpec) -> str:
+    return tool.description.strip().splitlines()[0] if tool.description.strip() else ""

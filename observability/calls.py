@@ -1,0 +1,46 @@
+"""The log of tool calls: one row for every call, written once, after it ended."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from core.database import Database
+
+_INSERT = """
+insert into boring.tool_call (id, thread_id, run_id, step, call_id, tool, arguments, attempt, outcome, result,
+                              error, latency_ms, started_at, finished_at)
+values (%(id)s, %(thread_id)s, %(run_id)s, %(step)s, %(call_id)s, %(tool)s, %(arguments)s, %(attempt)s,
+        %(outcome)s, %(result)s, %(error)s, %(latency_ms)s, %(started_at)s::timestamptz,
+        %(started_at)s::timestamptz + make_interval(secs => %(latency_ms)s / 1000))
+on conflict (id) do nothing
+"""
+
+
+async def log_calls(
+    database: Database, *, thread_id: str, run_id: str, calls: Iterable[tuple[Mapping[str, Any], str]]
+) -> None:
+    """Write finished calls in one round trip. Told twice of the same call, it keeps the first row.
+
+    Args:
+        database: where the log is.
+        thread_id: the thread that the calls belong to.
+        run_id: the run that the calls belong to.
+        calls: for each call its `tools.runtime.CallRecord` and the result as the model saw it.
+    """
+    rows = [
+        {
+            **{key: value for key, value in record.items() if key != "sources"},
+            "id": uuid.uuid5(uuid.NAMESPACE_OID, f"{run_id}|{record['step']}|{record['call_id']}"),
+            "thread_id": thread_id,
+            "run_id": run_id,
+            "arguments": Jsonb(record["arguments"]),
+            "result": result if record["outcome"] == "ok" else None,
+        }
+        for record, result in calls
+    ]
+    if not rows:
+        return
+    async with database.pool.connection() as connection, connection.cursor() as cursor:
+        await cursor.executemany(_INSERT, rows)

@@ -1,0 +1,73 @@
+"""The record of runs. A run is complete when its row says so, whatever its checkpoints look like."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from core.database import Database
+from core.state import Answer, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run as it is recorded. Tokens and status are final once `finished_at` is set."""
+
+    thread_id: str
+    run_id: str
+    graph: str
+    status: str
+    question: str | None
+    reason: str | None
+    input_tokens: int
+    output_tokens: int
+    started_at: datetime
+    finished_at: datetime | None
+
+
+_FIELDS = "thread_id, run_id, graph, status, question, reason, input_tokens, output_tokens, started_at, finished_at"
+
+
+async def begin_run(database: Database, *, thread_id: str, run_id: str, graph: str, question: str) -> None:
+    """Record that a run has begun. Told twice of the same run, it keeps the first record."""
+    async with database.pool.connection() as connection:
+        await connection.execute(
+            "insert into boring.run (thread_id, run_id, graph, status, question) values (%s, %s, %s, 'running', %s) "
+            "on conflict (run_id) do nothing",
+            (thread_id, run_id, graph, question),
+        )
+
+
+async def finish_run(database: Database, turn: Turn, answer: Answer) -> None:
+    """Record how a run ended. Told twice of the same end, it changes nothing."""
+    status = "finished" if answer["status"] == "answered" else "stopped"
+    if answer["status"] == "failed":
+        status = "failed"
+    async with database.pool.connection() as connection:
+        await connection.execute(
+            "update boring.run set status = %s, reason = %s, input_tokens = %s, output_tokens = %s, "
+            "finished_at = now() where run_id = %s and finished_at is null",
+            (status, answer["status"], turn["input_tokens"], turn["output_tokens"], turn["run_id"]),
+        )
+
+
+async def latest_run(database: Database, thread_id: str) -> RunRow | None:
+    """Return the newest run of a thread, or None where the thread is unknown."""
+    rows = await _select(database, "where thread_id = %s order by started_at desc limit 1", (thread_id,))
+    return rows[0] if rows else None
+
+
+async def recent_threads(database: Database, limit: int) -> list[RunRow]:
+    """Return the newest run of each thread, newest thread first."""
+    async with database.pool.connection() as connection:
+        found = await connection.execute(
+            f"select * from (select distinct on (thread_id) {_FIELDS} from boring.run "  # noqa: S608 - constant
+            "order by thread_id, started_at desc) newest order by started_at desc limit %s",
+            (limit,),
+        )
+        return [RunRow(**row) for row in await found.fetchall()]
+
+
+async def _select(database: Database, where: str, values: tuple[Any, ...]) -> list[RunRow]:
+    async with database.pool.connection() as connection:
+        found = await connection.execute(f"select {_FIELDS} from boring.run {where}", values)  # noqa: S608
+        return [RunRow(**row) for row in await found.fetchall()]

@@ -1,0 +1,153 @@
+"""The tool contract: one declaration that says what a tool does, how long it may take and what repeats it bears."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, cast
+
+from langchain_core.tools import BaseTool, StructuredTool
+from pydantic import BaseModel, ConfigDict
+
+from core.protocols import Example
+from core.state import Source
+
+Effect = Literal["read", "unsafe"]
+"""What a call may change: `read` changes nothing and may be repeated, `unsafe` can't tell and may not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool hands back when text alone is not enough.
+
+    Attributes:
+        text: for the model.
+        sources: passages that an answer may cite.
+    """
+
+    text: str
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool under contract. Made by `contract`.
+
+    Attributes:
+        arguments: validates a call; refuses fields it does not know.
+        run: takes the validated arguments by name.
+        effect: what a call may change.
+        timeout_s: most seconds of one attempt.
+        max_attempts: attempts at a call that fails transiently; more than 1 for `read` only.
+        max_result_chars: a longer result is cut, with a note that says so.
+        examples: questions that call for this tool, for models that plan by schema.
+    """
+
+    name: str
+    description: str
+    arguments: type[BaseModel]
+    run: Callable[..., Awaitable[Any]]
+    effect: Effect = "unsafe"
+    timeout_s: float = 30.0
+    max_attempts: int = 1
+    max_result_chars: int = 20_000
+    examples: tuple[Example, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Refuse a declaration that contradicts itself."""
+        if self.timeout_s <= 0:
+            raise ValueError(f"tool {self.name!r}: timeout_s is {self.timeout_s}, expected more than 0")
+        if self.max_attempts < 1:
+            raise ValueError(f"tool {self.name!r}: max_attempts is {self.max_attempts}, expected 1 or more")
+        if self.max_attempts > 1 and self.effect != "read":
+            raise ValueError(
+                f"tool {self.name!r}: max_attempts is {self.max_attempts}, but its effect is {self.effect!r} "
+                "and a repeat could do it twice. Declare effect='read' if it changes nothing."
+            )
+
+    def arguments_schema(self) -> dict[str, Any]:
+        """Return the JSON schema of the arguments."""
+        return self.arguments.model_json_schema()
+
+
+AnyTool = Tool | BaseTool | Callable[..., Any]
+"""What factories accept: a contracted tool, a LangChain tool, or a plain function with a docstring."""
+
+
+def contract(
+    tool: BaseTool | Callable[..., Any],
+    *,
+    effect: Effect = "unsafe",
+    timeout_s: float = 30.0,
+    max_attempts: int | None = None,
+    max_result_chars: int = 20_000,
+    examples: tuple[Example, ...] = (),
+) -> Tool:
+    """Put a function or a LangChain tool under contract.
+
+    A function's name, docstring and annotations become the tool's name, description and arguments. A
+    synchronous function runs in a thread. The defaults are the safe ones: effects unknown, no retry.
+
+    Args:
+        tool: the function or LangChain tool.
+        effect: what a call may change.
+        timeout_s: most seconds of one attempt.
+        max_attempts: default 3 for `read`, 1 otherwise.
+        max_result_chars: a longer result is cut.
+        examples: questions that call for this tool.
+
+    Raises:
+        ValueError: the function has no docstring, or the declaration contradicts itself.
+    """
+    if not isinstance(tool, BaseTool) and not (inspect.getdoc(tool) or "").strip():
+        raise ValueError(f"function {tool!r} has no docstring; the model needs one to know what the tool does")
+    structured = tool if isinstance(tool, BaseTool) else _structured(tool)
+    return Tool(
+        name=structured.name,
+        description=structured.description,
+        arguments=_strict(structured),
+        run=_runner(structured),
+        effect=effect,
+        timeout_s=timeout_s,
+        max_attempts=max_attempts if max_attempts is not None else (3 if effect == "read" else 1),
+        max_result_chars=max_result_chars,
+        examples=examples,
+    )
+
+
+def contracted(tool: AnyTool) -> Tool:
+    """Return `tool` under contract, with the safe defaults where it has none."""
+    return tool if isinstance(tool, Tool) else contract(tool)
+
+
+def _structured(function: Callable[..., Any]) -> StructuredTool:
+    is_async = inspect.iscoroutinefunction(function)
+    return StructuredTool.from_function(
+        func=None if is_async else function,
+        coroutine=function if is_async else None,
+        parse_docstring="Args:" in (inspect.getdoc(function) or ""),
+    )
+
+
+def _strict(tool: BaseTool) -> type[BaseModel]:
+    """Return the tool's argument model, made to refuse fields it does not know."""
+    schema = tool.tool_call_schema
+    if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+        raise TypeError(
+            f"tool {tool.name!r} has arguments of type {schema!r}; expected a Pydantic model as args_schema"
+        )
+    config = ConfigDict(**{**schema.model_config, "extra": "forbid"})
+    return cast("type[BaseModel]", type(schema.__name__, (schema,), {"model_config": config, "__doc__": schema.__doc__}))
+
+
+def _runner(tool: BaseTool) -> Callable[..., Awaitable[Any]]:
+    if isinstance(tool, StructuredTool) and tool.coroutine is not None:
+        return tool.coroutine
+    if isinstance(tool, StructuredTool) and tool.func is not None:
+        return partial(asyncio.to_thread, tool.func)
+
+    async def run(**arguments: Any) -> Any:
+        return await tool.ainvoke(arguments)
+
+    return run

@@ -1,0 +1,47 @@
+"""The tool that searches the knowledge base."""
+
+from typing import Annotated
+
+from langgraph.runtime import get_runtime
+from pydantic import Field
+
+from core.context import RunContext
+from core.protocols import Example
+from memory.documents import document_store
+from tools.contract import Tool, ToolResult, contract
+from tools.progress import report_progress
+
+PASSAGES = 3
+
+
+async def search_documents(
+    query: Annotated[str, Field(min_length=2, max_length=120, description="what to look for, in a few words")],
+) -> ToolResult:
+    """Look something up in the indexed documents: handbook, guides, policies, how this product works."""
+    tenant = _tenant()
+    store = await document_store()
+    found = await store.search(tenant, query, limit=PASSAGES)
+    if not found:
+        return ToolResult("The knowledge base is empty. Say so; documents are added with `boring index PATH`.")
+    report_progress(f"{len(found)} passages: {', '.join(dict.fromkeys(item['source'] for item in found))}")
+    text = "\n\n".join(f"[{item['source']}]\n{item['text']}" for item in found)
+    return ToolResult(text, tuple(found))
+
+
+def _tenant() -> str:
+    context = get_runtime(RunContext).context
+    return context.tenant if context else RunContext().tenant
+
+
+def document_search() -> Tool:
+    """Return the tool `search_documents`."""
+    return contract(
+        search_documents,
+        effect="read",
+        timeout_s=30,
+        examples=(
+            Example("What do our docs say about the travel budget?", {"query": "travel budget"}),
+            Example("How do I reset my password?", {"query": "reset password"}),
+            Example("Which ports does the server use, and can they be changed?", {"query": "server ports"}),
+        ),
+    )
