@@ -21,7 +21,8 @@ files: compare with another network before you trust it.""",
 The registry or the proxy refused access. Check the credentials in the index address that pip is
 configured with (pip config list), or in HTTPS_PROXY.""",
     r"error sending request|dns error|failed to lookup|name resolution|connect error"
-    r"|connection (refused|reset)|timed out|timeout|network is unreachable|max retries exceeded|newconnectionerror|proxyerror": """\
+    r"|connection (refused|reset)|timed out|timeout|network is unreachable"
+    r"|max retries exceeded|newconnectionerror|proxyerror": """\
 The package registry can't be reached. Check the network; behind a proxy set HTTPS_PROXY; with an index
 of your own set PIP_INDEX_URL. Then run the same command again: what was fetched is kept.""",
     r"matching (python abi|platform)|for the current platform|no matching distribution"
