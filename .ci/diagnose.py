@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-_LAST_LINES = 15
+_LAST_LINES = 8
 
 # The first that matches is told, so what is sure stands before what is vague.
 _CAUSES: dict[str, str] = {

@@ -40,7 +40,7 @@ fi
 
 if [ -z "$python" ]; then
     echo "setup: needs Python 3.11, 3.12 or 3.13 with pip, and found none${PYTHON:+ (PYTHON is $PYTHON)}." >&2
-    echo "Found:${found:- no Python at all}" >&2
+    echo "Found:${found:- nothing that runs}" >&2
     echo "Install one (Debian, Ubuntu: apt install python3 python3-pip; Fedora: dnf install python3-pip;" >&2
     echo "macOS: brew install python@3.13), or name one: make setup PYTHON=/path/to/python3.12" >&2
     exit 1
