@@ -151,7 +151,8 @@ def install_packages(steps: Steps, uv: Path, env: Mapping[str, str]) -> None:
     place = ["--python", str(VENV / "bin" / "python")]
     say("installing the locked packages (the first time 250 MB)")
     # What comes as source is built with the locked setuptools, so that nothing unlocked is ever run.
-    locked = ["--require-hashes", "--require-build-hashes", "--build-constraints", str(LOCK)]
+    locked = ["--require-hashes", "--build-constraints", str(LOCK)]
+    locked += ["--require-build-hashes", "--preview-features", "build-dependency-hashes"]
     sync = [*pip, "sync", *place, *locked, str(LOCK)]
     steps.run("Installing the locked packages", sync, env, show=True)
     itself = [
