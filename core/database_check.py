@@ -3,8 +3,6 @@
 No message here repeats the text of libpq where that could hold a part of the password.
 """
 
-from typing import LiteralString
-
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
@@ -12,21 +10,14 @@ from psycopg.conninfo import conninfo_to_dict
 from core.errors import DatabaseError
 
 _CONNECT_S = 5
-_CHECK: LiteralString = """
-    select
-        exists (select from pg_available_extensions where name = 'vector') as available,
-        exists (select from pg_extension where extname = 'vector') as installed,
-        (select rolsuper from pg_roles where rolname = current_user) as superuser,
-        coalesce((select trusted from pg_available_extension_versions
-            where name = 'vector' order by version desc limit 1), false) as trusted,
-        has_database_privilege(current_database(), 'create') as may_create,
-        to_regnamespace('boring') is not null as has_schema,
-        current_user::text as role, current_database()::text as name
+_PGVECTOR = """
+    select exists (select from pg_available_extensions where name = 'vector')
+        or exists (select from pg_extension where extname = 'vector')
 """
 
 
 async def check_database(url: str) -> None:
-    """Connect once, and see that pgvector is there or can be.
+    """Connect once, and see that the server has pgvector.
 
     Raises:
         DatabaseError: it can't be used as it is.
@@ -37,26 +28,12 @@ async def check_database(url: str) -> None:
     except psycopg.OperationalError as error:
         raise _unreachable(url, where, str(error)) from None
     async with connection:
-        cursor = await connection.execute(_CHECK)
-        row = await cursor.fetchone()
-    if row is None:
-        return
-    available, installed, superuser, trusted, may_create, has_schema, role, name = row
-    if not installed and not available:
+        row = await (await connection.execute(_PGVECTOR)).fetchone()
+    if row is None or not row[0]:
         raise DatabaseError(
             f"The Postgres at {where} has no pgvector. Install it on that server (the package"
             " `postgresql-<version>-pgvector`, or the image `pgvector/pgvector`), or unset DATABASE_URL to"
             " use the embedded Postgres."
-        )
-    if not installed and not (superuser or (trusted and may_create)):
-        raise DatabaseError(
-            f"The role {role} may not create the extension pgvector in {where}. Let an administrator run"
-            f' `create extension vector` in the database "{name}".'
-        )
-    if not has_schema and not may_create:
-        raise DatabaseError(
-            f"The role {role} may not create the schema `boring` in {where}. Let an administrator run"
-            f' `grant create on database "{name}" to "{role}"`.'
         )
 
 
@@ -78,7 +55,7 @@ def _described(url: str) -> str:
     if "@" in host + port + name:
         # An `@` or `/` in the password has shifted what follows it.
         raise malformed
-    return f"{host or 'the local socket'}{f':{port}' if port else ''}/{name or parts.get('user') or ''}"
+    return f"{host or 'the local socket'}{f':{port}' if port else ''}"
 
 
 def _unreachable(url: str, where: str, said: str) -> DatabaseError:

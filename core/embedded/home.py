@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.embedded.processes import User, can_reach, give, service_user
+from core.errors import DatabaseError
 
 ELSEWHERE = Path("/var/lib/boring-agents")
-_LOCKS = ("start", "clients", "server", "watchdog")
+_SHARED_FILES = ("start.lock", "clients.lock", "server.lock", "watchdog.lock", "watchdog.log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,25 @@ class Home:
         """What the server says."""
         return self.place / "server.log"
 
+    def note(self, name: str) -> str | None:
+        """Return what was noted about this data directory under a name, or None."""
+        path = self.place / f"noted.{name}"
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def write_note(self, name: str, text: str) -> None:
+        """Note something about this data directory, all of it or nothing."""
+        path = self.place / f"noted.{name}"
+        scratch = path.with_suffix(".new")
+        scratch.unlink(missing_ok=True)
+        scratch.write_text(text, encoding="utf-8")
+        give(scratch, self.user)
+        scratch.replace(path)
+
+    def drop_notes(self) -> None:
+        """Forget what was noted, since the data directory is gone."""
+        for path in self.place.glob("noted.*"):
+            path.unlink()
+
 
 def lock_file(folder: Path, name: str) -> Path:
     """Return the path of a lock.
@@ -59,12 +79,12 @@ def lock_file(folder: Path, name: str) -> Path:
 
 
 def create_folder(folder: Path) -> None:
-    """Create the folder and its locks, owned by whoever owns the place they are in."""
+    """Create the folder and what its clients share, owned by whoever owns the place they are in."""
     _create(folder)
     status = folder.stat()
     owner = User(status.st_uid, status.st_gid) if os.geteuid() == 0 else None
-    for name in _LOCKS:
-        path = lock_file(folder, name)
+    for name in _SHARED_FILES:
+        path = folder / name
         if not path.exists():
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
             give(path, owner)
@@ -81,11 +101,16 @@ def _create(folder: Path) -> None:
 
 
 def find_home(folder: Path, *, create: bool) -> Home:
-    """Return the home of a folder that exists. To create one, hold its `start` lock."""
+    """Return the home of a folder that exists. To create one, hold its `start` lock.
+
+    Raises:
+        DatabaseError: the server's user can reach neither the folder nor the place for such cases.
+    """
     user = service_user(folder)
     note = folder / "elsewhere"
     if note.exists():
-        place = Path(note.read_text(encoding="utf-8").strip())
+        # Only the name counts: root must not be led to any other folder by a file that others may write.
+        place = ELSEWHERE / Path(note.read_text(encoding="utf-8").strip()).name
     elif not create or (folder / "data").exists() or _opened(folder, user):
         place = folder
     else:
@@ -93,9 +118,13 @@ def find_home(folder: Path, *, create: bool) -> Home:
         digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
         place = ELSEWHERE / f"{digest[:12]}-{secrets.token_hex(4)}"
         note.write_text(f"{place}\n", encoding="utf-8")
-    if create:
+    if create and place != folder:
         _create(place)
-        _opened(place, user)
+        if not (_opened(ELSEWHERE, user) and _opened(place, user)):
+            raise DatabaseError(
+                f"The embedded Postgres may not run as root, and its user can reach neither {folder} nor"
+                f" {place}. Set BORING_DATA_DIR to a folder that every user can enter, or set DATABASE_URL."
+            )
     return Home(folder, place, user)
 
 

@@ -1,6 +1,7 @@
 """The embedded Postgres: one server for all processes of a project, there as long as any of them is."""
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ class Status:
     """What there is of an embedded Postgres.
 
     Attributes:
-        pid: the server's process id, or None if it does not run.
+        pid: the server's process id, 0 if it runs in another container, None if it does not run.
         data: where its data are, or None if there are none yet.
         has_clients: whether any process uses it.
         is_watched: whether the watchdog runs that will stop it.
@@ -84,9 +85,8 @@ def _join(folder: Path) -> tuple[str, int]:
 
 def _prepare(server: Server) -> None:
     """Create the database and its extensions, once for each version of the binaries."""
-    mark = server.home.data / "boring.prepared"
     prepared = f"{binaries.version()} {' '.join(_EXTENSIONS)}"
-    if mark.exists() and mark.read_text(encoding="utf-8") == prepared:
+    if server.home.note("prepared") == prepared:
         return
     url = server.url()
     with psycopg.connect(url, dbname="postgres", autocommit=True) as connection:
@@ -97,13 +97,15 @@ def _prepare(server: Server) -> None:
         for name in _EXTENSIONS:
             connection.execute(f"create extension if not exists {name}")
             connection.execute(f"alter extension {name} update")
-    mark.write_text(prepared, encoding="utf-8")
+    server.home.write_note("prepared", prepared)
 
 
 def leave(folder: Path, hold: int) -> None:
     """Give up what `join` returned, and see to it that a server without clients ends. This blocks."""
     try:
-        watchdog.ensure(folder)
+        # Nothing is left to watch if the folder is gone.
+        with contextlib.suppress(OSError):
+            watchdog.ensure(folder)
     finally:
         os.close(hold)
 

@@ -14,7 +14,6 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -30,6 +29,11 @@ DATABASE = "boring"
 _PORT = "5432"
 _LONGEST_SOCKET_FOLDER = 85
 """Bytes. The path of a socket may have 104 (macOS) or 108 (Linux), of which Postgres needs 19."""
+_SOCKET_FOLDER_LINE = 5
+_STATUS_LINE = 8
+"""Lines of `postmaster.pid`. Source: PostgreSQL 18, src/include/utils/pidfile.h."""
+_ANSWER_S = 5.0
+_ORPHANS_S = 60.0
 _START_S = 120.0
 _STOP_S = 60.0
 _POLL_S = 0.01
@@ -44,6 +48,10 @@ _OPTIONS = {
     "maintenance_work_mem": "256MB",
     # A parallel build takes its memory from /dev/shm, of which a container has 64 MB.
     "max_parallel_maintenance_workers": "0",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    # Statements hold what users wrote.
+    "log_min_error_statement": "panic",
 }
 
 
@@ -59,17 +67,17 @@ class Server:
         return lock_file(self.home.folder, "server")
 
     def pid(self) -> int | None:
-        """Return the postmaster's process id if it accepts connections.
+        """Return the postmaster's process id, 0 if it is in another container, None if it does not live.
 
         The kernel names the process behind the socket, so a reused id in `postmaster.pid` can't mislead.
         """
-        lines = self._pid_file_lines()
-        if not lines or not is_held(self.lock):
+        folder = self._pid_file_line(_SOCKET_FOLDER_LINE)
+        if not folder or not is_held(self.lock):
             return None
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(5)
+            client.settimeout(_ANSWER_S)
             try:
-                client.connect(f"{lines[4]}/.s.PGSQL.{_PORT}")
+                client.connect(f"{folder}/.s.PGSQL.{_PORT}")
             except OSError:
                 return None
             return _peer(client)
@@ -77,7 +85,7 @@ class Server:
     def url(self) -> str:
         """Return the address of the database, password included. The server must have been started."""
         password = self.home.password_file.read_text(encoding="utf-8")
-        folder = quote(self._pid_file_lines()[4], safe="")
+        folder = quote(self._pid_file_line(_SOCKET_FOLDER_LINE), safe="")
         return f"postgresql://{ROLE}:{password}@/{DATABASE}?host={folder}&port={_PORT}"
 
     def start(self) -> None:
@@ -86,10 +94,10 @@ class Server:
         Raises:
             DatabaseError: it can't; the message holds what Postgres said.
         """
-        if self.pid() is not None and self._until(self._is_ready):
+        if self.pid() is not None and self._gets_ready():
             return
         # Backends outlive a killed postmaster for a moment, and so does the initdb of a killed client.
-        lock = locked(self.lock, timeout_s=_START_S)
+        lock = locked(self.lock, timeout_s=_ORPHANS_S)
         if lock is None:
             raise DatabaseError(
                 f"Processes of an earlier Postgres still use {self.home.data} but don't answer, in another"
@@ -98,11 +106,12 @@ class Server:
         try:
             if not self.home.data.exists():
                 self._create_data(lock)
+            # What it says is over: nobody holds the lock. Postgres itself would believe a reused process id.
             (self.home.data / "postmaster.pid").unlink(missing_ok=True)
             said_before = self._launch(lock)
         finally:
             os.close(lock)
-        if not self._until(lambda: self._is_ready() or not is_held(self.lock)) or not self._is_ready():
+        if not self._gets_ready():
             said = self.home.log.read_bytes()[said_before:].decode(errors="replace")
             raise failed(self.home, "start", said)
 
@@ -110,26 +119,24 @@ class Server:
         """Stop the server, ending its connections, and wait until all of its processes are gone."""
         for how in (signal.SIGINT, signal.SIGQUIT):
             pid = self.pid()
-            if pid is None:
+            if not pid:
                 return
             os.kill(pid, how)
             if not is_held(self.lock, timeout_s=_STOP_S):
                 return
 
-    def _pid_file_lines(self) -> list[str]:
+    def _pid_file_line(self, number: int) -> str:
         try:
-            return (self.home.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return []
+            lines = (self.home.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return ""
+        return lines[number - 1].strip() if len(lines) >= number else ""
 
-    def _is_ready(self) -> bool:
-        lines = self._pid_file_lines()
-        return len(lines) > 7 and lines[7].strip() == "ready"  # noqa: PLR2004 - the file's eighth line
-
-    def _until(self, happened: Callable[[], bool]) -> bool:
+    def _gets_ready(self) -> bool:
+        """Wait until it serves, or is gone."""
         deadline = time.monotonic() + _START_S
-        while not happened():
-            if time.monotonic() > deadline:
+        while self._pid_file_line(_STATUS_LINE) != "ready":
+            if time.monotonic() > deadline or not is_held(self.lock):
                 return False
             time.sleep(_POLL_S)
         return True
@@ -153,6 +160,7 @@ class Server:
             if code != 0:
                 raise failed(home, "create", said)
             password.rename(data / home.password_file.name)
+            home.drop_notes()
             data.rename(home.data)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -180,11 +188,9 @@ class Server:
 
     def _short_socket_folder(self) -> Path:
         """Return a folder for temporary files, the same one after a restart as long as it is there."""
-        note = self.home.data / "boring.sockets"
-        if note.exists():
-            folder = Path(note.read_text(encoding="utf-8"))
-            if folder.is_dir() and folder.stat().st_uid == self.home.data.stat().st_uid:
-                return folder
+        noted = self.home.note("sockets")
+        if noted and Path(noted).is_dir() and Path(noted).stat().st_uid == self.home.data.stat().st_uid:
+            return Path(noted)
         folder = Path(tempfile.mkdtemp(prefix="boring-"))
         give(folder, self.home.user)
         if not can_reach(folder, self.home.user):
@@ -193,16 +199,16 @@ class Server:
                 f"The user of the embedded Postgres can't reach {folder}, where its socket has to be, since"
                 f" {self.home.place} is too long a path. Set TMPDIR to a folder that every user can enter."
             )
-        note.write_text(str(folder), encoding="utf-8")
+        self.home.write_note("sockets", str(folder))
         return folder
 
 
-def _peer(client: socket.socket) -> int | None:
-    """Return the process id at the other end, or None if it is not visible from here."""
+def _peer(client: socket.socket) -> int:
+    """Return the process id at the other end, or 0 if it is not visible from here."""
     if sys.platform == "darwin":
         # Source: <sys/un.h>, SOL_LOCAL and LOCAL_PEERPID.
-        return struct.unpack("i", client.getsockopt(0, 2, 4))[0] or None
-    return struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0] or None
+        return struct.unpack("i", client.getsockopt(0, 2, 4))[0]
+    return struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
 
 
 def failed(home: Home, what: str, said: str) -> DatabaseError:

@@ -4,6 +4,8 @@ Run as `python -m core.embedded.watchdog <folder> <descriptor of its lock>`. It 
 nothing while nothing happens, and needs nobody to tell it that a client was killed.
 """
 
+import contextlib
+import math
 import os
 import sys
 import threading
@@ -17,10 +19,8 @@ from core.embedded.processes import detach
 from core.embedded.server import Server
 from core.errors import DatabaseError
 
-_PROJECT_ROOT = Path(__file__).resolve().parents[2]
 _LINGER_S = 1.0
 _RETRY_S = 5.0
-_LOCK_S = 600.0
 
 
 def ensure(folder: Path) -> None:
@@ -35,7 +35,7 @@ def ensure(folder: Path) -> None:
             None,
             keep=lock,
             log=folder / "watchdog.log",
-            environment={"PYTHONPATH": str(_PROJECT_ROOT)},
+            environment={"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
         )
     finally:
         os.close(lock)
@@ -47,7 +47,7 @@ def watch(folder: Path) -> None:
     while True:
         wait_until_free(lock_file(folder, "clients"))
         time.sleep(_LINGER_S)
-        with exclusive(lock_file(folder, "start"), timeout_s=_LOCK_S):
+        with exclusive(lock_file(folder, "start"), timeout_s=math.inf):
             if is_held(lock_file(folder, "clients")):
                 continue
             Server(find_home(folder, create=False)).stop()
@@ -57,9 +57,9 @@ def watch(folder: Path) -> None:
 
 def _revive(folder: Path) -> None:
     while True:
-        wait_until_free(lock_file(folder, "server"))
         try:
-            with exclusive(lock_file(folder, "start"), timeout_s=_LOCK_S):
+            wait_until_free(lock_file(folder, "server"))
+            with exclusive(lock_file(folder, "start"), timeout_s=math.inf):
                 if is_held(lock_file(folder, "clients")):
                     Server(find_home(folder, create=False)).start()
                     continue
@@ -69,4 +69,6 @@ def _revive(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    watch(Path(sys.argv[1]))
+    # Whoever deletes the folder, and with it the locks, leaves nothing to watch.
+    with contextlib.suppress(FileNotFoundError):
+        watch(Path(sys.argv[1]))

@@ -3,7 +3,7 @@
 import asyncio
 
 from psycopg import AsyncConnection
-from psycopg.errors import InvalidSchemaName, UndefinedTable
+from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedTable
 
 from core.errors import DatabaseError
 from core.migrations.lock import setup_lock
@@ -18,7 +18,7 @@ async def apply_migrations(url: str) -> None:
     """Apply the steps that the database lacks; concurrent callers wait for the first.
 
     Raises:
-        DatabaseError: the schema is newer than this code.
+        DatabaseError: the schema is newer than this code, or the database refuses to change.
     """
     async with await AsyncConnection.connect(url, autocommit=True) as connection:
         if await _revision(connection) == HEAD:
@@ -34,6 +34,12 @@ async def _revision(connection: AsyncConnection) -> str | None:
         cursor = await connection.execute("select version_num from boring.alembic_version")
     except (UndefinedTable, InvalidSchemaName):
         return None
+    except InsufficientPrivilege as error:
+        raise DatabaseError(
+            f"The user in DATABASE_URL may not read the schema `{SCHEMA}`: {error}. Let its owner run"
+            f" `grant usage on schema {SCHEMA} to <user>; grant all on all tables in schema {SCHEMA} to"
+            " <user>`, or put the owner's name into DATABASE_URL."
+        ) from error
     row = await cursor.fetchone()
     return None if row is None else str(row[0])
 

@@ -7,8 +7,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from core.errors import DatabaseError
 from core.migrations.apply import SCHEMA
 
 
@@ -30,11 +32,30 @@ def head_revision() -> str | None:
 
 
 def upgrade(url: str) -> None:
-    """Apply what is missing, all of it in one transaction. The caller holds the setup lock. This blocks."""
+    """Apply what is missing, all of it in one transaction. The caller holds the setup lock. This blocks.
+
+    Raises:
+        DatabaseError: the database refused a step.
+    """
     # The address goes to psycopg as it is: SQLAlchemy's own form of it has other rules.
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
     config = _config()
-    with engine.begin() as connection:
-        connection.execute(text(f"create schema if not exists {SCHEMA}"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"create schema if not exists {SCHEMA}"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DBAPIError as error:
+        raise _refused(error.orig) from error
+
+
+def _refused(error: BaseException | None) -> DatabaseError:
+    """Return the error for a step that the database refused."""
+    said = (error.diag.message_primary if isinstance(error, psycopg.Error) else None) or str(error)
+    todo = "See the server's log, and try again: nothing was changed."
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        todo = (
+            "Nothing was changed. Let an administrator run `create extension vector; create schema boring"
+            " authorization <role>` in that database, <role> being the user in DATABASE_URL."
+        )
+    return DatabaseError(f"The database refused a step of the schema: {said}. {todo}")
