@@ -15,9 +15,6 @@ from core.errors import DatabaseError
 from core.migrations import apply_migrations
 from core.settings import Settings
 
-if sys.platform != "win32":
-    from core.embedded.postgres import EmbeddedPostgres
-
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 _POOL_TIMEOUT_S = 10.0
@@ -70,14 +67,15 @@ async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
 
 @asynccontextmanager
 async def _embedded(settings: Settings) -> AsyncGenerator[str]:
-    if sys.platform != "win32":
-        async with EmbeddedPostgres(settings.data_dir / "postgres") as url:
-            yield url
-    else:
+    if sys.platform == "win32":
         raise DatabaseError(
             "The embedded Postgres needs Linux or macOS. Use WSL, or set DATABASE_URL to a Postgres with"
             " pgvector."
         )
+    from core.embedded.postgres import EmbeddedPostgres  # noqa: PLC0415 - its file locks don't exist on Windows
+
+    async with EmbeddedPostgres(settings.data_dir / "postgres") as url:
+        yield url
 
 
 def _connection_options() -> dict[str, Any]:
