@@ -1,7 +1,7 @@
 """From settings to an embedding model."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from langchain_core.embeddings import Embeddings
@@ -11,7 +11,7 @@ from core.settings import Settings
 
 
 @asynccontextmanager
-async def opened_embeddings(settings: Settings) -> AsyncIterator[Embeddings]:
+async def opened_embeddings(settings: Settings) -> AsyncGenerator[Embeddings]:
     """Yield the embedding model that the settings name: an endpoint's, or the embedded one.
 
     Raises:

@@ -16,7 +16,7 @@ from core.protocols import Model, ModelProfile, ModelSource
 from core.trust import system_trust
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from langchain_core.language_models import BaseChatModel
 
@@ -86,7 +86,7 @@ def configured_model(name: str | None = None) -> ModelSource:
 
 
 @asynccontextmanager
-async def opened_model(settings: Settings) -> AsyncIterator[Model]:
+async def opened_model(settings: Settings) -> AsyncGenerator[Model]:
     """Yield the model that the settings name.
 
     Raises:
@@ -108,7 +108,7 @@ async def opened_model(settings: Settings) -> AsyncIterator[Model]:
 @asynccontextmanager
 async def chat_client(
     settings: Settings, profile: ModelProfile, base_url: str | None, key: SecretStr
-) -> AsyncIterator[BaseChatModel]:
+) -> AsyncGenerator[BaseChatModel]:
     """Yield the client of an OpenAI-compatible endpoint; its connections close with the block.
 
     Retries are policy of the graph's nodes, so the client makes none of its own.

@@ -1,7 +1,7 @@
 """What a process owns: the database, the embedded model, the embeddings. Each opened once, on first use."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -80,7 +80,7 @@ async def _held(settings: Settings) -> AsyncGenerator[Process, None]:
 
 
 @asynccontextmanager
-async def opened_process(settings: Settings | None = None) -> AsyncIterator[Process]:
+async def opened_process(settings: Settings | None = None) -> AsyncGenerator[Process]:
     """Own the resources of the running event loop until the block ends."""
     holder = _held(settings or await asyncio.to_thread(load_settings))
     try:

@@ -39,7 +39,9 @@ class Settings(BaseSettings):
     (`DATABASE_URL`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`) keep their common names.
     """
 
-    model_config = SettingsConfigDict(env_prefix="BORING_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="BORING_", frozen=True, extra="ignore", populate_by_name=True
+    )
 
     data_dir: Annotated[Path, Field(default_factory=_default_data_dir)]
     """Where the embedded Postgres keeps its data. In a checkout: `.boring` beside `langgraph.json`."""
@@ -78,7 +80,9 @@ class Settings(BaseSettings):
     embedding_base_url: str | None = None
     embedding_api_key: SecretStr | None = None
 
-    @field_validator("database_url", "openai_api_key", "openai_base_url", "model", "embedding_model", mode="before")
+    @field_validator(
+        "database_url", "openai_api_key", "openai_base_url", "model", "embedding_model", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value

@@ -4,11 +4,9 @@ from typing import Annotated, Literal
 
 from langchain_core.messages import AnyMessage, ToolCall
 from langgraph.graph.message import add_messages
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
-StopReason = Literal[
-    "answered", "budget", "deadline", "step_limit", "repeated", "refused", "failed"
-]
+StopReason = Literal["answered", "budget", "deadline", "step_limit", "repeated", "refused", "failed"]
 """Why a run ended. Everything but `answered` comes with a message that the user can read."""
 
 
@@ -55,6 +53,12 @@ class Answer(TypedDict):
     """The `Source.source` values that the answer rests on, most used first."""
 
 
+class AgentInput(TypedDict):
+    """What a caller hands in: the user's new message, or several of which the last is the user's."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
 class AgentState(TypedDict):
     """The channels of a thread.
 
@@ -65,9 +69,9 @@ class AgentState(TypedDict):
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
-    turn: NotRequired[Turn]
-    stop: NotRequired[Stop | None]
-    answer: NotRequired[Answer | None]
+    turn: Turn
+    stop: Stop | None
+    answer: Answer | None
 
 
 class CallTask(TypedDict):

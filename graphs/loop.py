@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage
-from langgraph.errors import NodeError
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command, RetryPolicy, Send
+from langgraph.types import RetryPolicy, Send
 
 from core.context import RunContext
-from core.state import AgentState, CallTask, Stop
-from graphs.faults import is_transient, readable
+from core.state import AgentInput, AgentState, CallTask
+from nodes.faults import MODEL_ATTEMPTS, is_transient
 
 Node = Callable[..., Awaitable[dict[str, Any]]]
-AFTER_RECEIVE = Literal["plan", "respond"]
 NODE_LIMIT_S = 3600.0
 """Last resort over a node that hangs; the limits of the run context are far below it."""
-_MODEL_RETRY = RetryPolicy(max_attempts=3, initial_interval=0.5, max_interval=8.0, retry_on=is_transient)
+_MODEL_RETRY = RetryPolicy(
+    max_attempts=MODEL_ATTEMPTS, initial_interval=0.5, max_interval=8.0, retry_on=is_transient
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,11 @@ class Loop:
     respond: Node
 
 
-def assemble(loop: Loop) -> StateGraph[AgentState, RunContext, AgentState, AgentState]:
+def assemble(loop: Loop) -> StateGraph[AgentState, RunContext, AgentInput, AgentState]:
     """Return the graph of a loop, not yet compiled."""
-    builder = StateGraph(AgentState, context_schema=RunContext)
+    builder = StateGraph(AgentState, context_schema=RunContext, input_schema=AgentInput)
     builder.add_node("receive", loop.receive, timeout=NODE_LIMIT_S)
-    builder.add_node(
-        "plan", loop.plan, timeout=NODE_LIMIT_S, retry_policy=_MODEL_RETRY, error_handler=_planning_failed
-    )
+    builder.add_node("plan", loop.plan, timeout=NODE_LIMIT_S, retry_policy=_MODEL_RETRY)
     builder.add_node("execute", loop.execute, input_schema=CallTask, timeout=NODE_LIMIT_S)
     builder.add_node("observe", loop.observe, timeout=NODE_LIMIT_S)
     builder.add_node("respond", loop.respond, timeout=NODE_LIMIT_S)
@@ -50,7 +48,7 @@ def assemble(loop: Loop) -> StateGraph[AgentState, RunContext, AgentState, Agent
     return builder
 
 
-def _unless_stopped(state: AgentState) -> AFTER_RECEIVE:
+def _unless_stopped(state: AgentState) -> Literal["plan", "respond"]:
     return "respond" if state.get("stop") else "plan"
 
 
@@ -63,10 +61,3 @@ def _calls_or_answer(state: AgentState) -> Sequence[Send] | Literal["respond"]:
         Send("execute", CallTask(call=call, step=turn["step"], elapsed_s=turn["elapsed_s"]))
         for call in last.tool_calls
     ]
-
-
-async def _planning_failed(state: AgentState, error: NodeError) -> Command[Literal["respond"]]:
-    del state
-    return Command(
-        goto="respond", update={"stop": Stop(reason="failed", message=readable(error.error))}
-    )

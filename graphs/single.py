@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from langchain_core.language_models import BaseChatModel
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
-from langgraph.types import Checkpointer
 
 from core.context import RunContext
 from core.models import configured_model, given_model
 from core.protocols import ModelSource
-from core.state import AgentState
+from core.state import AgentInput, AgentState
 from graphs.loop import Loop, assemble
 from nodes.execute import executing
 from nodes.observe import observe
@@ -23,10 +23,10 @@ from tools.contract import AnyTool, contracted
 from tools.documents import document_search
 from tools.runtime import ToolRuntime
 
-Agent = CompiledStateGraph[AgentState, RunContext, AgentState, AgentState]
+Agent = CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]
 SYSTEM_PROMPT = (
-    "You are a careful assistant. You look things up in the documents before you answer a question about them, "
-    "you compute with the calculator, and you say so when you do not know."
+    "You are a careful assistant. You look things up in the documents before you answer a question about "
+    "them, you compute with the calculator, and you say so when you do not know."
 )
 
 
@@ -36,7 +36,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     tools: Sequence[AnyTool] = (),
     system_prompt: str = SYSTEM_PROMPT,
     name: str = "single",
-    checkpointer: Checkpointer = None,
+    checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
 ) -> Agent:
     """Return a compiled graph: a model that plans, tools that it calls, limits that hold.
@@ -73,7 +73,7 @@ def _source(llm: BaseChatModel | str | None) -> ModelSource:
     return configured_model(llm)
 
 
-def create_single(checkpointer: Checkpointer = None) -> Agent:
+def create_single(checkpointer: BaseCheckpointSaver[str] | None = None) -> Agent:
     """Return the reference agent: a research assistant over the indexed documents."""
     return create_agent(tools=[document_search(), arithmetic(), clock()], checkpointer=checkpointer)
 

@@ -13,7 +13,7 @@ def spent(turn: Turn, context: RunContext) -> Stop | None:
     if tokens >= context.max_tokens:
         return Stop(
             reason="budget",
-            message=f"I stopped: this request used {tokens:,} tokens of the {context.max_tokens:,} it may use.",
+            message=f"I stopped: this request used {tokens:,} of its {context.max_tokens:,} tokens.",
         )
     if turn["elapsed_s"] >= context.max_time_s:
         return Stop(
@@ -24,7 +24,7 @@ def spent(turn: Turn, context: RunContext) -> Stop | None:
     if turn["step"] >= context.max_steps:
         return Stop(
             reason="step_limit",
-            message=f"I stopped after {turn['step']} steps, the most this request may take, without an answer.",
+            message=f"I stopped after {turn['step']} steps without an answer; this request may take no more.",
         )
     return None
 

@@ -23,7 +23,7 @@ def repeated(turn_messages: Sequence[AnyMessage]) -> Stop | None:
         if times >= MAX_SAME_CALLS:
             return Stop(
                 reason="repeated",
-                message=f"I stopped: I called {name} {times} times with the same arguments ({arguments[:200]}) "
-                "and got no further.",
+                message=f"I stopped: I called {name} {times} times with the same arguments "
+                f"({arguments[:200]}) and got no further.",
             )
     return None

@@ -6,7 +6,7 @@ from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
 RESERVED_SHARE = 0.25
-"""Share of the context kept free for the system prompt, the tools and what the tokens are underestimated by."""
+"""Share of the context kept free for the system prompt, the tools and tokens that were underestimated."""
 
 
 def fitted(messages: Sequence[AnyMessage], *, context_tokens: int, max_tokens: int) -> list[AnyMessage]:

@@ -2,15 +2,15 @@
 
 import re
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_postgres import Column, PGEngine, PGVectorStore
+from psycopg import AsyncConnection, sql
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from core.database import Database
@@ -87,8 +87,8 @@ class DocumentStore:
                 (tenant, source, self.table),
             )
             await connection.execute(
-                psycopg.sql.SQL("delete from boring.{} where tenant = %s and source = %s").format(
-                    psycopg.sql.Identifier(self.table)
+                sql.SQL("delete from boring.{} where tenant = %s and source = %s").format(
+                    sql.Identifier(self.table)
                 ),
                 (tenant, source),
             )
@@ -113,13 +113,13 @@ async def document_store() -> DocumentStore:
 
 
 @asynccontextmanager
-async def _opened_document_store(process: Process) -> AsyncIterator[DocumentStore]:
+async def _opened_document_store(process: Process) -> AsyncGenerator[DocumentStore]:
     database = await process.database()
     embeddings = await process.embeddings()
     table = "chunk_" + re.sub(r"[^a-z0-9]+", "_", embedding_name(process.settings).lower())[:50]
 
-    async def connect() -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(database.url)
+    async def connect() -> AsyncConnection[Any]:
+        return await AsyncConnection.connect(database.url)
 
     engine = create_async_engine("postgresql+psycopg://", async_creator=connect, pool_size=3)
     try:
@@ -163,5 +163,5 @@ async def _create_table(engine: PGEngine, database: Database, embeddings: Embedd
             store_metadata=False,
         )
         await connection.execute(
-            psycopg.sql.SQL("create index on boring.{} (tenant, source)").format(psycopg.sql.Identifier(table))
+            sql.SQL("create index on boring.{} (tenant, source)").format(sql.Identifier(table))
         )

@@ -77,7 +77,9 @@ def _files(path: Path) -> list[Path]:
         raise InputError(f"{path} is not there. Give a file or a folder that exists.")
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
-            raise InputError(f"{path} ends in {path.suffix!r}; what can be indexed ends in {', '.join(SUFFIXES)}.")
+            raise InputError(
+                f"{path} ends in {path.suffix!r}; what can be indexed ends in {', '.join(SUFFIXES)}."
+            )
         return [path]
     if not os.access(path, os.R_OK | os.X_OK):
         raise InputError(f"{path} can't be read by this user. Give the right to read it, or another folder.")

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
+from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
 from core.context import RunContext
@@ -14,6 +15,7 @@ from core.protocols import Model, ModelSource, PlanRequest, ToolSpec
 from core.state import AgentState, Stop, Turn
 from guardrails.limits import spent, time_left_s
 from memory.buffer import fitted, turn_start
+from nodes.faults import MODEL_ATTEMPTS, is_transient, readable
 from nodes.schema_planner import SchemaPlanner
 from nodes.tool_planner import ToolPlanner
 
@@ -36,12 +38,23 @@ def planning(
         except TimeoutError:
             used = {**turn, "elapsed_s": turn["elapsed_s"] + time.monotonic() - begun}
             return {"turn": used, "stop": _too_slow(runtime.context)}
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            if is_transient(error) and _attempt(runtime) < MODEL_ATTEMPTS:
+                raise  # to the retry policy of the node
+            return {"stop": Stop(reason="failed", message=readable(error))}
         return {
             "messages": [_with_own_ids(message)],
             "turn": _charged(turn, message, time.monotonic() - begun),
         }
 
     return plan
+
+
+def _attempt(runtime: Runtime[RunContext]) -> int:
+    info = runtime.execution_info
+    return info.node_attempt if info else MODEL_ATTEMPTS
 
 
 async def _planned(

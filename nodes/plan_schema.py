@@ -24,7 +24,9 @@ def plan_schema(tools: Sequence[ToolSpec]) -> dict[str, Any]:
         schema = tool.arguments_schema()
         properties = schema.get("properties", {})
         if tool.name == ANSWER or "tool" in properties:
-            raise ValueError(f"tool {tool.name!r}: the name {ANSWER!r} and an argument named 'tool' are taken")
+            raise ValueError(
+                f"tool {tool.name!r}: the name {ANSWER!r} and an argument named 'tool' are taken"
+            )
         definitions.update({f"{tool.name}.{key}": value for key, value in schema.get("$defs", {}).items()})
         branches.append(_branch(tool.name, properties, schema.get("required", [])))
     branches.append(_branch(ANSWER, {}, []))
@@ -42,7 +44,10 @@ def plan_schema(tools: Sequence[ToolSpec]) -> dict[str, Any]:
 def _branch(name: str, properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {"tool": {"const": name}, **{key: _bounded(value, name) for key, value in properties.items()}},
+        "properties": {
+            "tool": {"const": name},
+            **{key: _bounded(value, name) for key, value in properties.items()},
+        },
         "required": ["tool", *required],
         "additionalProperties": False,
     }

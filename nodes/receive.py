@@ -62,5 +62,3 @@ def _question(state: AgentState) -> str:
     messages = state.get("messages") or []
     last = messages[-1] if messages else None
     return last.text if isinstance(last, HumanMessage) else ""
-
-

@@ -1,7 +1,7 @@
 """The planner for models that can't be trusted to call tools: one structured answer picks the call.
 
-Source: measured on Qwen2.5-Coder-1.5B-Instruct: with a schema over all tools, bounded strings and about eleven
-examples as chat turns it picks tool and arguments reliably, where its own tool calling does not.
+Source: measured on Qwen2.5-Coder-1.5B-Instruct: with a schema over all tools, bounded strings and about
+eleven examples as chat turns it picks tool and arguments reliably; its own tool calling does not.
 """
 
 import json
@@ -24,8 +24,8 @@ MAX_EARLIER_CHARS = 300
 _ANSWER_LINE = f"- {ANSWER}(): greetings, thanks, small talk, writing, translating; no tool needed"
 _ANSWER_QUESTIONS = ("Hi there!", "Write a short rhyme.", "Thanks, that helps.")
 _ANSWER_RULES = (
-    "Answer the user's last message in one to three short sentences. Quote the facts, names and numbers of the "
-    "tool result. If the tool result does not hold the answer, say that you did not find it."
+    "Answer the user's last message in one to three short sentences. Quote the facts, names and numbers of "
+    "the tool result. If the tool result does not hold the answer, say that you did not find it."
 )
 
 
@@ -72,7 +72,8 @@ class SchemaPlanner:
         earlier = [
             message
             for message in request.messages[: request.turn_start]
-            if isinstance(message, HumanMessage) or (isinstance(message, AIMessage) and not message.tool_calls)
+            if isinstance(message, HumanMessage)
+            or (isinstance(message, AIMessage) and not message.tool_calls)
         ]
         system = SystemMessage(f"{request.system_prompt}\n\n{_ANSWER_RULES}".strip())
         return await self._model.chat.ainvoke([system, *earlier, *request.messages[request.turn_start :]])

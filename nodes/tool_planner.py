@@ -21,8 +21,10 @@ class ToolPlanner:
         """
         chat = self._model.chat
         bound = chat.bind_tools([_as_function(tool) for tool in request.tools]) if request.tools else chat
-        messages = [message.model_copy(update={"artifact": None}) if isinstance(message, ToolMessage) else message
-                    for message in request.messages]
+        messages = [
+            message.model_copy(update={"artifact": None}) if isinstance(message, ToolMessage) else message
+            for message in request.messages
+        ]
         reply = await bound.ainvoke([SystemMessage(request.system_prompt), *messages])
         return _repairable(reply)
 
@@ -38,7 +40,12 @@ def _as_function(tool: ToolSpec) -> dict[str, Any]:
 
 def _repairable(reply: AIMessage) -> AIMessage:
     malformed = [
-        {"name": call["name"] or "", "args": {"__malformed__": call["args"] or ""}, "id": call["id"], "type": "tool_call"}
+        {
+            "name": call["name"] or "",
+            "args": {"__malformed__": call["args"] or ""},
+            "id": call["id"],
+            "type": "tool_call",
+        }
         for call in reply.invalid_tool_calls
     ]
     if not malformed:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from core.database import Database
 from core.state import Answer, Turn
@@ -24,15 +24,18 @@ class RunRow:
     finished_at: datetime | None
 
 
-_FIELDS = "thread_id, run_id, graph, status, question, reason, input_tokens, output_tokens, started_at, finished_at"
+_SELECT: LiteralString = (
+    "select thread_id, run_id, graph, status, question, reason, input_tokens, output_tokens, "
+    "started_at, finished_at from boring.run "
+)
 
 
 async def begin_run(database: Database, *, thread_id: str, run_id: str, graph: str, question: str) -> None:
     """Record that a run has begun. Told twice of the same run, it keeps the first record."""
     async with database.pool.connection() as connection:
         await connection.execute(
-            "insert into boring.run (thread_id, run_id, graph, status, question) values (%s, %s, %s, 'running', %s) "
-            "on conflict (run_id) do nothing",
+            "insert into boring.run (thread_id, run_id, graph, status, question) "
+            "values (%s, %s, %s, 'running', %s) on conflict (run_id) do nothing",
             (thread_id, run_id, graph, question),
         )
 
@@ -58,16 +61,15 @@ async def latest_run(database: Database, thread_id: str) -> RunRow | None:
 
 async def recent_threads(database: Database, limit: int) -> list[RunRow]:
     """Return the newest run of each thread, newest thread first."""
-    async with database.pool.connection() as connection:
-        found = await connection.execute(
-            f"select * from (select distinct on (thread_id) {_FIELDS} from boring.run "  # noqa: S608 - constant
-            "order by thread_id, started_at desc) newest order by started_at desc limit %s",
-            (limit,),
-        )
-        return [RunRow(**row) for row in await found.fetchall()]
+    return await _select(
+        database,
+        "where run_id in (select distinct on (thread_id) run_id from boring.run "
+        "order by thread_id, started_at desc) order by started_at desc limit %s",
+        (limit,),
+    )
 
 
-async def _select(database: Database, where: str, values: tuple[Any, ...]) -> list[RunRow]:
+async def _select(database: Database, where: LiteralString, values: tuple[Any, ...]) -> list[RunRow]:
     async with database.pool.connection() as connection:
-        found = await connection.execute(f"select {_FIELDS} from boring.run {where}", values)  # noqa: S608
+        found = await connection.execute(_SELECT + where, values)
         return [RunRow(**row) for row in await found.fetchall()]

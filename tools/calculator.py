@@ -24,7 +24,10 @@ _BINARY: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
 }
-_UNARY: dict[type[ast.unaryop], Callable[[Decimal], Decimal]] = {ast.USub: operator.neg, ast.UAdd: operator.pos}
+_UNARY: dict[type[ast.unaryop], Callable[[Decimal], Decimal]] = {
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+}
 
 
 async def calculator(
@@ -54,9 +57,13 @@ def compute(expression: str) -> str:
             value = _value(tree.body)
             return _plain(value)
     except SyntaxError as error:
-        raise ToolError(f"{expression!r} is not an arithmetic expression. Write it like (3 + 4) * 2.5.") from error
+        raise ToolError(
+            f"{expression!r} is not an arithmetic expression. Write it like (3 + 4) * 2.5."
+        ) from error
     except (DecimalException, RecursionError, MemoryError) as error:
-        raise ToolError(f"{expression!r} has no value: division by zero, or a number out of range.") from error
+        raise ToolError(
+            f"{expression!r} has no value: division by zero, or a number out of range."
+        ) from error
 
 
 def _python_form(expression: str) -> str:

@@ -12,7 +12,9 @@ from tools.contract import Tool, contract
 
 
 async def current_time(
-    timezone: Annotated[str, Field(max_length=40, description="IANA name, such as UTC or Europe/Berlin")] = "UTC",
+    timezone: Annotated[
+        str, Field(max_length=40, description="IANA name, such as UTC or Europe/Berlin")
+    ] = "UTC",
 ) -> str:
     """Tell today's date, the weekday and the time in a time zone."""
     try:

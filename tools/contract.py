@@ -1,4 +1,4 @@
-"""The tool contract: one declaration that says what a tool does, how long it may take and what repeats it bears."""
+"""The tool contract: one declaration of what a tool does, how long it may take, what repeats it bears."""
 
 import asyncio
 import inspect
@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal, cast
 
 from langchain_core.tools import BaseTool, StructuredTool
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from core.protocols import Example
 from core.state import Source
@@ -75,7 +75,7 @@ AnyTool = Tool | BaseTool | Callable[..., Any]
 """What factories accept: a contracted tool, a LangChain tool, or a plain function with a docstring."""
 
 
-def contract(
+def contract(  # noqa: PLR0913 - one declaration, every part of it named at the call
     tool: BaseTool | Callable[..., Any],
     *,
     effect: Effect = "unsafe",
@@ -101,7 +101,9 @@ def contract(
         ValueError: the function has no docstring, or the declaration contradicts itself.
     """
     if not isinstance(tool, BaseTool) and not (inspect.getdoc(tool) or "").strip():
-        raise ValueError(f"function {tool!r} has no docstring; the model needs one to know what the tool does")
+        raise ValueError(
+            f"function {tool!r} has no docstring; the model needs one to know what the tool does"
+        )
     structured = tool if isinstance(tool, BaseTool) else _structured(tool)
     return Tool(
         name=structured.name,
@@ -137,8 +139,9 @@ def _strict(tool: BaseTool) -> type[BaseModel]:
         raise TypeError(
             f"tool {tool.name!r} has arguments of type {schema!r}; expected a Pydantic model as args_schema"
         )
-    config = ConfigDict(**{**schema.model_config, "extra": "forbid"})
-    return cast("type[BaseModel]", type(schema.__name__, (schema,), {"model_config": config, "__doc__": schema.__doc__}))
+    config: dict[str, Any] = {**schema.model_config, "extra": "forbid"}
+    body = {"model_config": config, "__doc__": schema.__doc__, "__module__": schema.__module__}
+    return cast("type[BaseModel]", type(schema.__name__, (schema,), body))
 
 
 def _runner(tool: BaseTool) -> Callable[..., Awaitable[Any]]:

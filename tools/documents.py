@@ -15,14 +15,18 @@ PASSAGES = 3
 
 
 async def search_documents(
-    query: Annotated[str, Field(min_length=2, max_length=120, description="what to look for, in a few words")],
+    query: Annotated[
+        str, Field(min_length=2, max_length=120, description="what to look for, in a few words")
+    ],
 ) -> ToolResult:
     """Look something up in the indexed documents: handbook, guides, policies, how this product works."""
     tenant = _tenant()
     store = await document_store()
     found = await store.search(tenant, query, limit=PASSAGES)
     if not found:
-        return ToolResult("The knowledge base is empty. Say so; documents are added with `boring index PATH`.")
+        return ToolResult(
+            "The knowledge base is empty. Say so; documents are added with `boring index PATH`."
+        )
     report_progress(f"{len(found)} passages: {', '.join(dict.fromkeys(item['source'] for item in found))}")
     text = "\n\n".join(f"[{item['source']}]\n{item['text']}" for item in found)
     return ToolResult(text, tuple(found))

@@ -1,4 +1,4 @@
-"""What happens around every tool call: validation, time limit, retries where they are safe, the size limit."""
+"""What happens around a tool call: validation, time limit, retries where they are safe, size limit."""
 
 import asyncio
 import json
@@ -109,29 +109,32 @@ class ToolRuntime:
 async def _run(tool: Tool, arguments: BaseModel, time_limit_s: float) -> _Outcome:
     values = {name: getattr(arguments, name) for name in type(arguments).model_fields}
     limit = min(tool.timeout_s * tool.max_attempts, time_limit_s)
-    attempt = 0
     retrying = AsyncRetrying(
         stop=stop_after_attempt(tool.max_attempts),
         wait=wait_random_exponential(multiplier=RETRY_BASE_S, max=RETRY_MAX_S),
         retry=retry_if_exception_type(TRANSIENT),
         reraise=True,
     )
+
+    async def attempt() -> ToolResult:
+        async with asyncio.timeout(tool.timeout_s):
+            return as_result(await tool.run(**values))
+
+    def attempts() -> int:
+        return int(retrying.statistics.get("attempt_number", 1))
+
     try:
         async with asyncio.timeout(limit):
-            async for trial in retrying:
-                with trial:
-                    attempt += 1
-                    async with asyncio.timeout(tool.timeout_s):
-                        result = as_result(await tool.run(**values))
+            result = await retrying(attempt)
     except GraphBubbleUp:
         raise
     except TimeoutError:
-        return _Outcome("timeout", f"{tool.name} gave no result within {limit:g} s.", attempt)
+        return _Outcome("timeout", f"{tool.name} gave no result within {limit:g} s.", attempts())
     except ToolError as error:
-        return _Outcome("error", str(error), attempt)
+        return _Outcome("error", str(error), attempts())
     except Exception as error:  # noqa: BLE001 - whatever a tool raises is an observation, not the end of the run
-        return _Outcome("error", f"{tool.name} failed: {type(error).__name__}: {error}", attempt)
-    return _Outcome("ok", cut(result.text, tool.max_result_chars), attempt, result.sources)
+        return _Outcome("error", f"{tool.name} failed: {type(error).__name__}: {error}", attempts())
+    return _Outcome("ok", cut(result.text, tool.max_result_chars), attempts(), result.sources)
 
 
 def as_result(value: Any) -> ToolResult:

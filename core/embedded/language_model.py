@@ -1,6 +1,6 @@
 """The embedded language model as a `Model`: weights fetched, server started, client made."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from langchain_core.messages import AnyMessage, convert_to_openai_messages
@@ -15,7 +15,7 @@ from core.settings import Settings
 
 
 @asynccontextmanager
-async def opened_language_model(settings: Settings, profile: ModelProfile) -> AsyncIterator[Model]:
+async def opened_language_model(settings: Settings, profile: ModelProfile) -> AsyncGenerator[Model]:
     """Yield the embedded model; its server stops when the last process that uses it is gone.
 
     Raises:

@@ -4,6 +4,8 @@ import httpx
 
 from core.errors import BoringError, TransientError
 
+MODEL_ATTEMPTS = 3
+"""Attempts at a step of the model that fails transiently, before the run ends with the failure."""
 _PASSING_STATUS = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 _PASSING_NAMES = {"APIConnectionError", "APITimeoutError"}
 
@@ -19,17 +21,19 @@ def is_transient(error: Exception) -> bool:
     return status in _PASSING_STATUS or type(error).__name__ in _PASSING_NAMES
 
 
-def readable(error: BaseException) -> str:
+def readable(error: Exception) -> str:
     """Return what the user is told when the model could not be used."""
     if isinstance(error, BoringError):
         return f"I could not go on: {error}"
     status = getattr(error, "status_code", None)
     if status in {401, 403}:
-        return f"I could not go on: the model's endpoint refused the key (HTTP {status}). Check OPENAI_API_KEY."
+        return (
+            f"I could not go on: the model's endpoint refused the key (HTTP {status}). Check OPENAI_API_KEY."
+        )
     if status == 404:  # noqa: PLR2004
         return "I could not go on: the endpoint does not know this model (HTTP 404). Check BORING_MODEL."
     if status is not None:
         return f"I could not go on: the model's endpoint answered with HTTP {status}."
-    if is_transient(error) if isinstance(error, Exception) else False:
+    if is_transient(error):
         return f"I could not go on: the model's endpoint can't be reached ({type(error).__name__})."
     return f"I could not go on: {type(error).__name__}: {error}"
