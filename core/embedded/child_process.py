@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop, in a thread or a child process, that ends with whoever waits for it."""
+"""Blocking work beside the event loop, in a thread or a child process, ending with whoever waits for it."""
 
 import asyncio
 import contextlib
