@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager
 from langchain_core.embeddings import Embeddings
 from pydantic import SecretStr
 
+from core.progress import Progress
 from core.settings import Settings
 
 
 @asynccontextmanager
-async def opened_embeddings(settings: Settings) -> AsyncGenerator[Embeddings]:
+async def opened_embeddings(
+    settings: Settings, progress: Progress | None = None
+) -> AsyncGenerator[Embeddings]:
     """Yield the embedding model that the settings name: an endpoint's, or the embedded one.
 
     Raises:
@@ -22,7 +25,7 @@ async def opened_embeddings(settings: Settings) -> AsyncGenerator[Embeddings]:
     else:
         from core.embedded.embeddings import embedded_embeddings  # noqa: PLC0415 - the extra `local`
 
-        async with embedded_embeddings(settings.cache_dir) as embeddings:
+        async with embedded_embeddings(settings.cache_dir, progress=progress) as embeddings:
             yield embeddings
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
 
+    from core.progress import Progress
     from core.settings import Settings
 
 EMBEDDED_NAMES = ("embedded", "embedded-small")
@@ -80,13 +81,13 @@ def configured_model(name: str | None = None) -> ModelSource:
     async def source() -> Model:
         process = await current_process()
         settings = process.settings.model_copy(update={"model": name}) if name else process.settings
-        return await process.once(f"model {settings.model}", lambda: opened_model(settings))
+        return await process.once(f"model {settings.model}", lambda: opened_model(settings, process.progress))
 
     return source
 
 
 @asynccontextmanager
-async def opened_model(settings: Settings) -> AsyncGenerator[Model]:
+async def opened_model(settings: Settings, progress: Progress | None = None) -> AsyncGenerator[Model]:
     """Yield the model that the settings name.
 
     Raises:
@@ -97,7 +98,7 @@ async def opened_model(settings: Settings) -> AsyncGenerator[Model]:
     if uses_embedded_model(settings):
         from core.embedded.language_model import opened_language_model  # noqa: PLC0415 - the extra `local`
 
-        async with opened_language_model(settings, profile) as model:
+        async with opened_language_model(settings, profile, progress) as model:
             yield model
         return
     key = settings.openai_api_key or SecretStr("none")

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from langchain_core.embeddings import Embeddings
 
 from core.database import Database, opened_database
+from core.progress import Progress
 from core.settings import Settings, load_settings
 
 Owned = TypeVar("Owned")
@@ -21,8 +22,9 @@ class Process:
     same moment wait for one opening. A failed opening is tried again by the next caller.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, progress: Progress | None = None) -> None:
         self.settings = settings
+        self.progress = progress
         self._stack = AsyncExitStack()
         self._opening: dict[str, asyncio.Task[Any]] = {}
 
@@ -42,7 +44,7 @@ class Process:
         """
         from core.embedding import opened_embeddings  # noqa: PLC0415 - slow to import, not needed by all
 
-        return await self.once("embeddings", lambda: opened_embeddings(self.settings))
+        return await self.once("embeddings", lambda: opened_embeddings(self.settings, self.progress))
 
     async def once(self, name: str, opening: Callable[[], AbstractAsyncContextManager[Owned]]) -> Owned:
         """Return what `opening` yields, entered once under `name` and closed with the process."""
@@ -67,8 +69,8 @@ _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[Process, N
 _process: WeakKeyDictionary[asyncio.AbstractEventLoop, Process] = WeakKeyDictionary()
 
 
-async def _held(settings: Settings) -> AsyncGenerator[Process, None]:
-    process = Process(settings)
+async def _held(settings: Settings, progress: Progress | None = None) -> AsyncGenerator[Process, None]:
+    process = Process(settings, progress=progress)
     loop = asyncio.get_running_loop()
     _process[loop] = process
     try:
@@ -80,9 +82,16 @@ async def _held(settings: Settings) -> AsyncGenerator[Process, None]:
 
 
 @asynccontextmanager
-async def opened_process(settings: Settings | None = None) -> AsyncGenerator[Process]:
-    """Own the resources of the running event loop until the block ends."""
-    holder = _held(settings or await asyncio.to_thread(load_settings))
+async def opened_process(
+    settings: Settings | None = None, *, progress: Progress | None = None
+) -> AsyncGenerator[Process]:
+    """Own the resources of the running event loop until the block ends.
+
+    Args:
+        settings: unset, they are read from the environment.
+        progress: told how far the fetch of a model file is.
+    """
+    holder = _held(settings or await asyncio.to_thread(load_settings), progress)
     try:
         yield await anext(holder)
     finally:

@@ -1,6 +1,6 @@
 """The seams of the house: what a planner, a tool and a model are to the code above them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -82,7 +82,7 @@ class Model:
     remember: Callable[[Sequence[AnyMessage]], Awaitable[None]] = _forget
 
 
-ModelSource = Callable[[], Awaitable[Model]]
+ModelSource = Callable[[], Coroutine[Any, Any, Model]]
 """Returns the model, opening it at the first call: a graph is built before its model runs."""
 
 

@@ -43,7 +43,7 @@ async def index_path(
     Raises:
         InputError: the path is not there, can't be read, or holds nothing that can be indexed.
     """
-    files = await asyncio.to_thread(_files, path)
+    files = await asyncio.to_thread(check_path, path)
     folder = _name(path, base)
     known = await store.hashes(tenant, folder)
     added = unchanged = passages = 0
@@ -72,7 +72,12 @@ async def index_path(
     return IndexReport(added, unchanged, len(known), passages, tuple(skipped))
 
 
-def _files(path: Path) -> list[Path]:
+def check_path(path: Path) -> list[Path]:
+    """Return the files that indexing `path` would read.
+
+    Raises:
+        InputError: the path is not there, can't be read, or holds nothing that can be indexed.
+    """
     if not path.exists():
         raise InputError(f"{path} is not there. Give a file or a folder that exists.")
     if path.is_file():

@@ -29,7 +29,14 @@ def receiving(model: ModelSource, *, graph: str) -> Callable[..., Awaitable[dict
         profile = (await model()).profile
         run_id = _run_id(runtime)
         database = await (await current_process()).database()
-        await begin_run(database, thread_id=thread_of(runtime), run_id=run_id, graph=graph, question=question)
+        await begin_run(
+            database,
+            thread_id=thread_of(runtime),
+            run_id=run_id,
+            graph=graph,
+            question=question,
+            context=runtime.context,
+        )
         turn = Turn(
             run_id=run_id,
             question=question[: profile.max_input_chars],

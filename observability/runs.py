@@ -1,9 +1,12 @@
 """The record of runs. A run is complete when its row says so, whatever its checkpoints look like."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
+from psycopg.types.json import Jsonb
+
+from core.context import RunContext
 from core.database import Database
 from core.state import Answer, Turn
 
@@ -20,23 +23,27 @@ class RunRow:
     reason: str | None
     input_tokens: int
     output_tokens: int
+    context: dict[str, Any]
+    """The fields of the `RunContext` it ran under."""
     started_at: datetime
     finished_at: datetime | None
 
 
 _SELECT: LiteralString = (
     "select thread_id, run_id, graph, status, question, reason, input_tokens, output_tokens, "
-    "started_at, finished_at from boring.run "
+    "context, started_at, finished_at from boring.run "
 )
 
 
-async def begin_run(database: Database, *, thread_id: str, run_id: str, graph: str, question: str) -> None:
+async def begin_run(  # noqa: PLR0913 - a row's columns, named at the call
+    database: Database, *, thread_id: str, run_id: str, graph: str, question: str, context: RunContext
+) -> None:
     """Record that a run has begun. Told twice of the same run, it keeps the first record."""
     async with database.pool.connection() as connection:
         await connection.execute(
-            "insert into boring.run (thread_id, run_id, graph, status, question) "
-            "values (%s, %s, %s, 'running', %s) on conflict (run_id) do nothing",
-            (thread_id, run_id, graph, question),
+            "insert into boring.run (thread_id, run_id, graph, status, question, context) "
+            "values (%s, %s, %s, 'running', %s, %s) on conflict (run_id) do nothing",
+            (thread_id, run_id, graph, question, Jsonb(asdict(context))),
         )
 
 

@@ -8,21 +8,25 @@ from pydantic import SecretStr
 
 from core.embedded.assets import ensure_asset
 from core.embedded.catalogue import CHAT_MODELS
-from core.embedded.model_server import embedded_model, remember_prefix
+from core.embedded.model_prefix import remember_prefix
+from core.embedded.model_server import embedded_model
 from core.models import chat_client
+from core.progress import Progress
 from core.protocols import Model, ModelProfile
 from core.settings import Settings
 
 
 @asynccontextmanager
-async def opened_language_model(settings: Settings, profile: ModelProfile) -> AsyncGenerator[Model]:
+async def opened_language_model(
+    settings: Settings, profile: ModelProfile, progress: Progress | None = None
+) -> AsyncGenerator[Model]:
     """Yield the embedded model; its server stops when the last process that uses it is gone.
 
     Raises:
         AssetError: the weights can't be had.
     """
     weights = await ensure_asset(
-        CHAT_MODELS[profile.name], settings.cache_dir, named_path=settings.model_path
+        CHAT_MODELS[profile.name], settings.cache_dir, named_path=settings.model_path, progress=progress
     )
     async with (
         embedded_model(weights, cache_dir=settings.cache_dir, threads=settings.model_threads) as endpoint,

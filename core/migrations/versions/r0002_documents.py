@@ -1,4 +1,4 @@
-"""Indexed documents. Their passages stand in a table of their own for each embedding model."""
+"""What a run was asked under, and indexed documents. Their passages stand in a table of their own for each embedding model."""
 
 from alembic import op
 
@@ -7,7 +7,8 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Create the list of indexed documents."""
+    """Give runs their context, and create the list of indexed documents."""
+    op.execute("alter table boring.run add column context jsonb not null default '{}'")
     op.execute("""
         create table boring.document (
             tenant text not null,

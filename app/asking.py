@@ -1,0 +1,85 @@
+"""The commands that talk to an agent: ask, chat, resume. What they need is imported when they run."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.pending import check_thread, new_request, new_thread
+from core.context import RunContext
+from core.errors import InputError
+
+MAX_QUESTION_BYTES = 10_000_000
+"""Most bytes that are read from standard input; what a model takes is far less."""
+
+ThreadOption = Annotated[
+    str | None, typer.Option("--thread", "-t", help="Name of the conversation to begin or to go on with.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Write one JSON object and nothing else, for pipes.")
+]
+IndexOption = Annotated[
+    list[Path] | None,
+    typer.Option("--index", "-i", help="File or folder to read into the knowledge base first; repeatable."),
+]
+
+
+def ask(  # noqa: PLR0913 - each is an option of the command line
+    question: Annotated[str, typer.Argument(help="What you want to know; - reads it from standard input.")],
+    *,
+    thread: ThreadOption = None,
+    index: IndexOption = None,
+    max_steps: Annotated[int, typer.Option(min=1, help="Most times the agent may plan.")] = 8,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens, input and output together.")] = 60_000,
+    max_time: Annotated[float, typer.Option(min=0.1, help="Most seconds of work.")] = 600.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask one question and get an answer with its sources.
+
+    The agent searches the knowledge base (see `boring index`), computes, and tells the time. Its steps show
+    as they happen; the last line tells the thread, the tokens and the time.
+    """
+    context = RunContext(max_steps=max_steps, max_tokens=max_tokens, max_time_s=max_time)
+    text = _question(question)
+    request = new_request(text, check_thread(thread) if thread else new_thread(), context)
+    from app.session import answer  # noqa: PLC0415
+
+    raise typer.Exit(asyncio.run(answer(request, index or [], as_json=as_json)))
+
+
+def chat(*, thread: ThreadOption = None, index: IndexOption = None) -> None:
+    """Talk with the agent, turn after turn, in one thread. An empty line or Ctrl-D ends it."""
+    from app.session import talk  # noqa: PLC0415
+
+    talk(check_thread(thread) if thread else new_thread(), index or [])
+
+
+def resume(
+    thread: Annotated[str, typer.Argument(help="The thread whose run was cut off.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a run whose process was killed, from its last finished step.
+
+    A run that has ended already is not run again: its answer is shown once more.
+    """
+    from app.session import go_on  # noqa: PLC0415
+
+    raise typer.Exit(asyncio.run(go_on(check_thread(thread), as_json=as_json)))
+
+
+def _question(argument: str) -> str:
+    text = argument
+    if argument == "-":
+        raw = sys.stdin.buffer.read(MAX_QUESTION_BYTES + 1)
+        if len(raw) > MAX_QUESTION_BYTES:
+            raise InputError(
+                f"Standard input holds more than {MAX_QUESTION_BYTES:,} bytes, too long for a question. "
+                "Put the text into a file and add it with `boring index FILE`."
+            )
+        text = raw.decode("utf-8", errors="replace")
+    if not text.strip():
+        raise InputError('The question is empty. Ask something, such as: boring ask "What is 17 * 23?"')
+    return text.strip()

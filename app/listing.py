@@ -1,0 +1,96 @@
+"""The commands that fill and show what is stored: index, threads."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from app.asking import JsonOption
+
+if TYPE_CHECKING:
+    from memory.indexing import IndexReport
+    from observability.runs import RunRow
+
+MAX_QUESTION_SHOWN = 60
+
+
+def index(
+    path: Annotated[Path, typer.Argument(help="A text or Markdown file, or a folder of them.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Read documents into the knowledge base that the agent searches.
+
+    Files that have not changed are skipped; files that are gone from the folder are forgotten.
+    """
+    report = asyncio.run(_index(path, quiet=as_json))
+    if as_json:
+        typer.echo(json.dumps(asdict(report)))
+        return
+    console = Console()
+    for line in report.skipped:
+        console.print(f"[yellow]skipped[/yellow] {line}", highlight=False)
+    console.print(
+        f"{report.added} indexed ({report.passages} passages), {report.unchanged} unchanged, "
+        f"{report.removed} removed, {len(report.skipped)} skipped",
+        highlight=False,
+    )
+
+
+def threads(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most threads to list.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List the threads, newest first, with how their last run ended."""
+    rows = asyncio.run(_threads(limit))
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows], default=str, ensure_ascii=False))
+        return
+    table = Table("thread", "began", "status", "question", box=None, pad_edge=False)
+    for row in rows:
+        status = f"{row.status} ({row.reason})" if row.reason not in {None, "answered"} else row.status
+        question = (row.question or "").replace("\n", " ")
+        shown = question if len(question) <= MAX_QUESTION_SHOWN else f"{question[: MAX_QUESTION_SHOWN - 1]}…"
+        table.add_row(row.thread_id, f"{row.started_at.astimezone():%Y-%m-%d %H:%M}", status, shown)
+    console = Console()
+    console.print(table if rows else 'No threads yet. Begin one with: boring ask "What is 17 * 23?"')
+
+
+async def _index(path: Path, *, quiet: bool) -> "IndexReport":
+    from app.downloads import download_bars  # noqa: PLC0415 - commands import what they need when they run
+    from core.context import RunContext  # noqa: PLC0415
+    from core.process import opened_process  # noqa: PLC0415
+    from memory.documents import document_store  # noqa: PLC0415
+    from memory.indexing import check_path, index_path  # noqa: PLC0415
+
+    await asyncio.to_thread(check_path, path)
+    errors = Console(stderr=True)
+    with download_bars(errors) as fetching:
+        async with opened_process(progress=fetching):
+            store = await document_store()
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            with Progress(*columns, console=errors, disable=quiet, transient=True) as bars:
+                task = bars.add_task("indexing", total=None)
+                return await index_path(
+                    store,
+                    path,
+                    tenant=RunContext().tenant,
+                    base=Path.cwd(),
+                    advance=lambda done, total, name: bars.update(
+                        task, completed=done, total=total, description=name or "indexing"
+                    ),
+                )
+
+
+async def _threads(limit: int) -> "list[RunRow]":
+    from core.process import current_process  # noqa: PLC0415
+    from observability.runs import recent_threads  # noqa: PLC0415
+
+    return await recent_threads(await (await current_process()).database(), limit)

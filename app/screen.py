@@ -1,0 +1,115 @@
+"""What a person sees of a turn, and what a pipe gets of it."""
+
+import json
+from collections.abc import AsyncIterable
+from typing import Protocol
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from app.turns import Ended, Event, Step, Token, ToolProgress
+
+
+class Screen(Protocol):
+    """Shows the events of one turn."""
+
+    async def show(self, events: AsyncIterable[Event], *, thread_id: str) -> Ended:
+        """Show all events and return the last."""
+        ...
+
+
+class PeopleScreen:
+    """Steps as they happen, the answer as it is written, tokens and time in the last line."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._written = ""
+
+    async def show(self, events: AsyncIterable[Event], *, thread_id: str) -> Ended:
+        """Show all events and return the last."""
+        ended: Ended | None = None
+        with self._console.status("thinking") as status:
+            async for event in events:
+                self._one(event, status)
+                ended = event if isinstance(event, Ended) else ended
+        if ended is None:
+            raise RuntimeError("the turn yielded no Ended event")
+        self._rest(ended, thread_id)
+        return ended
+
+    def _one(self, event: Event, status: Status) -> None:
+        match event:
+            case Token(text):
+                status.stop()
+                if not self._written:
+                    self._console.print()
+                self._written += text
+                self._console.out(text, end="", highlight=False)
+            case Step(name, what, seconds) if not (name == "plan" and self._written):
+                self._console.print(
+                    Text.assemble(
+                        ("  • ", "dim"),
+                        (f"{name:8}", "cyan"),
+                        f" {what} ".ljust(2),
+                        (f"{seconds:.1f} s", "dim"),
+                    ),
+                    soft_wrap=True,
+                )
+                status.update("thinking")
+            case ToolProgress(text):
+                status.update(text)
+            case _:
+                pass
+
+    def _rest(self, ended: Ended, thread_id: str) -> None:
+        text = ended.answer["text"]
+        rest = text.removeprefix(self._written) if self._written and text.startswith(self._written) else text
+        if not self._written:
+            self._console.print()
+        elif rest == text:
+            self._console.print("\n")
+        self._console.out(rest, highlight=False)
+        turn = ended.turn
+        self._console.print(
+            f"\n[dim]{thread_id} · {turn['input_tokens']:,} tokens in, {turn['output_tokens']:,} out · "
+            f"{turn['elapsed_s']:.1f} s[/dim]",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+class PipeScreen:
+    """One JSON object, once the turn has ended."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    async def show(self, events: AsyncIterable[Event], *, thread_id: str) -> Ended:
+        """Wait for the end of the turn and write it."""
+        steps: list[dict[str, str | float]] = []
+        async for event in events:
+            if isinstance(event, Step):
+                steps.append({"step": event.name, "what": event.what, "seconds": round(event.seconds, 3)})
+            if isinstance(event, Ended):
+                self._console.out(
+                    json.dumps(as_json(event, thread_id, steps), ensure_ascii=False), highlight=False
+                )
+                return event
+        raise RuntimeError("the turn yielded no Ended event")
+
+
+def as_json(ended: Ended, thread_id: str, steps: list[dict[str, str | float]]) -> dict[str, object]:
+    """Return a turn as the command line's `--json` gives it."""
+    turn = ended.turn
+    return {
+        "thread": thread_id,
+        "run": turn["run_id"],
+        "status": ended.answer["status"],
+        "answer": ended.answer["text"],
+        "sources": ended.answer["sources"],
+        "input_tokens": turn["input_tokens"],
+        "output_tokens": turn["output_tokens"],
+        "seconds": turn["elapsed_s"],
+        "steps": steps,
+    }

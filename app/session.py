@@ -1,0 +1,159 @@
+"""Runs an agent for the command line: the process opened, the agent built, turns run to their end."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from app.downloads import download_bars
+from app.exits import code_of_status
+from app.pending import Request, new_request, strike_off, written_down
+from app.screen import PeopleScreen, PipeScreen, Screen
+from app.turns import Ended, last_turn, turn_events
+from core.context import RunContext
+from core.errors import InputError
+from core.models import configured_model
+from core.process import Process, opened_process
+from core.settings import settings
+from graphs.single import Agent, create_single
+from memory.checkpoints import postgres_checkpointer
+from memory.documents import document_store
+from memory.indexing import index_path
+from observability.runs import RunRow, begin_run, latest_run
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An opened process with an agent in it."""
+
+    process: Process
+    agent: Agent
+    console: Console
+    as_json: bool
+
+    def screen(self) -> Screen:
+        """Return a screen for one turn."""
+        return PipeScreen(self.console) if self.as_json else PeopleScreen(self.console)
+
+    async def turn(self, request: Request, *, begin: bool = True) -> Ended:
+        """Run one turn to its end and show it.
+
+        Args:
+            request: what to run.
+            begin: False goes on from the checkpoint of a run that was cut off.
+        """
+        database = await self.process.database()
+        data_dir = self.process.settings.data_dir
+        context = RunContext(**request.context)  # pyright: ignore[reportArgumentType] - fields by name
+        if begin:
+            await begin_run(
+                database,
+                thread_id=request.thread_id,
+                run_id=request.run_id,
+                graph=self.agent.name,
+                question=request.question,
+                context=context,
+            )
+            await asyncio.to_thread(strike_off, data_dir, request.thread_id)
+        events = turn_events(
+            self.agent,
+            request.question if begin else None,
+            thread_id=request.thread_id,
+            run_id=request.run_id,
+            context=context,
+        )
+        return await self.screen().show(events, thread_id=request.thread_id)
+
+
+@asynccontextmanager
+async def opened_session(
+    console: Console, *, as_json: bool, index: Sequence[Path] = ()
+) -> AsyncGenerator[Session]:
+    """Open the database, the model and the knowledge base side by side, and build the agent.
+
+    Args:
+        console: where to show what takes long.
+        as_json: whether turns are written for a pipe.
+        index: files and folders to bring the knowledge base up to date with first.
+    """
+    with download_bars(Console(stderr=True)) as progress:
+        async with opened_process(settings(), progress=progress) as process:
+            async with asyncio.TaskGroup() as opening:
+                opening.create_task(configured_model()(), name="open model")
+                opening.create_task(_bring_up_to_date(index), name="index")
+                saver = opening.create_task(postgres_checkpointer(), name="open checkpoints")
+            yield Session(process, create_single(saver.result()), console, as_json)
+
+
+async def _bring_up_to_date(paths: Sequence[Path]) -> None:
+    store = await document_store()
+    for path in paths:
+        await index_path(store, path, tenant=RunContext().tenant, base=Path.cwd())
+
+
+async def answer(request: Request, index: Sequence[Path], *, as_json: bool) -> int:
+    """Run a request and show it; return the exit code."""
+    console = Console()
+    if not as_json:
+        console.print(f"[dim]thread {request.thread_id}[/dim]", highlight=False)
+    async with opened_session(console, as_json=as_json, index=index) as session:
+        ended = await session.turn(request)
+    return code_of_status(ended.answer["status"])
+
+
+async def go_on(thread_id: str, *, as_json: bool) -> int:
+    """Finish the last run of a thread and show it; return the exit code.
+
+    Raises:
+        InputError: nothing is known of the thread.
+    """
+    console = Console()
+    async with opened_session(console, as_json=as_json) as session:
+        database = await session.process.database()
+        noted = await asyncio.to_thread(written_down, session.process.settings.data_dir, thread_id)
+        row = await latest_run(database, thread_id)
+        if noted is not None and (row is None or row.run_id != noted.run_id):
+            ended = await session.turn(noted)
+        elif row is None:
+            raise InputError(f"There is no thread {thread_id!r}. `boring threads` lists the ones there are.")
+        elif row.finished_at is not None:
+            console.print(f"[dim]The last run of {thread_id} has ended; this is its answer.[/dim]")
+            ended = await session.screen().show(last_turn(session.agent, thread_id), thread_id=thread_id)
+        else:
+            ended = await session.turn(_request(row), begin=not await _has_begun(session, row))
+    return code_of_status(ended.answer["status"])
+
+
+def talk(thread_id: str, index: Sequence[Path]) -> None:
+    """Read questions from the terminal and answer them until the user ends it."""
+    console = Console()
+    console.print(f"[dim]thread {thread_id} · an empty line ends the chat[/dim]", highlight=False)
+    with asyncio.Runner() as runner:
+        opening = opened_session(console, as_json=False, index=index)
+        session = runner.run(opening.__aenter__())
+        try:
+            while question := _asked(console):
+                runner.run(session.turn(new_request(question, thread_id, RunContext())))
+        finally:
+            runner.run(opening.__aexit__(None, None, None))
+
+
+def _asked(console: Console) -> str:
+    try:
+        return console.input("\n[bold]you:[/bold] ").strip()
+    except EOFError:
+        console.print()
+        return ""
+
+
+def _request(row: RunRow) -> Request:
+    return Request(row.thread_id, row.run_id, row.question or "", row.context)
+
+
+async def _has_begun(session: Session, row: RunRow) -> bool:
+    """Tell whether the run has left a checkpoint: its message is then part of the thread already."""
+    state = await session.agent.aget_state({"configurable": {"thread_id": row.thread_id}})
+    return bool(state.next) and (state.metadata or {}).get("run_id") == row.run_id

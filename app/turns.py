@@ -1,0 +1,117 @@
+"""Drives one turn of a graph and tells, event by event, what happens."""
+
+import time
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
+
+from core.context import RunContext
+from core.state import Answer, Turn
+from graphs.single import Agent
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step has ended. `what` says in a few words what came of it."""
+
+    name: str
+    what: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolProgress:
+    """A tool says how far it is."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The turn is over."""
+
+    answer: Answer
+    turn: Turn
+
+
+Event = Step | Token | ToolProgress | Ended
+
+
+async def turn_events(
+    graph: Agent, question: str | None, *, thread_id: str, run_id: str, context: RunContext
+) -> AsyncGenerator[Event]:
+    """Run a turn and yield its events; the last one is `Ended`.
+
+    Args:
+        graph: compiled with a checkpointer.
+        question: the user's message; None goes on with a run that was cut off.
+        thread_id: the conversation.
+        run_id: under which the run is recorded.
+        context: what the caller sets for the run.
+    """
+    config: RunnableConfig = {"configurable": {"thread_id": thread_id, "run_id": run_id}}
+    begun = time.monotonic()
+    stream = graph.astream(
+        None if question is None else {"messages": [HumanMessage(question)]},
+        config,
+        context=context,
+        stream_mode=["updates", "messages", "custom"],
+        durability="sync",
+    )
+    async for mode, data in stream:
+        if mode == "updates":
+            now = time.monotonic()
+            for name, update in cast("Mapping[str, Any]", data).items():
+                yield Step(name, _what(update or {}), now - begun)
+            begun = now
+        elif mode == "messages":
+            message, metadata = cast("tuple[Any, Mapping[str, Any]]", data)
+            if (
+                isinstance(message, AIMessageChunk)
+                and metadata.get("langgraph_node") == "plan"
+                and message.text
+            ):
+                yield Token(message.text)
+        else:
+            yield ToolProgress(str(cast("Mapping[str, Any]", data).get("progress", data)))
+    async for event in last_turn(graph, thread_id):
+        yield event
+
+
+async def last_turn(graph: Agent, thread_id: str) -> AsyncGenerator[Event]:
+    """Yield the end of a thread's last turn, as its checkpoint has it."""
+    values = (await graph.aget_state({"configurable": {"thread_id": thread_id}})).values
+    yield Ended(answer=values["answer"], turn=values["turn"])
+
+
+def _what(update: Mapping[str, Any]) -> str:
+    if stop := update.get("stop"):
+        return f"stop: {stop['reason']}"
+    messages = update.get("messages") or []
+    last = messages[-1] if messages else None
+    if isinstance(last, AIMessage) and last.tool_calls:
+        return ", ".join(_call(call["name"], call["args"]) for call in last.tool_calls)
+    if isinstance(last, ToolMessage):
+        return f"{last.name}: {_first_words(last.text)}"
+    return ""
+
+
+def _call(name: str, arguments: Mapping[str, Any]) -> str:
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+
+
+def _first_words(text: str, most: int = 60) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
