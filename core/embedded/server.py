@@ -5,6 +5,7 @@ holds the `server` lock, so the kernel knows whether any of them lives: no proce
 however it was killed. All of this blocks, and starting and stopping need the `start` lock.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -106,8 +107,6 @@ class Server:
         try:
             if not self.home.data.exists():
                 self._create_data(lock)
-            # What it says is over: nobody holds the lock. Postgres itself would believe a reused process id.
-            (self.home.data / "postmaster.pid").unlink(missing_ok=True)
             said_before = self._launch(lock)
         finally:
             os.close(lock)
@@ -123,6 +122,7 @@ class Server:
                 return
             os.kill(pid, how)
             if not is_held(self.lock, timeout_s=_STOP_S):
+                self._drop_short_socket_folder()
                 return
 
     def _pid_file_line(self, number: int) -> str:
@@ -172,8 +172,12 @@ class Server:
             home.log.replace(home.log.with_suffix(".old.log"))
         home.log.touch(mode=0o600)
         give(home.log, home.user)
+        sockets = self._socket_folder()
+        # Nobody holds the lock, so these are over. Postgres would believe a reused process id, or a zombie's.
+        (home.data / "postmaster.pid").unlink(missing_ok=True)
+        (sockets / f".s.PGSQL.{_PORT}.lock").unlink(missing_ok=True)
         options = [argument for name, value in _OPTIONS.items() for argument in ("-c", f"{name}={value}")]
-        command = [bin_folder(home) / "postgres", "-D", home.data, "-k", self._socket_folder(), *options]
+        command = [bin_folder(home) / "postgres", "-D", home.data, "-k", sockets, *options]
         said_before = home.log.stat().st_size
         detach(command, home.user, keep=lock, log=home.log)
         return said_before
@@ -201,6 +205,11 @@ class Server:
             )
         self.home.write_note("sockets", str(folder))
         return folder
+
+    def _drop_short_socket_folder(self) -> None:
+        if noted := self.home.note("sockets"):
+            with contextlib.suppress(OSError):
+                Path(noted).rmdir()
 
 
 def _peer(client: socket.socket) -> int:
