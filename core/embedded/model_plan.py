@@ -52,13 +52,13 @@ def fingerprint(model_file: Path) -> str:
         status, engine = model_file.stat(), version("xllamacpp")
     except OSError as error:
         raise ConfigurationError(
-            f"The weights {model_file} can't be read ({error.strerror}). Name a GGUF file in BORING_MODEL_PATH,"
-            " or unset it to have one fetched."
+            f"The weights {model_file} can't be read ({error.strerror}). Name a GGUF file in"
+            " BORING_MODEL_PATH, or unset it to have one fetched."
         ) from error
     except PackageNotFoundError as error:
         raise ConfigurationError(
-            "The embedded model needs the package xllamacpp, which isn't installed. Install boring-agents with"
-            " its extra `local`, or set OPENAI_BASE_URL to an endpoint to use instead."
+            "The embedded model needs the package xllamacpp, which isn't installed. Install boring-agents"
+            " with its extra `local`, or set OPENAI_BASE_URL to an endpoint to use instead."
         ) from error
     parts = (
         str(model_file.resolve()),

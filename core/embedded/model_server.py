@@ -8,9 +8,7 @@ from typing import Final
 
 from core.embedded.model_client import Endpoint, serving
 from core.embedded.model_plan import ServerFolder, ServerPlan, fingerprint, usable_cores
-from core.embedded.model_prefix import prefix_folder, remember_prefix
-
-__all__ = ["Endpoint", "embedded_model", "remember_prefix"]
+from core.embedded.model_prefix import prefix_folder
 
 _SLOTS: Final = 2
 _CONTEXT: Final = 12_288
