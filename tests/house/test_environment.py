@@ -14,13 +14,16 @@ NAMES = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 
 def environment_uses(source: str) -> list[int]:
     """Return the lines that touch the environment of the process."""
-    return [node.lineno for node in ast.walk(ast.parse(source)) if _touches(node)]
+    nodes = ast.walk(ast.parse(source))
+    return [
+        node.lineno for node in nodes if isinstance(node, ast.ImportFrom | ast.Attribute) and touches(node)
+    ]
 
 
-def _touches(node: ast.AST) -> bool:
-    if isinstance(node, ast.ImportFrom):
-        return node.module == "os" and any(alias.name in NAMES for alias in node.names)
-    return isinstance(node, ast.Attribute) and node.attr in NAMES
+def touches(node: ast.ImportFrom | ast.Attribute) -> bool:
+    if isinstance(node, ast.Attribute):
+        return node.attr in NAMES
+    return node.module == "os" and any(alias.name in NAMES for alias in node.names)
 
 
 def test_only_the_settings_read_the_environment(root: Path, product: list[Path]) -> None:
