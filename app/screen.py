@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from app.turns import Ended, Event, Step, Token, ToolProgress
+from app.events import Ended, Event, Step, Token, ToolProgress
 
 
 class Screen(Protocol):

@@ -1,28 +1,31 @@
 """Runs an agent for the command line: the process opened, the agent built, turns run to their end."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from app.downloads import download_bars
+from app.events import Ended
 from app.exits import code_of_status
 from app.pending import Request, new_request, strike_off, written_down
 from app.screen import PeopleScreen, PipeScreen, Screen
-from app.turns import Ended, last_turn, turn_events
 from core.context import RunContext
 from core.errors import InputError
 from core.models import configured_model
 from core.process import Process, opened_process
 from core.settings import settings
-from graphs.single import Agent, create_single
-from memory.checkpoints import postgres_checkpointer
-from memory.documents import document_store
-from memory.indexing import index_path
 from observability.runs import RunRow, begin_run, latest_run
+
+if TYPE_CHECKING:
+    from graphs.single import Agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Session:
                 context=context,
             )
             await asyncio.to_thread(strike_off, data_dir, request.thread_id)
+        from app.turns import turn_events  # noqa: PLC0415 - see `_agent`
+
         events = turn_events(
             self.agent,
             request.question if begin else None,
@@ -83,12 +88,27 @@ async def opened_session(
         async with opened_process(settings(), progress=progress) as process:
             async with asyncio.TaskGroup() as opening:
                 opening.create_task(configured_model()(), name="open model")
+                opening.create_task(process.database(), name="open database")
+                agent = opening.create_task(_agent(), name="build agent")
                 opening.create_task(_bring_up_to_date(index), name="index")
-                saver = opening.create_task(postgres_checkpointer(), name="open checkpoints")
-            yield Session(process, create_single(saver.result()), console, as_json)
+            yield Session(process, agent.result(), console, as_json)
+
+
+async def _agent() -> Agent:
+    # The libraries take seconds to import; the model and the database start meanwhile.
+    await asyncio.to_thread(import_module, "app.turns")
+    await asyncio.to_thread(import_module, "graphs.single")
+    from graphs.single import create_single  # noqa: PLC0415
+    from memory.checkpoints import postgres_checkpointer  # noqa: PLC0415
+
+    return create_single(await postgres_checkpointer())
 
 
 async def _bring_up_to_date(paths: Sequence[Path]) -> None:
+    await asyncio.to_thread(import_module, "memory.documents")
+    from memory.documents import document_store  # noqa: PLC0415
+    from memory.indexing import index_path  # noqa: PLC0415
+
     store = await document_store()
     for path in paths:
         await index_path(store, path, tenant=RunContext().tenant, base=Path.cwd())
@@ -121,6 +141,8 @@ async def go_on(thread_id: str, *, as_json: bool) -> int:
             raise InputError(f"There is no thread {thread_id!r}. `boring threads` lists the ones there are.")
         elif row.finished_at is not None:
             console.print(f"[dim]The last run of {thread_id} has ended; this is its answer.[/dim]")
+            from app.turns import last_turn  # noqa: PLC0415 - see `_agent`
+
             ended = await session.screen().show(last_turn(session.agent, thread_id), thread_id=thread_id)
         else:
             ended = await session.turn(_request(row), begin=not await _has_begun(session, row))

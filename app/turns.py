@@ -1,52 +1,21 @@
 """Drives one turn of a graph and tells, event by event, what happens."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 
+from app.events import Ended, Event, Step, Token, ToolProgress
 from core.context import RunContext
-from core.state import Answer, Turn
-from graphs.single import Agent
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step has ended. `what` says in a few words what came of it."""
-
-    name: str
-    what: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A piece of the answer."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ToolProgress:
-    """A tool says how far it is."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The turn is over."""
-
-    answer: Answer
-    turn: Turn
-
-
-Event = Step | Token | ToolProgress | Ended
+    from graphs.single import Agent
 
 
 async def turn_events(
@@ -61,7 +30,7 @@ async def turn_events(
         run_id: under which the run is recorded.
         context: what the caller sets for the run.
     """
-    config: RunnableConfig = {"configurable": {"thread_id": thread_id, "run_id": run_id}}
+    config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "run_id": UUID(run_id)}
     begun = time.monotonic()
     stream = graph.astream(
         None if question is None else {"messages": [HumanMessage(question)]},

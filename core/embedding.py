@@ -1,14 +1,19 @@
 """From settings to an embedding model."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from langchain_core.embeddings import Embeddings
 from pydantic import SecretStr
 
 from core.progress import Progress
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
 
 
 @asynccontextmanager

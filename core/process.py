@@ -1,16 +1,19 @@
 """What a process owns: the database, the embedded model, the embeddings. Each opened once, on first use."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
-
-from langchain_core.embeddings import Embeddings
 
 from core.database import Database, opened_database
 from core.progress import Progress
 from core.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
 
 Owned = TypeVar("Owned")
 

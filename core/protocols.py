@@ -1,11 +1,14 @@
 """The seams of the house: what a planner, a tool and a model are to the code above them."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage, AnyMessage
 
 
 @dataclass(frozen=True, slots=True)

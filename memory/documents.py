@@ -1,23 +1,28 @@
 """The knowledge base: documents cut into passages, embedded, and searched inside one tenant."""
 
+from __future__ import annotations
+
+import asyncio
 import re
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
-from langchain_core.embeddings import Embeddings
-from langchain_postgres import Column, PGEngine, PGVectorStore
 from psycopg import AsyncConnection, sql
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from core.database import Database
 from core.embedding import embedding_name
 from core.process import Process, current_process
 from core.state import Source
 from memory.chunks import Chunk
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+    from langchain_postgres import PGEngine, PGVectorStore
 
 SCHEMA = "boring"
 _COLUMNS = ("tenant", "source", "section")
@@ -121,9 +126,13 @@ async def _opened_document_store(process: Process) -> AsyncGenerator[DocumentSto
     async def connect() -> AsyncConnection[Any]:
         return await AsyncConnection.connect(database.url)
 
+    # The library takes a second to import and the model is starting meanwhile, so it is done in a thread.
+    library = await asyncio.to_thread(import_module, "langchain_postgres")
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
+
     engine = create_async_engine("postgresql+psycopg://", async_creator=connect, pool_size=3)
     try:
-        vectors = await _vector_table(PGEngine.from_engine(engine), database, embeddings, table)
+        vectors = await _vector_table(library.PGEngine.from_engine(engine), database, embeddings, table)
         yield DocumentStore(database=database, vectors=vectors, table=table)
     finally:
         await engine.dispose()
@@ -137,6 +146,8 @@ async def _vector_table(
         row = await rows.fetchone()
     if row is None or not row["there"]:
         await _create_table(engine, database, embeddings, table)
+    from langchain_postgres import PGVectorStore  # noqa: PLC0415 - imported above
+
     return await PGVectorStore.create(
         engine,
         embeddings,
@@ -148,6 +159,8 @@ async def _vector_table(
 
 
 async def _create_table(engine: PGEngine, database: Database, embeddings: Embeddings, table: str) -> None:
+    from langchain_postgres import Column  # noqa: PLC0415 - imported above
+
     size = len(await embeddings.aembed_query("size"))
     async with database.pool.connection() as connection, connection.transaction():
         await connection.execute("select pg_advisory_xact_lock(hashtext(%s))", (f"create {table}",))

@@ -56,9 +56,12 @@ class SchemaPlanner:
         prefix = plan_prefix(request.tools)
         await self._model.remember(prefix)
         chooser = self._model.chat.bind(
-            response_format={
-                "type": "json_schema",
-                "json_schema": {"name": "plan", "schema": plan_schema(request.tools)},
+            # In the body as it is: given as an option, the client would import a second of its beta parts.
+            extra_body={
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "plan", "schema": plan_schema(request.tools)},
+                }
             },
             max_completion_tokens=MAX_PLAN_TOKENS,
         )

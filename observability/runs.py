@@ -1,14 +1,18 @@
 """The record of runs. A run is complete when its row says so, whatever its checkpoints look like."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from psycopg.types.json import Jsonb
 
 from core.context import RunContext
 from core.database import Database
-from core.state import Answer, Turn
+
+if TYPE_CHECKING:
+    from core.state import Answer, Turn
 
 
 @dataclass(frozen=True, slots=True)

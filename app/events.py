@@ -1,0 +1,43 @@
+"""What happens in a turn, as the command line sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.state import Answer, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step has ended. `what` says in a few words what came of it."""
+
+    name: str
+    what: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolProgress:
+    """A tool says how far it is."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The turn is over."""
+
+    answer: Answer
+    turn: Turn
+
+
+Event = Step | Token | ToolProgress | Ended
