@@ -1,5 +1,42 @@
 """The command `doctor`: what is there, what is missing, what to do about it."""
 
+import asyncio
+import json
+from dataclasses import asdict
+from typing import Annotated
 
-def doctor() -> None:
-    """Check the database, pgvector, the model, the embeddings, disk and versions, and say what to do."""
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.asking import JsonOption
+from app.exits import MISCONFIGURED
+from core.settings import load_settings
+
+_MARKS = {"ok": "[green]ok[/green]", "later": "[yellow]later[/yellow]", "fails": "[red]fails[/red]"}
+
+
+def doctor(
+    *,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also read the model files and verify their hashes.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check versions, disk, database, pgvector, model and embeddings, and say what to do about each failure.
+
+    Nothing is downloaded; what the first question will fetch is marked `later`. Exit code 4 if a check fails.
+    """
+    from app.checks import all_checks  # noqa: PLC0415 - commands import what they need when they run
+
+    checks = asyncio.run(all_checks(load_settings(), deep=deep))
+    if as_json:
+        typer.echo(json.dumps([asdict(check) for check in checks]))
+    else:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for check in checks:
+            advice = f"\n[bold]{check.advice}[/bold]" if check.advice else ""
+            table.add_row(_MARKS[check.status], check.name, f"{check.found}{advice}")
+        Console().print(table, highlight=False)
+    if any(check.status == "fails" for check in checks):
+        raise typer.Exit(MISCONFIGURED)
