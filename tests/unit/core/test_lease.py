@@ -1,0 +1,49 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from core.embedded.flock import is_held
+from core.embedded.lease import locked
+
+
+async def test_one_at_a_time_and_the_waiting_one_is_told(tmp_path: Path) -> None:
+    lock, waits, inside = tmp_path / "new" / "lock", asyncio.Event(), list[str]()
+
+    async def second() -> None:
+        async with locked(lock, waiting=waits.set):
+            inside.append("second")
+
+    async with asyncio.TaskGroup() as group, locked(lock):
+        group.create_task(second())
+        await waits.wait()
+        inside.append("first")
+    assert inside == ["first", "second"]
+    assert not is_held(lock)
+    assert lock.stat().st_mode & 0o777 == 0o600
+
+
+async def test_shared_holders_exclude_only_who_wants_it_alone(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    async with locked(lock, shared=True), locked(lock, shared=True):
+        assert is_held(lock)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2), locked(lock):
+                pass
+    assert not is_held(lock)
+
+
+async def test_waiting_that_is_cancelled_takes_nothing(tmp_path: Path) -> None:
+    lock, waits = tmp_path / "lock", asyncio.Event()
+
+    async def wait() -> None:
+        async with locked(lock, waiting=waits.set):
+            pass
+
+    async with locked(lock):
+        waiting = asyncio.create_task(wait())
+        await waits.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert not is_held(lock)
