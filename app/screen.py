@@ -46,7 +46,7 @@ class PeopleScreen:
                     self._console.print()
                 self._written += text
                 self._console.out(text, end="", highlight=False)
-            case Step(name, what, seconds) if not (name == "plan" and self._written):
+            case Step(name, what, seconds) if not self._written:
                 self._console.print(
                     Text.assemble(
                         ("  • ", "dim"),

@@ -1,6 +1,12 @@
 """What a caller may set for one run. JSON-able, because server assistants store it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from langgraph.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +28,8 @@ class RunContext:
     max_tokens: int = 60_000
     max_time_s: float = 600.0
     max_tool_time_s: float = 60.0
+
+
+def context_of(runtime: Runtime[RunContext]) -> RunContext:
+    """Return the run's context; a caller that gave none runs under the defaults."""
+    return cast("RunContext | None", runtime.context) or RunContext()

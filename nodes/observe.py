@@ -6,7 +6,7 @@ from typing import Any
 from langchain_core.messages import AnyMessage, ToolMessage
 from langgraph.runtime import Runtime
 
-from core.context import RunContext
+from core.context import RunContext, context_of
 from core.process import current_process
 from core.state import AgentState, Turn
 from guardrails.limits import spent
@@ -29,7 +29,7 @@ async def observe(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, 
     )
     charged: Turn = {**turn, "elapsed_s": round(turn["elapsed_s"] + _longest_s(results), 3)}
     in_turn = state["messages"][turn_start(state["messages"]) :]
-    return {"turn": charged, "stop": repeated(in_turn) or spent(charged, runtime.context)}
+    return {"turn": charged, "stop": repeated(in_turn) or spent(charged, context_of(runtime))}
 
 
 def results_of_step(messages: Sequence[AnyMessage], step: int) -> list[ToolMessage]:

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage
 from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
-from core.context import RunContext
+from core.context import RunContext, context_of
 from core.protocols import Model, ModelSource, PlanRequest, ToolSpec
 from core.state import AgentState, Stop, Turn
 from guardrails.limits import spent, time_left_s
@@ -27,17 +27,17 @@ def planning(
 
     async def plan(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
         turn = state["turn"]
-        if stop := spent(turn, runtime.context):
+        if stop := spent(turn, context_of(runtime)):
             return {"stop": stop}
         ready = await model()
         begun = time.monotonic()
-        limit = time_left_s(turn, runtime.context)
+        limit = time_left_s(turn, context_of(runtime))
         try:
             async with asyncio.timeout(limit):
                 message = await _planned(ready, tools, state, system_prompt, limit)
         except TimeoutError:
             used = {**turn, "elapsed_s": turn["elapsed_s"] + time.monotonic() - begun}
-            return {"turn": used, "stop": _too_slow(runtime.context)}
+            return {"turn": used, "stop": _too_slow(context_of(runtime))}
         except GraphBubbleUp:
             raise
         except Exception as error:

@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 from langgraph.runtime import Runtime
 
-from core.context import RunContext
+from core.context import RunContext, context_of
 from core.process import current_process
 from core.protocols import ModelSource
 from core.state import AgentState, Turn
@@ -35,7 +35,7 @@ def receiving(model: ModelSource, *, graph: str) -> Callable[..., Awaitable[dict
             run_id=run_id,
             graph=graph,
             question=question,
-            context=runtime.context,
+            context=context_of(runtime),
         )
         turn = Turn(
             run_id=run_id,

@@ -5,7 +5,7 @@ from typing import Annotated
 from langgraph.runtime import get_runtime
 from pydantic import Field
 
-from core.context import RunContext
+from core.context import RunContext, context_of
 from core.protocols import Example
 from memory.documents import document_store
 from tools.contract import Tool, ToolResult, contract
@@ -33,8 +33,7 @@ async def search_documents(
 
 
 def _tenant() -> str:
-    context = get_runtime(RunContext).context
-    return context.tenant if context else RunContext().tenant
+    return context_of(get_runtime(RunContext)).tenant
 
 
 def document_search() -> Tool:

@@ -28,6 +28,8 @@ def ensure(folder: Path) -> None:
     lock = locked(lock_file(folder, "watchdog"))
     if lock is None:
         return
+    # However this process came by its packages, the watchdog finds them too.
+    packages = [str(Path(__file__).resolve().parents[2]), *filter(os.path.isabs, sys.path)]
     try:
         # -P: what happens to lie in the working folder must not be imported in place of the project.
         detach(
@@ -35,7 +37,7 @@ def ensure(folder: Path) -> None:
             None,
             keep=lock,
             log=folder / "watchdog.log",
-            environment={"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+            environment={"PYTHONPATH": os.pathsep.join(packages)},
         )
     finally:
         os.close(lock)
