@@ -6,9 +6,10 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateSchema
 
 from core.errors import DatabaseError
 from core.migrations.apply import SCHEMA
@@ -42,7 +43,9 @@ def upgrade(url: str) -> None:
     config = _config()
     try:
         with engine.begin() as connection:
-            connection.execute(text(f"create schema if not exists {SCHEMA}"))
+            # `if not exists` would need the right to create one even where an administrator has.
+            if not inspect(connection).has_schema(SCHEMA):
+                connection.execute(CreateSchema(SCHEMA))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except DBAPIError as error:
