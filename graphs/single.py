@@ -32,7 +32,7 @@ SYSTEM_PROMPT = (
 
 def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are named at the call
     *,
-    llm: BaseChatModel | str | None = None,
+    llm: BaseChatModel | ModelSource | str | None = None,
     tools: Sequence[AnyTool] = (),
     system_prompt: str = SYSTEM_PROMPT,
     name: str = "single",
@@ -45,7 +45,8 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     event loop that runs it (see `core.process`).
 
     Args:
-        llm: a chat model, the name of one at the configured endpoint, or None for the configured one.
+        llm: a chat model, the name of one at the configured endpoint, a source of a model with a profile
+            of its own, or None for the configured one.
         tools: contracted tools, LangChain tools or functions with a docstring.
         system_prompt: the operator's words to the model.
         name: the name under which runs are recorded, and of the graph.
@@ -67,10 +68,10 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     return assemble(loop).compile(checkpointer=checkpointer, store=store, name=name)
 
 
-def _source(llm: BaseChatModel | str | None) -> ModelSource:
+def _source(llm: BaseChatModel | ModelSource | str | None) -> ModelSource:
     if isinstance(llm, BaseChatModel):
         return given_model(llm)
-    return configured_model(llm)
+    return configured_model(llm) if llm is None or isinstance(llm, str) else llm
 
 
 def create_single(checkpointer: BaseCheckpointSaver[str] | None = None) -> Agent:

@@ -51,19 +51,20 @@ def compute(expression: str) -> str:
     Raises:
         ToolError: the expression can't be read, divides by zero, or is out of range.
     """
+    no_value = f"{expression!r} has no value: division by zero, or a number out of range."
     try:
         tree = ast.parse(_python_form(expression), mode="eval")
         with localcontext(Context(prec=DIGITS, Emax=MAX_EXPONENT, Emin=-MAX_EXPONENT)):
             value = _value(tree.body)
+            if not value.is_finite():
+                raise ToolError(no_value)
             return _plain(value)
     except SyntaxError as error:
         raise ToolError(
             f"{expression!r} is not an arithmetic expression. Write it like (3 + 4) * 2.5."
         ) from error
     except (DecimalException, RecursionError, MemoryError) as error:
-        raise ToolError(
-            f"{expression!r} has no value: division by zero, or a number out of range."
-        ) from error
+        raise ToolError(no_value) from error
 
 
 def _python_form(expression: str) -> str:
@@ -87,7 +88,7 @@ def _value(node: ast.expr) -> Decimal:
 
 
 def _plain(value: Decimal) -> str:
-    rounded = +value.quantize(Decimal(1).scaleb(-12)) if value.is_finite() and abs(value) < 10**30 else value
+    rounded = +value.quantize(Decimal(1).scaleb(-12)) if abs(value) < 10**30 else value
     text = f"{rounded.normalize():f}" if abs(rounded.adjusted()) < DIGITS else str(rounded.normalize())
     return "0" if text in {"-0", ""} else text
 

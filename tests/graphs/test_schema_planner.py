@@ -1,0 +1,96 @@
+"""The planner for models that can't be trusted to call tools, on a scripted model behind real HTTP."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from evals.scripted_model import Line
+from langchain_core.messages import HumanMessage
+
+from core.context import RunContext
+from core.protocols import Model, ModelProfile
+from graphs.single import create_agent
+from tools.calculator import arithmetic
+from tools.clock import clock
+
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+
+
+def picks(tool: str, **arguments: Any) -> str:
+    return json.dumps({"call": {"tool": tool, **arguments}})
+
+
+async def asked(
+    speaking: Any, saver: Any, script: Sequence[Line], *questions: str, rounds: int = 1
+) -> tuple[Any, Any]:
+    llm = await speaking(script)
+    profile = ModelProfile(
+        name="scripted", plans_by="schema", context_tokens=6000, max_tokens=200, tool_rounds=rounds
+    )
+
+    async def source() -> Model:
+        return Model(profile=profile, chat=llm)
+
+    agent = create_agent(llm=source, tools=[arithmetic(), clock()], checkpointer=saver)
+    result: Any = None
+    for question in questions:
+        result = await agent.ainvoke({"messages": [HumanMessage(question)]}, CONFIG, context=RunContext())
+    return result, llm.metadata["scripted"]
+
+
+async def test_a_picked_tool_runs_and_the_answer_is_written_from_its_result(
+    process: Any, saver: Any, speaking: Any
+) -> None:
+    script = [picks("calculator", expression="6*7"), "It is 42."]
+    result, model = await asked(speaking, saver, script, "What is 6*7?")
+    assert result["answer"]["text"] == "It is 42."
+    assert [message.type for message in result["messages"]] == ["human", "ai", "tool", "ai"]
+    assert model.requests[0]["response_format"]["json_schema"]["schema"]["required"] == ["call"]
+    assert model.requests[1]["messages"][-1] | {"tool_call_id": ""} == {
+        "role": "tool",
+        "content": "42",
+        "tool_call_id": "",
+    }
+    used = result["turn"]["input_tokens"]
+    assert used > 0
+
+
+async def test_small_talk_takes_no_tool(process: Any, saver: Any, speaking: Any) -> None:
+    result, model = await asked(speaking, saver, [picks("answer"), "Hello!"], "Hi")
+    assert result["answer"]["text"] == "Hello!"
+    assert len(model.requests) == 2
+
+
+async def test_a_failed_call_is_repaired(process: Any, saver: Any, speaking: Any) -> None:
+    script = [picks("calculator", expression="1/0"), picks("calculator", expression="1/2"), "Half."]
+    result, model = await asked(speaking, saver, script, "Half of one?")
+    assert result["answer"]["text"] == "Half."
+    assert "division by zero" in model.requests[1]["messages"][-1]["content"]
+
+
+async def test_a_model_that_writes_no_plan_is_asked_again_and_then_given_up(
+    process: Any, saver: Any, speaking: Any
+) -> None:
+    result, _ = await asked(speaking, saver, ["no json", picks("answer"), "Hello!"], "Hi")
+    assert result["answer"]["text"] == "Hello!"
+    result, _ = await asked(speaking, saver, ["no json"] * 3, "Hi")
+    assert result["answer"]["status"] == "failed"
+    assert "not a plan" in result["answer"]["text"]
+
+
+async def test_the_second_turn_is_planned_with_the_first_in_view(
+    process: Any, saver: Any, speaking: Any
+) -> None:
+    script = [picks("answer"), "I am Bo.", picks("answer"), "You asked my name."]
+    _, model = await asked(speaking, saver, script, "Your name?", "What did I ask?")
+    last = model.requests[2]["messages"][-1]["content"]
+    assert "User: Your name?\nAssistant: I am Bo." in last
+    assert last.endswith("The last message: What did I ask?")
+
+
+async def test_every_plan_begins_with_the_same_messages(process: Any, saver: Any, speaking: Any) -> None:
+    script = [picks("answer"), "Hello!", picks("answer"), "Bye!"]
+    _, model = await asked(speaking, saver, script, "Hi", "Bye")
+    first, second = model.requests[0]["messages"], model.requests[2]["messages"]
+    assert first[:-1] == second[:-1]
+    assert len(first) > 10

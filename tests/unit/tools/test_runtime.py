@@ -1,0 +1,70 @@
+from langchain_core.messages import ToolCall
+from pydantic import BaseModel
+
+from core.state import Source
+from tools.contract import ToolResult, contract
+from tools.runtime import ToolRuntime, as_result, cut
+
+
+class Point(BaseModel):
+    x: int
+
+
+def call(name: str, **args: object) -> ToolCall:
+    return ToolCall(name=name, args=dict(args), id="c1")
+
+
+async def test_a_long_result_is_cut_with_a_note() -> None:
+    def long() -> str:
+        """Say much."""
+        return "x" * 1000
+
+    runtime = ToolRuntime([contract(long, max_result_chars=10)])
+    message = await runtime.call(call("long"), step=1, time_limit_s=5)
+    assert message.text == "xxxxxxxxxx\n[cut: 990 of 1000 characters left out]"
+
+
+def test_a_result_at_the_limit_is_not_cut() -> None:
+    assert cut("abc", 3) == "abc"
+
+
+async def test_sources_travel_with_the_record() -> None:
+    source = Source(source="a.md", section="s", text="t")
+
+    async def find() -> ToolResult:
+        """Find something."""
+        return ToolResult("found", (source,))
+
+    message = await ToolRuntime([contract(find)]).call(call("find"), step=3, time_limit_s=5)
+    assert message.artifact["sources"] == [source]
+    assert (message.artifact["step"], message.artifact["outcome"]) == (3, "ok")
+    assert message.artifact["latency_ms"] >= 0
+
+
+def test_values_that_are_no_text_become_json() -> None:
+    assert as_result({"a": [1]}).text == '{"a": [1]}'
+    assert as_result(Point(x=1)).text == '{"x":1}'
+    assert as_result(None).text == "null"
+
+
+async def test_nested_arguments_reach_the_tool_as_models() -> None:
+    def take(point: Point) -> int:
+        """Take a point."""
+        return point.x
+
+    message = await ToolRuntime([contract(take)]).call(call("take", point={"x": 7}), step=1, time_limit_s=5)
+    assert message.text == "7"
+
+
+async def test_an_invalid_call_names_the_field_the_value_and_what_is_expected() -> None:
+    def take(point: Point) -> int:
+        """Take a point."""
+        return point.x
+
+    message = await ToolRuntime([contract(take)]).call(
+        call("take", point={"x": "no"}), step=1, time_limit_s=5
+    )
+    assert message.status == "error"
+    assert "point.x" in message.text
+    assert "'no'" in message.text
+    assert "Expected:" in message.text
