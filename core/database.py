@@ -1,5 +1,6 @@
 """The one database of a process: found or started, checked, brought to the current schema, pooled."""
 
+import select
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -57,8 +58,7 @@ async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
             min_size=1,
             max_size=settings.database_pool_size,
             timeout=_POOL_TIMEOUT_S,
-            # Connections that a restarted server has dropped are replaced before anybody gets them.
-            check=Pool.check_connection,
+            check=_check_connection,
             kwargs=_connection_options(),
         )
         await stack.enter_async_context(pool)
@@ -76,6 +76,20 @@ async def _embedded(settings: Settings) -> AsyncGenerator[str]:
 
     async with EmbeddedPostgres(settings.data_dir / "postgres") as url:
         yield url
+
+
+async def _check_connection(connection: AsyncConnection[DictRow]) -> None:
+    """Let the pool replace a connection that its server has dropped, before anybody gets it.
+
+    A server that goes away sends something unasked, the end of the stream at least. As long as nothing
+    has come in, the round trip of a real check (0.2 ms) is spared.
+    """
+    if sys.platform != "win32":
+        arrived = select.poll()
+        arrived.register(connection.fileno(), select.POLLIN)
+        if not arrived.poll(0):
+            return
+    await Pool.check_connection(connection)
 
 
 def _connection_options() -> dict[str, Any]:
