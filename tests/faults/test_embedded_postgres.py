@@ -14,9 +14,11 @@ from typing import IO
 import psycopg
 import pytest
 
+from core.database import opened_database
 from core.embedded.flock import wait_until_free
 from core.embedded.home import lock_file
 from core.embedded.postgres import EmbeddedPostgres, join, leave, status
+from core.settings import Settings
 
 _CLIENT = """
 import asyncio, sys
@@ -38,7 +40,8 @@ def folder() -> Iterator[Path]:
     # Not pytest's own temporary folder: root's is closed to the user that Postgres runs as.
     path = Path(tempfile.mkdtemp(prefix="boring tests "))
     yield path
-    _until_gone(path)
+    for lock in path.rglob("watchdog.lock"):
+        _until_gone(lock.parent)
     shutil.rmtree(path)
 
 
@@ -65,9 +68,8 @@ def start(folder: Path) -> Iterator[Callable[[], Client]]:
 
 
 def _until_gone(folder: Path) -> None:
-    if lock_file(folder, "watchdog").exists():
-        wait_until_free(lock_file(folder, "watchdog"))
-        wait_until_free(lock_file(folder, "server"))
+    wait_until_free(lock_file(folder, "watchdog"))
+    wait_until_free(lock_file(folder, "server"))
 
 
 def _eventually(happened: Callable[[], bool]) -> None:
@@ -261,3 +263,17 @@ def test_the_password_is_for_the_owner_only_and_is_asked_for(folder: Path) -> No
             psycopg.connect(url, password=url[-8:])
         listening = _rows(url, "show listen_addresses")
         assert listening == [("",)]
+
+
+async def test_an_open_pool_outlives_a_killed_server(folder: Path) -> None:
+    await asyncio.to_thread(folder.chmod, 0o755)
+    async with opened_database(Settings(data_dir=folder, database_url=None)) as database:
+        async with database.pool.connection() as connection:
+            await connection.execute("create table kept as select 1 as one")
+        pid = await asyncio.to_thread(_postmaster, folder / "postgres")
+        os.kill(pid, signal.SIGKILL)
+        # A backend that is about to end can still be handed out; a new server means that all have.
+        await asyncio.to_thread(_eventually, lambda: status(folder / "postgres").pid not in {None, pid})
+        async with database.pool.connection() as connection:
+            cursor = await connection.execute("select one from kept")
+            assert await cursor.fetchone() == {"one": 1}
