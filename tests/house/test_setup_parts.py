@@ -123,14 +123,13 @@ def test_the_cache_of_uv_goes_to_the_checkout_when_there_is_no_home(tmp_path: Pa
 
 def test_the_settings_of_pip_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     config = tmp_path / "pip.conf"
-    config.write_text(
-        "[global]\nindex-url = https://a.example/simple\ntimeout = 7\n[install]\nindex-url = https://b.example/\n"
-    )
+    first, second = "https://a.example/simple", "https://b.example/"
+    config.write_text(f"[global]\nindex-url = {first}\ntimeout = 7\n[install]\nindex-url = {second}\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
     monkeypatch.delenv("PIP_DEFAULT_TIMEOUT", raising=False)
     monkeypatch.setenv("PIP_PROXY", "http://it's:1")
     settings = registry.pip_settings()
-    assert settings["index-url"] == "https://b.example/"
+    assert settings["index-url"] == second
     assert (settings["timeout"], settings["proxy"]) == ("7", "http://it's:1")
 
 
