@@ -95,6 +95,8 @@ def _start(plan: ServerPlan, folder: ServerFolder) -> None:
     try:
         folder.endpoint.unlink(missing_ok=True)
         folder.pid.unlink(missing_ok=True)
+        for mark in folder.path.glob("*.held"):
+            mark.unlink()
         folder.write(folder.log, "")
         Path(plan.slot_folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         detach(

@@ -109,8 +109,8 @@ def _reads(path: Path, expected: str) -> bool:
 
 async def _restore(client: httpx.AsyncClient, file: Path) -> bool:
     """Read the file into a slot that is free, and from there into the server's memory."""
-    # Each new task makes the server put idle slots aside: first the conversation that may be in the slot
-    # that is about to be overwritten, then the restored beginning, before another one takes its place.
+    # Each new task makes the server put idle slots aside in its memory. So this one saves what is in the
+    # slot that is about to be overwritten: a conversation, or a beginning that was restored before.
     await _trivial_task(client)
     slots = (await client.get("/slots")).raise_for_status().json()
     slot = next((s["id"] for s in slots if not s["is_processing"]), 0)
@@ -118,7 +118,6 @@ async def _restore(client: httpx.AsyncClient, file: Path) -> bool:
     if not answer.is_success or not answer.json()["n_restored"]:
         await asyncio.to_thread(file.unlink, missing_ok=True)
         return False
-    await _trivial_task(client)
     return True
 
 

@@ -260,7 +260,8 @@ async def test_a_hub_that_does_not_answer_is_given_up(
     monkeypatch.setattr("core.embedded.sources._FIRST_ANSWER_S", 0.2)
     asset = index.asset(PAYLOADS, hub=True)
     index.on_request = lambda name: name == "whole.bin" and index.release.wait(30)
-    assert (await ensure_asset(asset, tmp_path)).read_bytes() == WHOLE
+    async with asyncio.timeout(15):
+        assert (await ensure_asset(asset, tmp_path)).read_bytes() == WHOLE
 
 
 async def test_too_little_space_is_said_before_anything_is_fetched(

@@ -1,8 +1,11 @@
 import asyncio
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from core.embedded import flock
 from core.embedded.flock import is_held
 from core.embedded.lease import locked
 
@@ -47,3 +50,31 @@ async def test_waiting_that_is_cancelled_takes_nothing(tmp_path: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
     assert not is_held(lock)
+
+
+async def test_a_lock_that_comes_while_its_taker_is_cancelled_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "lock"
+    trying, go_on, taken = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(path: Path, *, shared: bool) -> int | None:
+        trying.set()
+        go_on.wait(10)
+        descriptor = flock.locked(path, shared=shared)
+        taken.set()
+        return descriptor
+
+    async def take() -> None:
+        async with locked(lock):
+            pass
+
+    monkeypatch.setattr("core.embedded.lease.flock", SimpleNamespace(locked=slowly))
+    taking = asyncio.create_task(take())
+    await asyncio.to_thread(trying.wait, 10)
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    go_on.set()
+    assert await asyncio.to_thread(taken.wait, 10)
+    assert not await asyncio.to_thread(is_held, lock, timeout_s=5)
