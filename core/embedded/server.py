@@ -156,6 +156,9 @@ class Server:
             command = [bin_folder(home) / "initdb", "-D", data, "-U", ROLE, f"--pwfile={password}"]
             command += ["-A", "scram-sha-256", "-E", "UTF8", "--no-instructions"]
             command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+            if sys.platform == "linux":
+                # One call for the whole file system in place of one for each of a thousand files.
+                command += ["--sync-method=syncfs"]
             code, said = run(command, home.user, keep=lock)
             if code != 0:
                 raise failed(home, "create its data", said)
