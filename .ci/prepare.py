@@ -44,7 +44,13 @@ def wanted_stamp() -> dict[str, str]:
     inputs = hashlib.sha256()
     for path in (LOCK, ROOT / "pyproject.toml", *sorted((ROOT / ".ci").glob("*.py")), UV_LOCK):
         inputs.update(path.read_bytes())
-    return {"inputs": inputs.hexdigest(), "python": platform.python_version(), "root": str(ROOT)}
+    locked = hashlib.sha256(LOCK.read_bytes())
+    return {
+        "inputs": inputs.hexdigest(),
+        "locked": locked.hexdigest(),
+        "python": platform.python_version(),
+        "root": str(ROOT),
+    }
 
 
 def found_stamp() -> dict[str, str]:
@@ -133,40 +139,34 @@ def install_uv(steps: Steps, settings: Mapping[str, str]) -> Path:
     return program
 
 
-def make_venv(steps: Steps, uv: Path, env: Mapping[str, str]) -> None:
-    """Make `.venv`, unless a finished one for this Python stands here already."""
+def make_venv(steps: Steps, uv: Path, env: Mapping[str, str]) -> bool:
+    """Make `.venv`, unless a finished one stands here; tell whether it holds the locked packages already."""
     found, wanted = found_stamp(), wanted_stamp()
     STAMP.unlink(missing_ok=True)
     if (VENV / "bin" / "python").exists() and all(
         found.get(key) == wanted[key] for key in ("python", "root")
     ):
-        return
+        return found.get("locked") == wanted["locked"]
     command = [str(uv), "venv", "--quiet", "--no-project", "--clear", "--python", sys.executable, str(VENV)]
     steps.run(f"Making .venv with Python {wanted['python']}", command, env)
+    return False
 
 
 def install_packages(steps: Steps, uv: Path, env: Mapping[str, str]) -> None:
-    """Make `.venv` hold the locked packages, nothing else, and this project."""
-    pip = [str(uv), "pip"]
-    place = ["--python", str(VENV / "bin" / "python")]
+    """Make `.venv` hold the locked packages and nothing else."""
     say("installing the locked packages (the first time 250 MB)")
+    command = [str(uv), "pip", "sync", "--python", str(VENV / "bin" / "python")]
     # What comes as source is built with the locked setuptools, so that nothing unlocked is ever run.
-    locked = ["--require-hashes", "--build-constraints", str(LOCK)]
-    locked += ["--require-build-hashes", "--preview-features", "build-dependency-hashes"]
-    sync = [*pip, "sync", *place, *locked, str(LOCK)]
-    steps.run("Installing the locked packages", sync, env, show=True)
-    itself = [
-        *pip,
-        "install",
-        *place,
-        "--quiet",
-        "--offline",
-        "--no-deps",
-        "--no-build-isolation",
-        "-e",
-        str(ROOT),
-    ]
-    steps.run("Installing this project", itself, env)
+    command += ["--require-hashes", "--build-constraints", str(LOCK)]
+    command += ["--require-build-hashes", "--preview-features", "build-dependency-hashes", str(LOCK)]
+    steps.run("Installing the locked packages", command, env, show=True)
+
+
+def install_project(steps: Steps, uv: Path, env: Mapping[str, str]) -> None:
+    """Add this project to `.venv`, in place and without the network."""
+    command = [str(uv), "pip", "install", "--python", str(VENV / "bin" / "python"), "--quiet", "--offline"]
+    command += ["--no-deps", "--no-build-isolation", "-e", str(ROOT)]
+    steps.run("Installing this project", command, env)
 
 
 def prepare() -> None:
@@ -179,8 +179,9 @@ def prepare() -> None:
         settings = pip_settings()
         uv = install_uv(steps, settings)
         env = uv_environment(os.environ, settings, TOOLS)
-        make_venv(steps, uv, env)
-        install_packages(steps, uv, env)
+        if not make_venv(steps, uv, env):
+            install_packages(steps, uv, env)
+        install_project(steps, uv, env)
         write_stamp()
         say(f"ready after {time.monotonic() - began:.1f} s")
 
