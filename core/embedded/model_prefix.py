@@ -108,16 +108,17 @@ def _reads(path: Path, expected: str) -> bool:
 
 
 async def _restore(client: httpx.AsyncClient, file: Path) -> bool:
-    """Read the file into a slot that is free, and from there into the server's memory."""
+    """Read the file into every slot that is free, so that calls at the same moment all find it."""
     # Each new task makes the server put idle slots aside in its memory. So this one saves what is in the
-    # slot that is about to be overwritten: a conversation, or a beginning that was restored before.
+    # slots that are about to be overwritten: conversations, or a beginning that was restored before.
     await _trivial_task(client)
     slots = (await client.get("/slots")).raise_for_status().json()
-    slot = next((s["id"] for s in slots if not s["is_processing"]), 0)
-    answer = await client.post(f"/slots/{slot}", params={"action": "restore"}, json={"filename": file.name})
-    if not answer.is_success or not answer.json()["n_restored"]:
-        await asyncio.to_thread(file.unlink, missing_ok=True)
-        return False
+    for slot in [s["id"] for s in slots if not s["is_processing"]] or [0]:
+        body = {"filename": file.name}
+        answer = await client.post(f"/slots/{slot}", params={"action": "restore"}, json=body)
+        if not answer.is_success or not answer.json()["n_restored"]:
+            await asyncio.to_thread(file.unlink, missing_ok=True)
+            return False
     return True
 
 

@@ -207,6 +207,16 @@ async def test_a_remembered_beginning_outlives_the_server(tiny_model: Path, cach
     assert second["usage"]["prompt_tokens_details"]["cached_tokens"] > 900
 
 
+async def test_calls_at_the_same_moment_all_find_it_read(tiny_model: Path, cache: Path) -> None:
+    async with embedded_model(tiny_model, cache_dir=cache, linger_s=0) as endpoint:
+        await remember_prefix(endpoint, PREFIX, cache_dir=cache)
+        async with asyncio.TaskGroup() as group:
+            asked = [[*PREFIX, {"role": "user", "content": f"What is {n} + 2?"}] for n in range(6)]
+            calls = [group.create_task(answer(endpoint, messages)) for messages in asked]
+    cached = [call.result()["usage"]["prompt_tokens_details"]["cached_tokens"] for call in calls]
+    assert min(cached) > 900
+
+
 async def test_several_beginnings_are_held_at_once(tiny_model: Path, cache: Path) -> None:
     beginnings = [[{**PREFIX[0], "content": f"{n}: {PREFIX[0]['content']}"}] for n in range(3)]
     async with embedded_model(tiny_model, cache_dir=cache, linger_s=0) as endpoint:
