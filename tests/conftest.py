@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from core.embedded.flock import wait_until_free
+from core.embedded.flock import is_held
 from core.embedded.home import lock_file
 from core.embedded.postgres import join, leave
 from core.embedded.server import DATABASE
@@ -31,7 +31,7 @@ def database_url() -> Iterator[str]:
     _execute(url, "select pg_reload_conf()")
     yield url
     leave(folder, hold)
-    wait_until_free(lock_file(folder, "watchdog"))
+    assert not is_held(lock_file(folder, "watchdog"), timeout_s=60)
     shutil.rmtree(folder)
 
 

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from core.database import opened_database
-from core.embedded.flock import wait_until_free
+from core.embedded.flock import is_held
 from core.embedded.home import lock_file
 from core.embedded.postgres import EmbeddedPostgres, join, leave, status
 from core.settings import Settings
@@ -67,9 +67,13 @@ def start(folder: Path) -> Iterator[Callable[[], Client]]:
             client.kill()
 
 
+def _until_free(lock: Path) -> None:
+    assert not is_held(lock, timeout_s=60)
+
+
 def _until_gone(folder: Path) -> None:
-    wait_until_free(lock_file(folder, "watchdog"))
-    wait_until_free(lock_file(folder, "server"))
+    _until_free(lock_file(folder, "watchdog"))
+    _until_free(lock_file(folder, "server"))
 
 
 def _eventually(happened: Callable[[], bool]) -> None:
@@ -137,7 +141,7 @@ def test_the_server_ends_with_its_last_client_however_that_ends(
     killed.kill()
     _stdin(ending).close()
     assert ending.wait() == 0
-    wait_until_free(lock_file(folder, "server"))
+    _until_free(lock_file(folder, "server"))
     assert status(folder).pid is None
     assert not (folder / "data" / "postmaster.pid").exists()
 
@@ -170,10 +174,10 @@ def test_a_killed_watchdog_is_replaced_by_a_leaving_client(folder: Path, start: 
     _url(client)
     watchdog = _watchdog(folder)
     os.kill(watchdog, signal.SIGKILL)
-    wait_until_free(lock_file(folder, "watchdog"))
+    _until_free(lock_file(folder, "watchdog"))
     _stdin(client).close()
     assert client.wait() == 0
-    wait_until_free(lock_file(folder, "server"))
+    _until_free(lock_file(folder, "server"))
     assert status(folder).pid is None
 
 
@@ -240,7 +244,7 @@ async def test_a_cancelled_start_keeps_no_server(folder: Path) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.to_thread(wait_until_free, lock_file(folder, "clients"))
+    await asyncio.to_thread(_until_free, lock_file(folder, "clients"))
     await asyncio.to_thread(_until_gone, folder)
     assert status(folder).pid is None
 

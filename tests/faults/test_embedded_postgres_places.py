@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from core.embedded import binaries
-from core.embedded.flock import wait_until_free
+from core.embedded.flock import is_held
 from core.embedded.home import ELSEWHERE, create_folder, find_home, lock_file
 from core.embedded.postgres import join, leave, status
 from core.embedded.processes import User, can_reach, run
@@ -45,8 +45,8 @@ def _join_and_leave(folder: Path) -> None:
 
 
 def _until_gone(folder: Path) -> None:
-    wait_until_free(lock_file(folder, "watchdog"))
-    wait_until_free(lock_file(folder, "server"))
+    assert not is_held(lock_file(folder, "watchdog"), timeout_s=60)
+    assert not is_held(lock_file(folder, "server"), timeout_s=60)
 
 
 def _ordinary_user() -> User:

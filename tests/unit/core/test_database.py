@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from core.database import Database, opened_database
 from core.embedded import binaries
-from core.embedded.flock import wait_until_free
+from core.embedded.flock import is_held
 from core.embedded.home import lock_file
 from core.embedded.postgres import join, leave
 from core.errors import DatabaseError
@@ -110,7 +110,7 @@ BlockBuster().activate()
 asyncio.run(main())
 """
     subprocess.run([sys.executable, "-c", code, folder], check=True)
-    wait_until_free(lock_file(folder / "postgres", "watchdog"))
+    assert not is_held(lock_file(folder / "postgres", "watchdog"), timeout_s=60)
     shutil.rmtree(folder)
 
 
@@ -210,7 +210,7 @@ def url_without_pgvector(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     url, hold = join(folder / "postgres")
     yield url
     leave(folder / "postgres", hold)
-    wait_until_free(lock_file(folder / "postgres", "watchdog"))
+    assert not is_held(lock_file(folder / "postgres", "watchdog"), timeout_s=60)
     shutil.rmtree(folder)
 
 
