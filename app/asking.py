@@ -1,6 +1,5 @@
 """The commands that talk to an agent: ask, chat, resume. What they need is imported when they run."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app.pending import check_thread, new_request, new_thread
+from app.running import run
 from core.context import RunContext
 from core.errors import InputError
 
@@ -46,7 +46,8 @@ def ask(  # noqa: PLR0913 - each is an option of the command line
     request = new_request(text, check_thread(thread) if thread else new_thread(), context)
     from app.session import answer  # noqa: PLC0415
 
-    raise typer.Exit(asyncio.run(answer(request, index or [], as_json=as_json)))
+    work = answer(request, index or [], as_json=as_json)
+    raise typer.Exit(run(work, go_on_with=f"boring resume {request.thread_id}"))
 
 
 def chat(*, thread: ThreadOption = None, index: IndexOption = None) -> None:
@@ -67,7 +68,8 @@ def resume(
     """
     from app.session import go_on  # noqa: PLC0415
 
-    raise typer.Exit(asyncio.run(go_on(check_thread(thread), as_json=as_json)))
+    work = go_on(check_thread(thread), as_json=as_json)
+    raise typer.Exit(run(work, go_on_with=f"boring resume {thread}"))
 
 
 def _question(argument: str) -> str:

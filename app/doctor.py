@@ -1,6 +1,5 @@
 """The command `doctor`: what is there, what is missing, what to do about it."""
 
-import asyncio
 import json
 from dataclasses import asdict
 from typing import Annotated
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from app.asking import JsonOption
 from app.exits import MISCONFIGURED
+from app.running import run
 from core.settings import load_settings
 
 _MARKS = {"ok": "[green]ok[/green]", "later": "[yellow]later[/yellow]", "fails": "[red]fails[/red]"}
@@ -29,7 +29,7 @@ def doctor(
     """
     from app.checks import all_checks  # noqa: PLC0415 - commands import what they need when they run
 
-    checks = asyncio.run(all_checks(load_settings(), deep=deep))
+    checks = run(all_checks(load_settings(), deep=deep))
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks]))
     else:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from app.asking import JsonOption
+from app.running import run
 
 if TYPE_CHECKING:
     from memory.indexing import IndexReport
@@ -29,7 +30,7 @@ def index(
 
     Files that have not changed are skipped; files that are gone from the folder are forgotten.
     """
-    report = asyncio.run(_index(path, quiet=as_json))
+    report = run(_index(path, quiet=as_json), go_on_with=f"boring index {path}")
     if as_json:
         typer.echo(json.dumps(asdict(report)))
         return
@@ -49,7 +50,7 @@ def threads(
     as_json: JsonOption = False,
 ) -> None:
     """List the threads, newest first, with how their last run ended."""
-    rows = asyncio.run(_threads(limit))
+    rows = run(_threads(limit))
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows], default=str, ensure_ascii=False))
         return

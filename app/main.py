@@ -7,7 +7,7 @@ from rich.console import Console
 
 from app.asking import ask, chat, resume
 from app.doctor import doctor
-from app.exits import EXPLAINED, INTERRUPTED, code_of
+from app.exits import EXPLAINED, code_of
 from app.listing import index, threads
 from app.serving import serve
 from core.errors import BoringError
@@ -37,9 +37,6 @@ def main() -> None:
             raise
         errors.print(f"[red]boring:[/red] {error}", highlight=False)
         sys.exit(code_of(error))
-    except KeyboardInterrupt:
-        errors.print("\nStopped. What was done is kept; go on with: boring resume THREAD", highlight=False)
-        sys.exit(INTERRUPTED)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BoringError | None:

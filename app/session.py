@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from app.pending import Request, new_request, strike_off, written_down
 from app.screen import PeopleScreen, PipeScreen, Screen
 from core.context import RunContext
 from core.errors import InputError
+from core.loading import load
 from core.models import configured_model
 from core.process import Process, opened_process
 from core.settings import settings
@@ -26,6 +26,17 @@ from observability.runs import RunRow, begin_run, latest_run
 
 if TYPE_CHECKING:
     from graphs.single import Agent
+
+
+_LIBRARIES = (
+    "graphs.single",
+    "app.turns",
+    "memory.checkpoints",
+    "memory.indexing",
+    "langchain_openai",
+    "langchain_postgres",
+    "core.embedded.embeddings",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ class Session:
                 context=context,
             )
             await asyncio.to_thread(strike_off, data_dir, request.thread_id)
-        from app.turns import turn_events  # noqa: PLC0415 - see `_agent`
+        from app.turns import turn_events  # noqa: PLC0415 - loaded with the session
 
         events = turn_events(
             self.agent,
@@ -75,7 +86,7 @@ class Session:
 
 @asynccontextmanager
 async def opened_session(
-    console: Console, *, as_json: bool, index: Sequence[Path] = ()
+    console: Console, *, as_json: bool, index: Sequence[Path] = (), known: str | None = None
 ) -> AsyncGenerator[Session]:
     """Open the database, the model and the knowledge base side by side, and build the agent.
 
@@ -83,35 +94,41 @@ async def opened_session(
         console: where to show what takes long.
         as_json: whether turns are written for a pipe.
         index: files and folders to bring the knowledge base up to date with first.
+        known: a thread that has to be there; else nothing else is opened.
+
+    Raises:
+        InputError: nothing is known of the thread.
     """
     with download_bars(Console(stderr=True)) as progress:
         async with opened_process(settings(), progress=progress) as process:
+            if known is not None:
+                await _check_known(process, known)
             async with asyncio.TaskGroup() as opening:
+                # The libraries take seconds to import; the model and the database start meanwhile.
+                loading = opening.create_task(load(*_LIBRARIES), name="load libraries")
                 opening.create_task(configured_model()(), name="open model")
                 opening.create_task(process.database(), name="open database")
-                agent = opening.create_task(_agent(), name="build agent")
-                opening.create_task(_bring_up_to_date(index), name="index")
+                agent = opening.create_task(_agent(loading), name="build agent")
+                opening.create_task(_bring_up_to_date(index, process, loading), name="index")
             yield Session(process, agent.result(), console, as_json)
 
 
-async def _agent() -> Agent:
-    # The libraries take seconds to import; the model and the database start meanwhile.
-    await asyncio.to_thread(import_module, "app.turns")
-    await asyncio.to_thread(import_module, "graphs.single")
-    from graphs.single import create_single  # noqa: PLC0415
-    from memory.checkpoints import postgres_checkpointer  # noqa: PLC0415
+async def _agent(loading: asyncio.Task[None]) -> Agent:
+    await loading
+    from graphs.single import create_single  # noqa: PLC0415 - loaded above
+    from memory.checkpoints import postgres_checkpointer  # noqa: PLC0415 - loaded above
 
     return create_single(await postgres_checkpointer())
 
 
-async def _bring_up_to_date(paths: Sequence[Path]) -> None:
-    await asyncio.to_thread(import_module, "memory.documents")
-    from memory.documents import document_store  # noqa: PLC0415
-    from memory.indexing import index_path  # noqa: PLC0415
+async def _bring_up_to_date(paths: Sequence[Path], process: Process, loading: asyncio.Task[None]) -> None:
+    await loading
+    from memory.documents import document_store, warm_up_documents  # noqa: PLC0415 - loaded above
+    from memory.indexing import index_path  # noqa: PLC0415 - loaded above
 
-    store = await document_store()
+    warm_up_documents(process)
     for path in paths:
-        await index_path(store, path, tenant=RunContext().tenant, base=Path.cwd())
+        await index_path(await document_store(), path, tenant=RunContext().tenant, base=Path.cwd())
 
 
 async def answer(request: Request, index: Sequence[Path], *, as_json: bool) -> int:
@@ -130,23 +147,39 @@ async def go_on(thread_id: str, *, as_json: bool) -> int:
     Raises:
         InputError: nothing is known of the thread.
     """
-    console = Console()
-    async with opened_session(console, as_json=as_json) as session:
+    async with opened_session(Console(), as_json=as_json, known=thread_id) as session:
         database = await session.process.database()
         noted = await asyncio.to_thread(written_down, session.process.settings.data_dir, thread_id)
         row = await latest_run(database, thread_id)
         if noted is not None and (row is None or row.run_id != noted.run_id):
             ended = await session.turn(noted)
-        elif row is None:
-            raise InputError(f"There is no thread {thread_id!r}. `boring threads` lists the ones there are.")
-        elif row.finished_at is not None:
-            console.print(f"[dim]The last run of {thread_id} has ended; this is its answer.[/dim]")
-            from app.turns import last_turn  # noqa: PLC0415 - see `_agent`
-
-            ended = await session.screen().show(last_turn(session.agent, thread_id), thread_id=thread_id)
+        elif row is not None and await _has_begun(session, row):
+            ended = await session.turn(_request(row), begin=False)
+        elif row is not None and row.finished_at is not None:
+            ended = await _shown_again(session, thread_id)
+        elif row is not None:
+            ended = await session.turn(_request(row))
         else:
-            ended = await session.turn(_request(row), begin=not await _has_begun(session, row))
+            raise _unknown(thread_id)
     return code_of_status(ended.answer["status"])
+
+
+async def _check_known(process: Process, thread_id: str) -> None:
+    noted = await asyncio.to_thread(written_down, process.settings.data_dir, thread_id)
+    if noted is None and await latest_run(await process.database(), thread_id) is None:
+        raise _unknown(thread_id)
+
+
+def _unknown(thread_id: str) -> InputError:
+    return InputError(f"There is no thread {thread_id!r}. `boring threads` lists the ones there are.")
+
+
+async def _shown_again(session: Session, thread_id: str) -> Ended:
+    from app.turns import last_turn  # noqa: PLC0415 - loaded with the session
+
+    said = Console(stderr=True)
+    said.print(f"[dim]The last run of {thread_id} has ended; this is its answer.[/dim]", highlight=False)
+    return await session.screen().show(last_turn(session.agent, thread_id), thread_id=thread_id)
 
 
 def talk(thread_id: str, index: Sequence[Path]) -> None:
@@ -176,6 +209,8 @@ def _request(row: RunRow) -> Request:
 
 
 async def _has_begun(session: Session, row: RunRow) -> bool:
-    """Tell whether the run has left a checkpoint: its message is then part of the thread already."""
+    """Tell whether the run has left a checkpoint that is not its last: it can go on from there."""
+    from app.turns import RUN_KEY  # noqa: PLC0415 - loaded with the session
+
     state = await session.agent.aget_state({"configurable": {"thread_id": row.thread_id}})
-    return bool(state.next) and (state.metadata or {}).get("run_id") == row.run_id
+    return bool(state.next) and (state.metadata or {}).get(RUN_KEY) == row.run_id

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from graphs.single import Agent
 
 
+RUN_KEY = "boring_run"
+"""Under which the metadata of a checkpoint tell the run that wrote it."""
+
+
 async def turn_events(
     graph: Agent, question: str | None, *, thread_id: str, run_id: str, context: RunContext
 ) -> AsyncGenerator[Event]:
@@ -30,7 +34,11 @@ async def turn_events(
         run_id: under which the run is recorded.
         context: what the caller sets for the run.
     """
-    config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "run_id": UUID(run_id)}
+    config: RunnableConfig = {
+        "configurable": {"thread_id": thread_id},
+        "run_id": UUID(run_id),
+        "metadata": {RUN_KEY: run_id},
+    }
     begun = time.monotonic()
     stream = graph.astream(
         None if question is None else {"messages": [HumanMessage(question)]},

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from core.loading import load
 from core.progress import Progress
 from core.settings import Settings
 
@@ -26,8 +26,10 @@ async def opened_embeddings(
         AssetError: the embedded model's files can't be had.
     """
     if settings.embedding_model or settings.embedding_base_url:
-        yield await asyncio.to_thread(_endpoint_embeddings, settings)
+        await load("core.endpoint_embeddings")
+        yield _endpoint_embeddings(settings)
     else:
+        await load("core.embedded.embeddings")
         from core.embedded.embeddings import embedded_embeddings  # noqa: PLC0415 - the extra `local`
 
         async with embedded_embeddings(settings.cache_dir, progress=progress) as embeddings:
@@ -42,12 +44,11 @@ def embedding_name(settings: Settings) -> str:
 
 
 def _endpoint_embeddings(settings: Settings) -> Embeddings:
-    from langchain_openai import OpenAIEmbeddings  # noqa: PLC0415 - slow to import
+    from core.endpoint_embeddings import EndpointEmbeddings  # noqa: PLC0415 - slow to import
 
     key = settings.embedding_api_key or settings.openai_api_key or SecretStr("none")
-    return OpenAIEmbeddings(
+    return EndpointEmbeddings(
         model=embedding_name(settings),
         base_url=settings.embedding_base_url or settings.openai_base_url,
         api_key=key,
-        check_embedding_ctx_length=False,  # token ids instead of text are an OpenAI speciality
     )

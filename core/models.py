@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 from pydantic import SecretStr
 
 from core.errors import ConfigurationError
+from core.loading import load
 from core.process import current_process
 from core.protocols import Model, ModelProfile, ModelSource
 from core.trust import system_trust
@@ -115,10 +116,12 @@ async def chat_client(
     Retries are policy of the graph's nodes, so the client makes none of its own.
     """
     trust = await asyncio.to_thread(system_trust)
+    await load("langchain_openai")
+    from langchain_openai import ChatOpenAI  # noqa: PLC0415 - loaded above
+
     async with httpx.AsyncClient(verify=trust, timeout=settings.model_timeout_s) as client:
         with httpx.Client(verify=trust) as unused_sync_client:
-            yield await asyncio.to_thread(
-                _chat_openai,
+            yield ChatOpenAI(
                 model=profile.name,
                 base_url=base_url,
                 api_key=key,
@@ -131,9 +134,3 @@ async def chat_client(
                 http_client=unused_sync_client,
                 http_async_client=client,
             )
-
-
-def _chat_openai(**options: Any) -> BaseChatModel:
-    from langchain_openai import ChatOpenAI  # noqa: PLC0415 - takes a second to import, so in a thread
-
-    return ChatOpenAI(**options)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from core.database import Database, opened_database
+from core.embedding import opened_embeddings
 from core.progress import Progress
 from core.settings import Settings, load_settings
 
@@ -45,17 +46,22 @@ class Process:
         Raises:
             AssetError: the embedded one can't be had.
         """
-        from core.embedding import opened_embeddings  # noqa: PLC0415 - slow to import, not needed by all
-
         return await self.once("embeddings", lambda: opened_embeddings(self.settings, self.progress))
 
     async def once(self, name: str, opening: Callable[[], AbstractAsyncContextManager[Owned]]) -> Owned:
         """Return what `opening` yields, entered once under `name` and closed with the process."""
+        return await asyncio.shield(self.begin(name, opening))
+
+    def begin(
+        self, name: str, opening: Callable[[], AbstractAsyncContextManager[Owned]]
+    ) -> asyncio.Task[Owned]:
+        """Begin to open what `once` will return, without waiting for it or failing with it."""
         task = self._opening.get(name)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             task = asyncio.create_task(self._stack.enter_async_context(opening()), name=f"open {name}")
+            task.add_done_callback(_looked_at)
             self._opening[name] = task
-        return await asyncio.shield(task)
+        return task
 
     async def close(self) -> None:
         """Close everything that was opened, the last one first."""
@@ -66,6 +72,12 @@ class Process:
             await asyncio.wait(opening)
         self._opening.clear()
         await self._stack.aclose()
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    """Take note of a failure, which whoever needs the resource gets to see when they ask for it."""
+    if not task.cancelled():
+        task.exception()
 
 
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[Process, None]] = WeakKeyDictionary()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 from langchain_core.documents import Document
 from psycopg import AsyncConnection, sql
+from psycopg.rows import DictRow
 
 from core.database import Database
 from core.embedding import embedding_name
+from core.loading import load
+from core.migrations import setup_lock
 from core.process import Process, current_process
 from core.state import Source
 from memory.chunks import Chunk
@@ -26,6 +27,38 @@ if TYPE_CHECKING:
 
 SCHEMA = "boring"
 _COLUMNS = ("tenant", "source", "section")
+_SEARCH: LiteralString = """
+with asked as (
+    -- any of the words will do: a question holds many that no passage repeats
+    select replace(plainto_tsquery('english', %(words)s)::text, '&', '|')::tsquery as any_word
+), by_meaning as (
+    select langchain_id, row_number() over (order by embedding <=> %(meaning)s::vector) as place
+    from {table} where tenant = %(tenant)s order by place limit 20
+), by_words as (
+    select langchain_id, row_number() over (order by ts_rank_cd(words, any_word, 1) desc) as place
+    from {table}, asked where tenant = %(tenant)s and words @@ any_word order by place limit 20
+)
+select source, section, content
+from by_meaning full join by_words using (langchain_id) join {table} using (langchain_id)
+order by coalesce(1.0 / (60 + by_meaning.place), 0) + coalesce(1.0 / (60 + by_words.place), 0) desc
+limit %(limit)s
+"""
+"""Reciprocal rank fusion of two exact searches inside one tenant.
+
+Source: Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion", SIGIR 2009, with their constant 60.
+"""
+_CREATE: LiteralString = """
+create table {table} (
+    langchain_id uuid primary key,
+    content text not null,
+    embedding vector({size}) not null,
+    tenant text not null,
+    source text not null,
+    section text not null,
+    words tsvector generated always as (to_tsvector('english', content)) stored
+)
+"""
+"""The columns that `PGVectorStore` expects, with our metadata and the words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +132,28 @@ class DocumentStore:
             )
 
     async def search(self, tenant: str, query: str, *, limit: int) -> list[Source]:
-        """Return the tenant's passages nearest in meaning to `query`, best first."""
-        found = await self.vectors.asimilarity_search(query, k=limit, filter={"tenant": {"$eq": tenant}})
-        return [
-            Source(
-                source=str(document.metadata["source"]),
-                section=str(document.metadata["section"]),
-                text=document.page_content,
+        """Return the tenant's passages nearest to `query` by meaning and by words together, best first."""
+        meaning = await self.vectors.embeddings.aembed_query(query)
+        async with self.database.pool.connection() as connection:
+            rows = await connection.execute(
+                sql.SQL(_SEARCH).format(table=sql.Identifier(SCHEMA, self.table)),
+                {"tenant": tenant, "meaning": str(meaning), "words": query, "limit": limit},
             )
-            for document in found
-        ]
+            return [
+                Source(source=row["source"], section=row["section"], text=row["content"])
+                for row in await rows.fetchall()
+            ]
 
 
 async def document_store() -> DocumentStore:
     """Return the document store of this process, opened at the first call."""
     process = await current_process()
     return await process.once("documents", lambda: _opened_document_store(process))
+
+
+def warm_up_documents(process: Process) -> None:
+    """Begin to open the document store, so that the first search need not wait for it."""
+    process.begin("documents", lambda: _opened_document_store(process))
 
 
 @asynccontextmanager
@@ -126,13 +165,13 @@ async def _opened_document_store(process: Process) -> AsyncGenerator[DocumentSto
     async def connect() -> AsyncConnection[Any]:
         return await AsyncConnection.connect(database.url)
 
-    # The library takes a second to import and the model is starting meanwhile, so it is done in a thread.
-    library = await asyncio.to_thread(import_module, "langchain_postgres")
-    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
+    await load("langchain_postgres", "sqlalchemy.ext.asyncio")
+    from langchain_postgres import PGEngine  # noqa: PLC0415 - loaded above
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - loaded above
 
     engine = create_async_engine("postgresql+psycopg://", async_creator=connect, pool_size=3)
     try:
-        vectors = await _vector_table(library.PGEngine.from_engine(engine), database, embeddings, table)
+        vectors = await _vector_table(PGEngine.from_engine(engine), database, embeddings, table)
         yield DocumentStore(database=database, vectors=vectors, table=table)
     finally:
         await engine.dispose()
@@ -142,11 +181,10 @@ async def _vector_table(
     engine: PGEngine, database: Database, embeddings: Embeddings, table: str
 ) -> PGVectorStore:
     async with database.pool.connection() as connection:
-        rows = await connection.execute("select to_regclass(%s) is not null as there", (f"{SCHEMA}.{table}",))
-        row = await rows.fetchone()
-    if row is None or not row["there"]:
-        await _create_table(engine, database, embeddings, table)
-    from langchain_postgres import PGVectorStore  # noqa: PLC0415 - imported above
+        exists = await _exists(connection, table)
+    if not exists:
+        await _create_table(database, embeddings, table)
+    from langchain_postgres import PGVectorStore  # noqa: PLC0415 - loaded before
 
     return await PGVectorStore.create(
         engine,
@@ -158,23 +196,18 @@ async def _vector_table(
     )
 
 
-async def _create_table(engine: PGEngine, database: Database, embeddings: Embeddings, table: str) -> None:
-    from langchain_postgres import Column  # noqa: PLC0415 - imported above
-
+async def _create_table(database: Database, embeddings: Embeddings, table: str) -> None:
     size = len(await embeddings.aembed_query("size"))
-    async with database.pool.connection() as connection, connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock(hashtext(%s))", (f"create {table}",))
-        rows = await connection.execute("select to_regclass(%s) is not null as there", (f"{SCHEMA}.{table}",))
-        row = await rows.fetchone()
-        if row is not None and row["there"]:
+    name = sql.Identifier(SCHEMA, table)
+    async with setup_lock(database.url), database.pool.connection() as connection, connection.transaction():
+        if await _exists(connection, table):
             return
-        await engine.ainit_vectorstore_table(
-            table,
-            size,
-            schema_name=SCHEMA,
-            metadata_columns=[Column(name, "text", nullable=False) for name in _COLUMNS],
-            store_metadata=False,
-        )
-        await connection.execute(
-            sql.SQL("create index on boring.{} (tenant, source)").format(sql.Identifier(table))
-        )
+        await connection.execute(sql.SQL(_CREATE).format(table=name, size=sql.Literal(size)))
+        await connection.execute(sql.SQL("create index on {} using gin (words)").format(name))
+        await connection.execute(sql.SQL("create index on {} (tenant, source)").format(name))
+
+
+async def _exists(connection: AsyncConnection[DictRow], table: str) -> bool:
+    rows = await connection.execute("select to_regclass(%s) as found", (f"{SCHEMA}.{table}",))
+    row = await rows.fetchone()
+    return row is not None and row["found"] is not None

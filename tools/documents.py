@@ -15,11 +15,9 @@ PASSAGES = 3
 
 
 async def search_documents(
-    query: Annotated[
-        str, Field(min_length=2, max_length=120, description="what to look for, in a few words")
-    ],
+    query: Annotated[str, Field(min_length=2, max_length=120, description="the question to look up")],
 ) -> ToolResult:
-    """Look something up in the indexed documents: handbook, guides, policies, how this product works."""
+    """Look something up in the documents: how a product, command, setting, policy or process works."""
     tenant = _tenant()
     store = await document_store()
     found = await store.search(tenant, query, limit=PASSAGES)
@@ -43,8 +41,9 @@ def document_search() -> Tool:
         effect="read",
         timeout_s=30,
         examples=(
-            Example("What do our docs say about the travel budget?", {"query": "travel budget"}),
-            Example("How do I reset my password?", {"query": "reset password"}),
-            Example("Which ports does the server use, and can they be changed?", {"query": "server ports"}),
+            Example("What do our docs say about the travel budget?", {"query": "travel budget in our docs"}),
+            Example("How do I reset my password?", {"query": "How do I reset my password?"}),
+            Example("Which browsers are supported?", {"query": "Which browsers are supported?"}),
+            Example("What happens when a payment fails?", {"query": "What happens when a payment fails?"}),
         ),
     )

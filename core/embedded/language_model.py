@@ -1,9 +1,11 @@
 """The embedded language model as a `Model`: weights fetched, server started, client made."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from langchain_core.messages import AnyMessage, convert_to_openai_messages
 from pydantic import SecretStr
 
 from core.embedded.assets import ensure_asset
@@ -14,6 +16,9 @@ from core.models import chat_client
 from core.progress import Progress
 from core.protocols import Model, ModelProfile
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AnyMessage
 
 
 @asynccontextmanager
@@ -34,6 +39,8 @@ async def opened_language_model(
     ):
 
         async def remember(prefix: Sequence[AnyMessage]) -> None:
+            from langchain_core.messages import convert_to_openai_messages  # noqa: PLC0415 - see core.loading
+
             await remember_prefix(
                 endpoint, convert_to_openai_messages(list(prefix)), cache_dir=settings.cache_dir
             )

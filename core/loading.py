@@ -1,0 +1,22 @@
+"""Imports of large libraries beside the event loop, one at a time.
+
+Some libraries take seconds to import, in which a process can start its model and its database. Two threads
+that import parts of one library at the same time can deadlock, so all such imports share one lock.
+"""
+
+import asyncio
+from importlib import import_module
+from threading import Lock
+
+_one_at_a_time = Lock()
+
+
+async def load(*modules: str) -> None:
+    """Import modules in a thread; afterwards an import statement finds them at once."""
+    await asyncio.to_thread(_load, modules)
+
+
+def _load(modules: tuple[str, ...]) -> None:
+    with _one_at_a_time:
+        for module in modules:
+            import_module(module)

@@ -1,0 +1,127 @@
+"""A run that is killed at any moment is finished by `boring resume`."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg import AsyncConnection
+
+from evals.scripted_model import Reply, ScriptedModel, ToolCall
+
+SEED = 20261122
+MOMENTS = 10
+
+
+def counting(request: dict[str, Any]) -> Reply:
+    """Call the calculator three times, one after the other, then answer with what it said."""
+    results = [message["content"] for message in request["messages"] if message["role"] == "tool"]
+    if len(results) < 3:
+        call = ToolCall("calculator", {"expression": f"{len(results) + 1} * 7"})
+        return Reply(tool_calls=(call,), delay_s=0.05)
+    return Reply(text=f"They are {', '.join(results)}.", token_delay_s=0.01)
+
+
+def environment(model: ScriptedModel, postgres_url: str, folder: Path) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "DATABASE_URL": postgres_url,
+        "BORING_DATA_DIR": str(folder / "data"),
+        "OPENAI_BASE_URL": model.base_url,
+        "OPENAI_API_KEY": model.api_key,
+        "BORING_EMBEDDING_BASE_URL": model.base_url,
+    }
+
+
+async def boring(*arguments: str, env: dict[str, str]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app.main", *arguments, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+    )
+
+
+async def rows(url: str, statement: Any) -> list[Any]:
+    async with await AsyncConnection.connect(url) as connection:
+        return await (await connection.execute(statement)).fetchall()
+
+
+@pytest.mark.timeout(240)
+async def test_a_run_killed_at_ten_random_moments_is_finished_each_time(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    moments = random.Random(SEED)  # noqa: S311 - a repeatable choice, nothing secret
+    async with ScriptedModel(counting) as model:
+        env = environment(model, postgres_url, tmp_path)
+        whole = await _seconds_of_a_run(env)
+        for number in range(MOMENTS):
+            thread = f"killed-{number}"
+            running = await boring("ask", "Count", "--thread", thread, env=env)
+            assert running.stdout
+            assert f"thread {thread}" in (await running.stdout.readline()).decode()
+            await asyncio.sleep(moments.uniform(0, whole))
+            if running.returncode is None:
+                running.send_signal(signal.SIGKILL)
+            await running.communicate()
+            resumed = await boring("resume", thread, "--json", env=env)
+            out, err = await resumed.communicate()
+            assert resumed.returncode == 0, err.decode()
+            assert json.loads(out)["answer"] == "They are 7, 14, 21."
+    assert await rows(postgres_url, "select distinct status from boring.run") == [("finished",)]
+    runs = await rows(
+        postgres_url, "select thread_id, count(*) from boring.run group by 1 having count(*) > 1"
+    )
+    assert runs == []
+    calls = await rows(postgres_url, "select thread_id, count(*) from boring.tool_call group by 1 order by 1")
+    assert [count for _, count in calls] == [3] * (MOMENTS + 1)
+
+
+async def _seconds_of_a_run(env: dict[str, str]) -> float:
+    whole = await boring("ask", "Count", "--thread", "whole", env=env)
+    assert whole.stdout
+    await whole.stdout.readline()
+    begun = asyncio.get_running_loop().time()
+    _, err = await whole.communicate()
+    assert whole.returncode == 0, err.decode()
+    return asyncio.get_running_loop().time() - begun
+
+
+async def test_a_run_that_has_ended_is_not_run_again(postgres_url: str, tmp_path: Path) -> None:
+    async with ScriptedModel(counting) as model:
+        env = environment(model, postgres_url, tmp_path)
+        await _seconds_of_a_run(env)
+        asked = len(model.requests)
+        again = await boring("resume", "whole", "--json", env=env)
+        out, _ = await again.communicate()
+        assert again.returncode == 0
+        assert json.loads(out)["answer"] == "They are 7, 14, 21."
+        assert len(model.requests) == asked
+
+
+async def test_a_thread_that_nobody_knows_is_said_so(postgres_url: str, tmp_path: Path) -> None:
+    async with ScriptedModel(counting) as model:
+        resumed = await boring("resume", "nobody", env=environment(model, postgres_url, tmp_path))
+        _, err = await resumed.communicate()
+    assert resumed.returncode == 2
+    assert "There is no thread 'nobody'" in err.decode()
+
+
+async def test_ctrl_c_ends_a_run_cleanly_and_it_can_be_resumed(postgres_url: str, tmp_path: Path) -> None:
+    async with ScriptedModel([Reply(text="late", delay_s=60), "Done."]) as model:
+        env = environment(model, postgres_url, tmp_path)
+        running = await boring("ask", "Count", "--thread", "stopped", env=env)
+        while not model.requests:
+            await asyncio.sleep(0.05)  # the model has been asked: another process can't be awaited otherwise
+        running.send_signal(signal.SIGINT)
+        _, err = await running.communicate()
+        assert running.returncode == 130
+        assert "boring resume" in err.decode()
+        assert "Traceback" not in err.decode()
+        resumed = await boring("resume", "stopped", "--json", env=env)
+        out, _ = await resumed.communicate()
+        assert json.loads(out)["answer"] == "Done."
