@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from evals.scripted_model import ScriptedModel
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELL = ("bash", "sh", "shell", "console")
+MOST_SECONDS = 100
 LANGUAGES = (*SHELL, "python")
 
 _FENCE = re.compile(
@@ -136,8 +138,11 @@ async def run(block: Block, folder: Path, model: ScriptedModel, database_url: st
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )
+    stopper = asyncio.get_running_loop().call_later(MOST_SECONDS, os.killpg, process.pid, signal.SIGKILL)
     output, _ = await process.communicate()
+    stopper.cancel()
     return process.returncode or 0, output.decode()
 
 
