@@ -11,7 +11,7 @@ from memory.documents import document_store
 from tools.contract import Tool, ToolResult, contract
 from tools.progress import report_progress
 
-PASSAGES = 3
+PASSAGES = 2
 
 
 async def search_documents(
