@@ -20,7 +20,6 @@ from uvicorn.supervisors import ChangeReload
 
 from app.server_settings import read_server_file, server_environment
 from core.errors import BoringError
-from core.models import model_profile
 from core.process import opened_process
 from core.settings import PROJECT_ROOT, Settings
 
@@ -85,12 +84,10 @@ class AgentServer(uvicorn.Server):
         """Open the database, then the server.
 
         Raises:
-            ConfigurationError: the settings or the database can't be used.
+            DatabaseError: the database can't be used.
         """
         self._owned = AsyncExitStack()
-        settings = self._options.settings
-        model_profile(settings)
-        process = await self._owned.enter_async_context(opened_process(settings))
+        process = await self._owned.enter_async_context(opened_process(self._options.settings))
         try:
             await process.database()
             await super().startup(sockets)
@@ -117,7 +114,7 @@ def run_agents(listener: socket.socket, options: ServerOptions, *, keep_threads:
         keep_threads: keep the list of threads for the next server on this port.
 
     Raises:
-        ConfigurationError: the settings or the database can't be used.
+        ConfigurationError: the database or the file that names the graphs can't be used.
     """
     environment = server_environment(
         read_server_file(options.config),

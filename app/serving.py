@@ -13,6 +13,7 @@ import typer
 
 from app.exits import INTERRUPTED
 from core.errors import ConfigurationError
+from core.models import model_profile
 from core.settings import PROJECT_ROOT, Settings, settings
 
 _BACKLOG = 2048
@@ -50,12 +51,14 @@ def serve(  # noqa: PLR0913 - each is an option of the command line
             "The server is not installed. Install boring-agents with its extra `server`: "
             "pip install -e '.[server]', or run `make setup`."
         )
+    used = _wherever(settings())
+    model_profile(used)
     with listening(host, port) as listener:
         from app.server import ServerOptions, run_agents  # noqa: PLC0415
 
         options = ServerOptions(
             config=config.absolute(),
-            settings=_wherever(settings()),
+            settings=used,
             host=host,
             port=listener.getsockname()[1],
             n_jobs_per_worker=n_jobs_per_worker,

@@ -173,6 +173,16 @@ def server(serving: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
     return serving("--port", "0", "--config", str(folder / "with_probe.json")).wait_until_ready()
 
 
+@pytest.fixture(scope="session")
+def opened() -> Any:
+    """Return a function that opens a client of a server, its answers untyped."""
+
+    def open_client(server: Served) -> Any:
+        return get_sync_client(url=server.url)
+
+    return open_client
+
+
 @pytest.fixture(scope="module")
 def client(server: Served) -> Iterator[Any]:
     with get_sync_client(url=server.url) as opened:

@@ -9,21 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langgraph_sdk import get_sync_client
 
 ROOT = Path(__file__).resolve().parents[2]
-LATER: Any = {"messages": [{"role": "user", "content": "Never mind the time."}]}
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def opened(server: Any) -> Any:
-    """A client whose answers are not typed."""
-    return get_sync_client(url=server.url)
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -33,82 +26,71 @@ def until(true: Callable[[], bool]) -> None:
         assert time.monotonic() < end
 
 
-def checkout() -> str:
-    """What git sees in the checkout, ignored files included."""
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def asks(text: str) -> Any:
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+def contents(values: Any) -> list[str]:
+    return [message["content"] for message in values["messages"]]
+
+
+def server_files_in_the_checkout() -> list[str]:
+    """The server's own files that git sees, ignored ones included."""
     told = subprocess.run(
         ["git", "status", "--porcelain", "--ignored"], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    return "\n".join(line for line in told.stdout.splitlines() if "langgraph_api" in line)
+    return [line for line in told.stdout.splitlines() if "langgraph_api" in line]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_a_signal_ends_everything_even_in_the_middle_of_a_run(
-    serving: Any, number: signal.Signals, code: int
-) -> None:
+def test_ctrl_c_ends_a_server_that_had_nothing_to_complain_about(serving: Any, opened: Any) -> None:
     server = serving("--port", "0").wait_until_ready()
     assert f"{server.url}/docs" in server.said
     assert f"https://smith.langchain.com/studio/?baseUrl={server.url}" in server.said
     with opened(server) as client:
         thread = client.threads.create()["thread_id"]
-        stream = client.runs.stream(thread, "single", input=LATER, stream_mode="updates")
-        assert next(iter(stream)).event == "metadata"
-        assert server.end(number) == code
+        for question in ("Compute.", "Hello"):
+            assert client.runs.wait(thread, "single", input=asks(question))["answer"]["status"] == "answered"
+    assert server.end(signal.SIGINT) == 130
     assert not server.leftovers()
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", int(server.url.rpartition(":")[2]))) != 0
-    assert checkout() == ""
+    assert server.errors() == ""
+    assert len(server.said.splitlines()) == 4
+    assert server_files_in_the_checkout() == []
 
 
-def test_a_thread_outlives_its_server(serving: Any) -> None:
+def test_the_next_server_has_the_threads_and_finishes_the_run_that_was_cut_off(
+    serving: Any, opened: Any
+) -> None:
     port = str(free_port())
-    asked: Any = {"messages": [{"role": "user", "content": "I am Ada."}]}
     server = serving("--port", port).wait_until_ready()
     with opened(server) as client:
         thread = client.threads.create(metadata={"topic": "names"})["thread_id"]
-        client.runs.wait(thread, "single", input=asked)
-    assert server.end() == 0
-    server = serving("--port", port).wait_until_ready()
-    with opened(server) as client:
-        assert [found["thread_id"] for found in client.threads.search(metadata={"topic": "names"})] == [
-            thread
-        ]
-        assert client.threads.get_state(thread)["values"]["answer"]["text"] == "You said: I am Ada."
-        assert len(client.threads.get_history(thread, limit=20)) == 5
-        assert len(client.runs.wait(thread, "single", input=asked)["messages"]) == 4
-    server.end()
-
-
-def test_a_run_that_was_cut_off_is_finished_by_the_next_server(serving: Any, model: Any) -> None:
-    port = str(free_port())
-    asked: Any = {"messages": [{"role": "user", "content": "Slow at first."}]}
-    server = serving("--port", port).wait_until_ready()
-    with opened(server) as client:
-        thread = client.threads.create()["thread_id"]
-        run = client.runs.create(thread, "single", input=asked)["run_id"]
-        until(lambda: client.threads.get_state(thread)["next"] == ["plan"])
-    assert server.end() == 0
+        client.runs.wait(thread, "single", input=asks("I am Ada."))
+        cut_off = client.threads.create()["thread_id"]
+        stream = client.runs.stream(cut_off, "single", input=asks("Slow at first."))
+        run = next(iter(stream)).data["run_id"]
+        until(lambda: client.threads.get_state(cut_off)["next"] == ["plan"])
+        assert server.end(signal.SIGTERM) == 0
+    assert not server.leftovers()
+    assert is_free(int(port))
     assert "will retry" in server.errors()
+
     server = serving("--port", port).wait_until_ready()
     with opened(server) as client:
-        values = client.runs.join(thread, run)
-    assert [message["content"] for message in values["messages"]] == ["Slow at first.", "Better now."]
-    assert values["turn"]["run_id"] == run
+        values = client.runs.join(cut_off, run)
+        assert contents(values) == ["Slow at first.", "Better now."]
+        assert values["turn"]["run_id"] == run
+        (found,) = client.threads.search(metadata={"topic": "names"})
+        assert found["thread_id"] == thread
+        assert contents(client.threads.get_state(thread)["values"]) == ["I am Ada.", "You said: I am Ada."]
+        assert len(client.threads.get_history(thread, limit=20)) == 5
+        assert len(client.runs.wait(thread, "single", input=asks("Who am I?"))["messages"]) == 4
     assert server.end() == 0
-
-
-def test_a_thread_of_a_killed_server_is_found_by_its_id(serving: Any) -> None:
-    asked: Any = {"messages": [{"role": "user", "content": "I am Ada."}]}
-    server = serving("--port", "0").wait_until_ready()
-    with opened(server) as client:
-        thread = client.threads.create()["thread_id"]
-        client.runs.wait(thread, "single", input=asked)
-    server.end(signal.SIGKILL)
-    server = serving("--port", "0").wait_until_ready()
-    with opened(server) as client:
-        client.threads.create(thread_id=thread, graph_id="single", if_exists="do_nothing")
-        assert client.threads.get_state(thread)["values"]["answer"]["text"] == "You said: I am Ada."
-        assert len(client.runs.wait(thread, "single", input=asked)["messages"]) == 4
-    server.end()
+    assert server.errors() == ""
 
 
 def test_a_taken_port_is_named_with_a_way_out(serving: Any) -> None:

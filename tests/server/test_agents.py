@@ -1,12 +1,16 @@
-"""The single agent through the server's public client, as Studio and other programs use it."""
+"""The agents of a running server through its public client, as Studio and other programs use them."""
 
+import signal
 import time
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg.rows import DictRow, dict_row
 
+ROOT = Path(__file__).resolve().parents[2]
 STEPS = ["receive", "plan", "execute", "observe", "plan", "respond"]
 
 
@@ -189,3 +193,31 @@ def test_a_deleted_thread_leaves_no_checkpoint(client: Any, thread: str, server_
     with psycopg.connect(server_database) as connection:
         left = connection.execute("select 1 from checkpoints where thread_id = %s", (thread,)).fetchall()
     assert left == []
+
+
+def test_a_thread_of_a_killed_server_is_found_by_its_id(serving: Any, opened: Any, client: Any) -> None:
+    server = serving("--port", "0").wait_until_ready()
+    with opened(server) as killed:
+        thread = killed.threads.create()["thread_id"]
+        runs_to_its_end(killed, "I am Ada.", thread)
+    server.end(signal.SIGKILL)
+    client.threads.create(thread_id=thread, graph_id="single", if_exists="do_nothing")
+    assert client.threads.get_state(thread)["values"]["answer"]["text"] == "You said: I am Ada."
+    assert len(runs_to_its_end(client, "Who am I?", thread)["messages"]) == 4
+
+
+@pytest.fixture
+def packages() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    named: list[str] = project["tool"]["setuptools"]["packages"]
+    return sorted({name.partition(".")[0] for name in named})
+
+
+def test_every_top_level_package_in_the_server_is_ours(client: Any, packages: list[str]) -> None:
+    values = client.runs.wait(None, "probe", input={"packages": packages})
+    assert values["files"] == {name: str(ROOT / name / "__init__.py") for name in packages}
+
+
+def test_a_call_that_blocks_the_server_fails_its_run(client: Any) -> None:
+    values = client.runs.wait(None, "probe", input={"packages": [], "nap": True}, raise_error=False)
+    assert values["__error__"]["error"] == "BlockingError"
