@@ -35,4 +35,5 @@ def download_bars(console: Console) -> Generator[Progress]:
     try:
         yield progress
     finally:
-        bars.stop()
+        if tasks:  # stopped unused, it would still write an empty line
+            bars.stop()

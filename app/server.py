@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -18,9 +19,12 @@ from langgraph_api.cli import patch_environment
 from rich.console import Console
 from uvicorn.supervisors import ChangeReload
 
+from app.downloads import download_bars
 from app.server_settings import read_server_file, server_environment
 from core.errors import BoringError
+from core.models import configured_model
 from core.process import opened_process
+from core.protocols import Model
 from core.settings import PROJECT_ROOT, Settings
 
 _GRACE_S = 3
@@ -63,6 +67,7 @@ class AgentServer(uvicorn.Server):
         self._options = options
         self._folder = folder
         self._owned: AsyncExitStack | None = None
+        self._warming: asyncio.Task[Model] | None = None
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Run until a signal ends it.
@@ -81,26 +86,35 @@ class AgentServer(uvicorn.Server):
             Console(stderr=True, soft_wrap=True).print(f"[red]boring:[/red] {error}", highlight=False)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the database, then the server.
+        """Open the database, then the server, and begin to open the model.
 
         Raises:
             DatabaseError: the database can't be used.
         """
         self._owned = AsyncExitStack()
-        process = await self._owned.enter_async_context(opened_process(self._options.settings))
+        progress = self._owned.enter_context(download_bars(Console(stderr=True)))
+        process = await self._owned.enter_async_context(
+            opened_process(self._options.settings, progress=progress)
+        )
         try:
             await process.database()
             await super().startup(sockets)
         except BaseException:
             await self._owned.aclose()
             raise
-        _announce(self._options.url)
+        # The first question would otherwise wait for it; a failure is told to whoever asks.
+        self._warming = asyncio.create_task(configured_model()(), name="open model")
+        self._warming.add_done_callback(lambda task: task.cancelled() or task.exception())
+        if not self.should_exit:
+            _announce(self._options.url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the server, then the database."""
         try:
             await super().shutdown(sockets)
         finally:
+            if self._warming is not None:
+                self._warming.cancel()
             if self._owned is not None:
                 await self._owned.aclose()
 

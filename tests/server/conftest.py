@@ -86,6 +86,7 @@ class Served:
         env = {
             "PATH": os.defpath,
             "HOME": str(folder),
+            "TMPDIR": str(folder),
             "DATABASE_URL": database,
             "OPENAI_BASE_URL": model_url,
             "BORING_MODEL": "scripted",

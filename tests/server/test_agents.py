@@ -187,6 +187,22 @@ def test_an_empty_question_is_refused_and_no_failure(client: Any) -> None:
     assert values["answer"]["status"] == "refused"
 
 
+def test_a_copied_thread_goes_its_own_way(client: Any, thread: str) -> None:
+    runs_to_its_end(client, "First.", thread)
+    copy = client.threads.copy(thread)["thread_id"]
+    assert len(runs_to_its_end(client, "Second.", copy)["messages"]) == 4
+    assert len(client.threads.get_state(thread)["values"]["messages"]) == 2
+
+
+def test_a_run_goes_on_from_an_earlier_checkpoint(client: Any, thread: str) -> None:
+    runs_to_its_end(client, "Compute.", thread)
+    (planned,) = [
+        entry for entry in client.threads.get_history(thread, limit=20) if entry["next"] == ["execute"]
+    ]
+    values = client.runs.wait(thread, "single", checkpoint=planned["checkpoint"])
+    assert values["answer"]["text"] == "It is forty two."
+
+
 def test_a_deleted_thread_leaves_no_checkpoint(client: Any, thread: str, server_database: str) -> None:
     runs_to_its_end(client, "Hello", thread)
     client.threads.delete(thread)
