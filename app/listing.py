@@ -91,7 +91,8 @@ async def _index(path: Path, *, quiet: bool) -> "IndexReport":
 
 
 async def _threads(limit: int) -> "list[RunRow]":
-    from core.process import current_process  # noqa: PLC0415
+    from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
     from observability.runs import recent_threads  # noqa: PLC0415
 
-    return await recent_threads(await (await current_process()).database(), limit)
+    async with opened_process() as process:
+        return await recent_threads(await process.database(), limit)

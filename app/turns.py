@@ -39,7 +39,6 @@ async def turn_events(
         "run_id": UUID(run_id),
         "metadata": {RUN_KEY: run_id},
     }
-    begun = time.monotonic()
     stream = graph.astream(
         None if question is None else {"messages": [HumanMessage(question)]},
         config,
@@ -47,24 +46,25 @@ async def turn_events(
         stream_mode=["updates", "messages", "custom"],
         durability="sync",
     )
+    begun = time.monotonic()
     async for mode, data in stream:
         if mode == "updates":
-            now = time.monotonic()
             for name, update in cast("Mapping[str, Any]", data).items():
-                yield Step(name, _what(update or {}), now - begun)
-            begun = now
-        elif mode == "messages":
-            message, metadata = cast("tuple[Any, Mapping[str, Any]]", data)
-            if (
-                isinstance(message, AIMessageChunk)
-                and metadata.get("langgraph_node") == "plan"
-                and message.text
-            ):
-                yield Token(message.text)
-        else:
-            yield ToolProgress(str(cast("Mapping[str, Any]", data).get("progress", data)))
+                yield Step(name, _what(update or {}), time.monotonic() - begun)
+            begun = time.monotonic()
+        elif (event := _in_between(mode, data)) is not None:
+            yield event
     async for event in last_turn(graph, thread_id):
         yield event
+
+
+def _in_between(mode: str, data: Any) -> Event | None:
+    """Return what happens within a step: a piece of the answer, or the progress of a tool."""
+    if mode == "custom":
+        return ToolProgress(str(data.get("progress", data)))
+    message, metadata = data
+    is_answer = isinstance(message, AIMessageChunk) and metadata.get("langgraph_node") == "plan"
+    return Token(message.text) if is_answer and message.text else None
 
 
 async def last_turn(graph: Agent, thread_id: str) -> AsyncGenerator[Event]:

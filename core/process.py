@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from core.database import Database, opened_database
 from core.embedding import opened_embeddings
+from core.errors import ConfigurationError
 from core.progress import Progress
 from core.settings import Settings, load_settings
 
@@ -80,20 +81,12 @@ def _looked_at(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-_of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[Process, None]] = WeakKeyDictionary()
 _process: WeakKeyDictionary[asyncio.AbstractEventLoop, Process] = WeakKeyDictionary()
-
-
-async def _held(settings: Settings, progress: Progress | None = None) -> AsyncGenerator[Process, None]:
-    process = Process(settings, progress=progress)
-    loop = asyncio.get_running_loop()
-    _process[loop] = process
-    try:
-        yield process
-    finally:
-        _process.pop(loop, None)
-        _of_loop.pop(loop, None)
-        await process.close()
+"""The process of each running event loop."""
+_keepers: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[asyncio.Task[None], asyncio.Future[None]]] = (
+    WeakKeyDictionary()
+)
+"""The task that keeps a process open that nobody opened explicitly, and whether it is ready."""
 
 
 @asynccontextmanager
@@ -106,24 +99,41 @@ async def opened_process(
         settings: unset, they are read from the environment.
         progress: told how far the fetch of a model file is.
     """
-    holder = _held(settings or await asyncio.to_thread(load_settings), progress)
+    process = Process(settings or await asyncio.to_thread(load_settings), progress=progress)
+    loop = asyncio.get_running_loop()
+    outer = _process.get(loop)
+    _process[loop] = process
     try:
-        yield await anext(holder)
+        yield process
     finally:
-        await holder.aclose()
+        if outer is None:
+            _process.pop(loop, None)
+        else:
+            _process[loop] = outer
+        await process.close()
 
 
 async def current_process() -> Process:
     """Return the process of the running event loop.
 
-    Outside of `opened_process` one is made from the environment; `asyncio.run` closes it when it shuts down
-    the loop's asynchronous generators, so callers of a compiled graph have nothing to close.
+    Outside of `opened_process` one is made from the environment. It is closed when `asyncio.run` cancels the
+    tasks that are left, so callers of a compiled graph have nothing to close.
     """
     loop = asyncio.get_running_loop()
     if loop not in _process:
-        settings = await asyncio.to_thread(load_settings)
-        if loop not in _process:
-            holder = _held(settings)
-            _of_loop[loop] = holder
-            await anext(holder)
+        if loop not in _keepers:
+            ready: asyncio.Future[None] = loop.create_future()
+            _keepers[loop] = (asyncio.create_task(_keep_until_cancelled(ready), name="keep process"), ready)
+        await asyncio.shield(_keepers[loop][1])
     return _process[loop]
+
+
+async def _keep_until_cancelled(ready: asyncio.Future[None]) -> None:
+    try:
+        async with opened_process():
+            ready.set_result(None)
+            await asyncio.Event().wait()
+    except ConfigurationError as error:
+        ready.set_exception(error)
+    finally:
+        _keepers.pop(asyncio.get_running_loop(), None)

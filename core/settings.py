@@ -3,7 +3,7 @@
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,9 +43,9 @@ class Settings(BaseSettings):
         env_prefix="BORING_", frozen=True, extra="ignore", populate_by_name=True
     )
 
-    data_dir: Annotated[Path, Field(default_factory=_default_data_dir)]
+    data_dir: Path = Field(default_factory=_default_data_dir)
     """Where the embedded Postgres keeps its data. In a checkout: `.boring` beside `langgraph.json`."""
-    cache_dir: Annotated[Path, Field(default_factory=_default_cache_dir)]
+    cache_dir: Path = Field(default_factory=_default_cache_dir)
     """Where fetched model files are kept, shared by all checkouts of one user."""
 
     database_url: SecretStr | None = Field(

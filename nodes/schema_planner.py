@@ -79,6 +79,7 @@ class SchemaPlanner:
             or (isinstance(message, AIMessage) and not message.tool_calls)
         ]
         system = SystemMessage(f"{request.system_prompt}\n\n{_ANSWER_RULES}".strip())
+        await self._model.remember([system])
         return await self._model.chat.ainvoke([system, *earlier, *request.messages[request.turn_start :]])
 
 

@@ -100,10 +100,6 @@ def contract(  # noqa: PLR0913 - one declaration, every part of it named at the 
     Raises:
         ValueError: the function has no docstring, or the declaration contradicts itself.
     """
-    if not isinstance(tool, BaseTool) and not (inspect.getdoc(tool) or "").strip():
-        raise ValueError(
-            f"function {tool!r} has no docstring; the model needs one to know what the tool does"
-        )
     structured = tool if isinstance(tool, BaseTool) else _structured(tool)
     return Tool(
         name=structured.name,
@@ -124,6 +120,10 @@ def contracted(tool: AnyTool) -> Tool:
 
 
 def _structured(function: Callable[..., Any]) -> StructuredTool:
+    if not (inspect.getdoc(function) or "").strip():
+        raise ValueError(
+            f"function {function!r} has no docstring; the model needs one to know what the tool does"
+        )
     is_async = inspect.iscoroutinefunction(function)
     return StructuredTool.from_function(
         func=None if is_async else function,

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -118,7 +119,7 @@ async def test_the_second_of_two_waits_says_so_and_fetches_nothing(index: Any, t
     await seen.waiting.wait()
     index.release.set()
     assert (await second).read_bytes() == WHOLE
-    assert await asyncio.to_thread(other.communicate)
+    await asyncio.to_thread(other.communicate)
     assert other.returncode == 0
     assert set(index.fetched().values()) == {1}
 
@@ -186,7 +187,7 @@ async def test_a_part_that_is_not_what_is_pinned_never_becomes_the_asset(
 
 async def test_parts_that_make_up_the_wrong_whole_are_removed(index: Any, tmp_path: Path) -> None:
     good = index.asset(PAYLOADS)
-    asset = Asset(**{**{f: getattr(good, f) for f in Asset.__slots__}, "sha256": "0" * 64})
+    asset = replace(good, sha256="0" * 64)
     with pytest.raises(AssetError, match="sha256"):
         await ensure_asset(asset, tmp_path)
     assert left_in(tmp_path) == {"tiny.bin.lock"}

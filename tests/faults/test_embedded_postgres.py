@@ -6,13 +6,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from core.database import opened_database
 from core.embedded.flock import is_held
@@ -94,7 +95,7 @@ def _stdin(client: Client) -> IO[str]:
 
 
 @contextmanager
-def _joined(folder: Path) -> Iterator[str]:
+def _joined(folder: Path) -> Generator[str]:
     url, hold = join(folder)
     try:
         yield url
@@ -254,7 +255,7 @@ def test_a_path_too_long_for_a_socket_works(folder: Path) -> None:
     inner = folder / ("n" * 120) / "postgres"
     with _joined(inner) as url:
         assert _rows(url, "select 1") == [(1,)]
-        socket_folder = Path(psycopg.conninfo.conninfo_to_dict(url)["host"] or "")
+        socket_folder = Path(str(conninfo_to_dict(url)["host"]))
         assert socket_folder.stat().st_mode & 0o777 == 0o700
     _until_gone(inner)
     assert not socket_folder.exists()

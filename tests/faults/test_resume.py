@@ -115,8 +115,8 @@ async def test_ctrl_c_ends_a_run_cleanly_and_it_can_be_resumed(postgres_url: str
     async with ScriptedModel([Reply(text="late", delay_s=60), "Done."]) as model:
         env = environment(model, postgres_url, tmp_path)
         running = await boring("ask", "Count", "--thread", "stopped", env=env)
-        while not model.requests:
-            await asyncio.sleep(0.05)  # the model has been asked: another process can't be awaited otherwise
+        while not model.requests:  # noqa: ASYNC110 - what is awaited happens in another process
+            await asyncio.sleep(0.05)
         running.send_signal(signal.SIGINT)
         _, err = await running.communicate()
         assert running.returncode == 130

@@ -3,24 +3,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evals.scripted_model import Line, ScriptedModel
 from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from pydantic import SecretStr
 
 from core.process import Process, opened_process
 from core.settings import Settings
+from evals.scripted_model import Line, ScriptedModel
 from memory.checkpoints import postgres_checkpointer
 
 
 @pytest.fixture
 async def process(postgres_url: str, tmp_path: Path) -> AsyncIterator[Process]:
-    settings = Settings(database_url=postgres_url, data_dir=tmp_path, cache_dir=tmp_path)  # pyright: ignore
+    settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
     async with opened_process(settings) as opened:
         yield opened
 
 
 @pytest.fixture
 async def saver(process: Process) -> AsyncPostgresSaver:
+    assert process.settings.database_url is not None
     return await postgres_checkpointer()
 
 
@@ -34,7 +36,11 @@ async def speaking() -> AsyncIterator[Callable[[Sequence[Line]], Any]]:
         await model.__aenter__()
         models.append(model)
         chat = ChatOpenAI(
-            base_url=model.base_url, api_key=model.api_key, model="scripted", max_retries=0, stream_usage=True
+            base_url=model.base_url,
+            api_key=SecretStr(model.api_key),
+            model="scripted",
+            max_retries=0,
+            stream_usage=True,
         )
         chat.metadata = {"scripted": model}
         return chat

@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from evals.scripted_model import Line
 from langchain_core.messages import HumanMessage
 
 from core.context import RunContext
 from core.protocols import Model, ModelProfile
+from evals.scripted_model import Line
 from graphs.single import create_agent
 from tools.calculator import arithmetic
 from tools.clock import clock
@@ -39,7 +39,7 @@ async def asked(
 
 
 async def test_a_picked_tool_runs_and_the_answer_is_written_from_its_result(
-    process: Any, saver: Any, speaking: Any
+    saver: Any, speaking: Any
 ) -> None:
     script = [picks("calculator", expression="6*7"), "It is 42."]
     result, model = await asked(speaking, saver, script, "What is 6*7?")
@@ -55,13 +55,13 @@ async def test_a_picked_tool_runs_and_the_answer_is_written_from_its_result(
     assert used > 0
 
 
-async def test_small_talk_takes_no_tool(process: Any, saver: Any, speaking: Any) -> None:
+async def test_small_talk_takes_no_tool(saver: Any, speaking: Any) -> None:
     result, model = await asked(speaking, saver, [picks("answer"), "Hello!"], "Hi")
     assert result["answer"]["text"] == "Hello!"
     assert len(model.requests) == 2
 
 
-async def test_a_failed_call_is_repaired(process: Any, saver: Any, speaking: Any) -> None:
+async def test_a_failed_call_is_repaired(saver: Any, speaking: Any) -> None:
     script = [picks("calculator", expression="1/0"), picks("calculator", expression="1/2"), "Half."]
     result, model = await asked(speaking, saver, script, "Half of one?")
     assert result["answer"]["text"] == "Half."
@@ -69,7 +69,7 @@ async def test_a_failed_call_is_repaired(process: Any, saver: Any, speaking: Any
 
 
 async def test_a_model_that_writes_no_plan_is_asked_again_and_then_given_up(
-    process: Any, saver: Any, speaking: Any
+    saver: Any, speaking: Any
 ) -> None:
     result, _ = await asked(speaking, saver, ["no json", picks("answer"), "Hello!"], "Hi")
     assert result["answer"]["text"] == "Hello!"
@@ -78,9 +78,7 @@ async def test_a_model_that_writes_no_plan_is_asked_again_and_then_given_up(
     assert "not a plan" in result["answer"]["text"]
 
 
-async def test_the_second_turn_is_planned_with_the_first_in_view(
-    process: Any, saver: Any, speaking: Any
-) -> None:
+async def test_the_second_turn_is_planned_with_the_first_in_view(saver: Any, speaking: Any) -> None:
     script = [picks("answer"), "I am Bo.", picks("answer"), "You asked my name."]
     _, model = await asked(speaking, saver, script, "Your name?", "What did I ask?")
     last = model.requests[2]["messages"][-1]["content"]
@@ -88,7 +86,7 @@ async def test_the_second_turn_is_planned_with_the_first_in_view(
     assert last.endswith("The last message: What did I ask?")
 
 
-async def test_every_plan_begins_with_the_same_messages(process: Any, saver: Any, speaking: Any) -> None:
+async def test_every_plan_begins_with_the_same_messages(saver: Any, speaking: Any) -> None:
     script = [picks("answer"), "Hello!", picks("answer"), "Bye!"]
     _, model = await asked(speaking, saver, script, "Hi", "Bye")
     first, second = model.requests[0]["messages"], model.requests[2]["messages"]

@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from evals.scripted_model import Reply, ToolCall
 from langchain_core.messages import HumanMessage
 
 from core.context import RunContext
 from core.errors import TransientError
+from evals.scripted_model import Reply, ToolCall
 from graphs.single import create_agent
 from observability.runs import latest_run
 from tools.calculator import arithmetic
@@ -21,21 +21,19 @@ def asks(text: str) -> Any:
     return {"messages": [HumanMessage(text)]}
 
 
-async def rows(process: Any, statement: str) -> list[dict[str, Any]]:
+async def rows(process: Any, statement: Any) -> list[dict[str, Any]]:
     async with (await process.database()).pool.connection() as connection:
         return await (await connection.execute(statement)).fetchall()
 
 
-async def test_an_answer_without_tools_comes_back_with_its_tokens(
-    process: Any, saver: Any, speaking: Any
-) -> None:
+async def test_an_answer_without_tools_comes_back_with_its_tokens(saver: Any, speaking: Any) -> None:
     llm = await speaking([Reply(text="Hello!", prompt_tokens=11, completion_tokens=2)])
     result = await create_agent(llm=llm, checkpointer=saver).ainvoke(asks("Hi"), CONFIG, context=RunContext())
     assert result["answer"] == {"text": "Hello!", "status": "answered", "sources": []}
     assert (result["turn"]["input_tokens"], result["turn"]["output_tokens"]) == (11, 2)
 
 
-async def test_a_graph_runs_without_a_checkpointer_and_without_a_context(process: Any, speaking: Any) -> None:
+async def test_a_graph_runs_without_a_checkpointer_and_without_a_context(speaking: Any) -> None:
     llm = await speaking(["Hello!"])
     result = await create_agent(llm=llm).ainvoke(asks("Hi"))
     assert result["answer"]["status"] == "answered"
@@ -99,7 +97,7 @@ async def test_a_bad_call_becomes_an_observation_the_model_can_repair(
     assert told in logged[0]["error"]
 
 
-async def test_a_repeated_call_ends_the_loop_with_a_reason(process: Any, saver: Any, speaking: Any) -> None:
+async def test_a_repeated_call_ends_the_loop_with_a_reason(saver: Any, speaking: Any) -> None:
     again = Reply(tool_calls=(ToolCall("calculator", {"expression": "1+1"}),))
     llm = await speaking([again] * 10)
     agent = create_agent(llm=llm, tools=[arithmetic()], checkpointer=saver)
@@ -139,7 +137,7 @@ async def test_a_limit_ends_the_run_in_respond_with_a_reason(
     assert row.finished_at is not None
 
 
-async def test_a_slow_model_is_stopped_at_the_deadline(process: Any, saver: Any, speaking: Any) -> None:
+async def test_a_slow_model_is_stopped_at_the_deadline(saver: Any, speaking: Any) -> None:
     llm = await speaking([Reply(text="late", delay_s=30)])
     agent = create_agent(llm=llm, checkpointer=saver)
     result = await agent.ainvoke(asks("Hi"), CONFIG, context=RunContext(max_time_s=0.3))
@@ -177,7 +175,7 @@ async def test_only_a_read_is_retried(
     assert (await rows(process, "select attempt from boring.tool_call"))[0]["attempt"] == attempts
 
 
-async def test_a_failing_call_does_not_harm_its_sibling(process: Any, saver: Any, speaking: Any) -> None:
+async def test_a_failing_call_does_not_harm_its_sibling(saver: Any, speaking: Any) -> None:
     async def broken() -> str:
         """Break."""
         raise KeyError("oops")
@@ -210,15 +208,13 @@ async def test_a_refusing_model_ends_the_run_with_a_reason(
     assert row.status == "failed"
 
 
-async def test_a_model_that_fails_for_a_moment_is_asked_again(
-    process: Any, saver: Any, speaking: Any
-) -> None:
+async def test_a_model_that_fails_for_a_moment_is_asked_again(saver: Any, speaking: Any) -> None:
     llm = await speaking([Reply(status=503), Reply(status=429), "Here I am."])
     result = await create_agent(llm=llm, checkpointer=saver).ainvoke(asks("Hi"), CONFIG, context=RunContext())
     assert result["answer"]["text"] == "Here I am."
 
 
-async def test_a_model_that_stays_down_ends_the_run(process: Any, saver: Any, speaking: Any) -> None:
+async def test_a_model_that_stays_down_ends_the_run(saver: Any, speaking: Any) -> None:
     llm = await speaking([Reply(status=503)] * 3)
     result = await create_agent(llm=llm, checkpointer=saver).ainvoke(asks("Hi"), CONFIG, context=RunContext())
     assert result["answer"]["status"] == "failed"
@@ -227,7 +223,7 @@ async def test_a_model_that_stays_down_ends_the_run(process: Any, saver: Any, sp
 
 @pytest.mark.parametrize(("question", "told"), [("  ", "empty"), ("x" * 1_000_000, "1,000,000 characters")])
 async def test_a_question_that_can_not_be_worked_on_is_refused(
-    process: Any, saver: Any, speaking: Any, question: str, told: str
+    saver: Any, speaking: Any, question: str, told: str
 ) -> None:
     llm = await speaking([])
     result = await create_agent(llm=llm, checkpointer=saver).ainvoke(
@@ -238,9 +234,7 @@ async def test_a_question_that_can_not_be_worked_on_is_refused(
     assert llm.metadata["scripted"].requests == []
 
 
-async def test_a_second_turn_knows_the_first_and_has_limits_of_its_own(
-    process: Any, saver: Any, speaking: Any
-) -> None:
+async def test_a_second_turn_knows_the_first_and_has_limits_of_its_own(saver: Any, speaking: Any) -> None:
     llm = await speaking(["I am Bo.", "You asked for my name."])
     agent = create_agent(llm=llm, checkpointer=saver)
     first = await agent.ainvoke(asks("Your name?"), CONFIG, context=RunContext(max_steps=1))
@@ -251,7 +245,7 @@ async def test_a_second_turn_knows_the_first_and_has_limits_of_its_own(
     assert said[1:] == ["Your name?", "I am Bo.", "What did I ask?"]
 
 
-async def test_a_message_of_content_blocks_is_read(process: Any, saver: Any, speaking: Any) -> None:
+async def test_a_message_of_content_blocks_is_read(saver: Any, speaking: Any) -> None:
     llm = await speaking(["Yes."])
     message = HumanMessage([{"type": "text", "text": "Do you read blocks?"}])
     result = await create_agent(llm=llm, checkpointer=saver).ainvoke(
@@ -260,7 +254,7 @@ async def test_a_message_of_content_blocks_is_read(process: Any, saver: Any, spe
     assert result["turn"]["question"] == "Do you read blocks?"
 
 
-async def test_tokens_steps_and_tool_progress_are_streamed(process: Any, saver: Any, speaking: Any) -> None:
+async def test_tokens_steps_and_tool_progress_are_streamed(saver: Any, speaking: Any) -> None:
     llm = await speaking(
         [Reply(tool_calls=(ToolCall("calculator", {"expression": "6*7"}),)), "The answer is 42."]
     )

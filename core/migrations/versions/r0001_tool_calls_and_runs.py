@@ -30,6 +30,10 @@ def upgrade() -> None:
     """)
     op.execute("create index tool_call_by_thread on boring.tool_call (thread_id, started_at)")
     op.execute("create index tool_call_by_tool on boring.tool_call (tool, started_at)")
+    _create_runs()
+
+
+def _create_runs() -> None:
     op.execute("""
         create table boring.run (
             thread_id text not null,

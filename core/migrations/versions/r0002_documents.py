@@ -1,4 +1,7 @@
-"""What a run was asked under, and indexed documents. Their passages stand in a table of their own for each embedding model."""
+"""What a run was asked under, and indexed documents.
+
+Their passages stand in a table of their own for each embedding model, made by `memory.documents`.
+"""
 
 from alembic import op
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import LiteralString
@@ -46,7 +46,7 @@ async def _refusal(url: str) -> str:
 
 
 @asynccontextmanager
-async def _role(url: str, attributes: LiteralString = "") -> AsyncIterator[str]:
+async def _role(url: str, attributes: LiteralString = "") -> AsyncGenerator[str]:
     """Make a role and yield the address of the same database under its name."""
     statement = SQL("create role limited login password {} " + attributes).format(Literal(_PASSWORD))
     async with await AsyncConnection.connect(url, autocommit=True) as connection:

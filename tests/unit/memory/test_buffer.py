@@ -4,11 +4,12 @@ from memory.buffer import fitted, turn_start
 
 
 def conversation(turns: int, *, words: int = 100) -> list[AnyMessage]:
-    return [
+    messages: list[AnyMessage] = [
         message
         for n in range(turns)
         for message in (HumanMessage(f"question {n} " + "word " * words), AIMessage(f"answer {n}"))
-    ][:-1]
+    ]
+    return messages[:-1]
 
 
 def test_a_short_conversation_is_kept_whole() -> None:

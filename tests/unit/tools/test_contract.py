@@ -62,4 +62,9 @@ def test_retries_of_what_is_no_read_are_refused() -> None:
 @pytest.mark.parametrize(("field", "value"), [("timeout_s", 0), ("max_attempts", 0)])
 def test_a_limit_out_of_range_is_refused(field: str, value: int) -> None:
     with pytest.raises(ValueError, match=field):
-        contract(double, effect="read", **{field: value})  # pyright: ignore
+        contract(
+            double,
+            effect="read",
+            timeout_s=value if field == "timeout_s" else 1,
+            max_attempts=value if field == "max_attempts" else 1,
+        )
