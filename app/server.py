@@ -27,7 +27,7 @@ from core.process import opened_process
 from core.protocols import Model
 from core.settings import PROJECT_ROOT, Settings
 
-_GRACE_S = 3
+_GRACE_S = 1
 """Seconds that open connections, such as streams, get to end when the server stops."""
 _FORMATTER = "langgraph_api.logging.Formatter"
 

@@ -19,27 +19,30 @@ from core.settings import PROJECT_ROOT, Settings, settings
 _BACKLOG = 2048
 
 
+HostOption = Annotated[str, typer.Option(help="Address to listen on. The server asks nobody for a password.")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
+ConfigOption = Annotated[
+    Path,
+    typer.Option(
+        help="The file that names the graphs.", show_default="langgraph.json of this project", metavar="FILE"
+    ),
+]
+ReloadOption = Annotated[
+    bool, typer.Option("--reload", help="Start anew whenever a file of this project changes.")
+]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Log requests and runs, not only what goes wrong.")
+]
+
+
 def serve(  # noqa: PLR0913 - each is an option of the command line
     *,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on. The server asks nobody for a password.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 2024,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 2024,
     n_jobs_per_worker: Annotated[int, typer.Option(min=1, help="Most runs side by side.")] = 10,
-    config: Annotated[
-        Path,
-        typer.Option(
-            help="The file that names the graphs.",
-            show_default="langgraph.json of this project",
-            metavar="FILE",
-        ),
-    ] = PROJECT_ROOT / "langgraph.json",
-    reload: Annotated[
-        bool, typer.Option("--reload", help="Start anew whenever a file of this project changes.")
-    ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log requests and runs, not only what goes wrong.")
-    ] = False,
+    config: ConfigOption = PROJECT_ROOT / "langgraph.json",
+    reload: ReloadOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Run the agents as a server, for LangGraph Studio and the LangGraph SDK.
 
@@ -57,8 +60,8 @@ def serve(  # noqa: PLR0913 - each is an option of the command line
         from app.server import ServerOptions, run_agents  # noqa: PLC0415
 
         options = ServerOptions(
-            config=config.absolute(),
             settings=used,
+            config=config.absolute(),
             host=host,
             port=listener.getsockname()[1],
             n_jobs_per_worker=n_jobs_per_worker,

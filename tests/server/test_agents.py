@@ -1,6 +1,8 @@
 """The agents of a running server through its public client, as Studio and other programs use them."""
 
 import signal
+import subprocess
+import sys
 import time
 import tomllib
 from pathlib import Path
@@ -25,6 +27,14 @@ def runs_to_its_end(client: Any, text: Any, thread: str | None = None, **more: A
 @pytest.fixture
 def thread(client: Any) -> str:
     return client.threads.create()["thread_id"]
+
+
+@pytest.fixture(scope="module")
+def computed(client: Any) -> str:
+    """A thread with one finished run, to be looked at."""
+    thread = client.threads.create()["thread_id"]
+    runs_to_its_end(client, "Compute.", thread)
+    return thread
 
 
 def test_the_agent_is_found(client: Any) -> None:
@@ -85,15 +95,14 @@ def _is_token(part: Any) -> bool:
     return message["type"] == "AIMessageChunk" and metadata["langgraph_node"] == "plan" and message["content"]
 
 
-def test_state_and_history_show_a_checkpoint_after_each_step(client: Any, thread: str) -> None:
-    runs_to_its_end(client, "Compute.", thread)
-    state = client.threads.get_state(thread)
+def test_state_and_history_show_a_checkpoint_after_each_step(client: Any, computed: str) -> None:
+    state = client.threads.get_state(computed)
     assert state["next"] == []
     assert state["values"]["answer"] == {"text": "It is forty two.", "status": "answered", "sources": []}
-    history = client.threads.get_history(thread, limit=20)
+    history = client.threads.get_history(computed, limit=20)
     upcoming = [step for entry in reversed(history) for step in entry["next"]]
     assert upcoming == ["__start__", *STEPS]
-    assert client.threads.get(thread)["status"] == "idle"
+    assert client.threads.get(computed)["status"] == "idle"
 
 
 def test_a_second_turn_knows_the_first(client: Any, thread: str, model: Any) -> None:
@@ -163,23 +172,23 @@ def test_tool_calls_are_logged_under_the_servers_run_and_thread(
     assert runs == [{"run_id": run["run_id"], "status": "finished"}]
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        {"role": "user", "content": "Hello"},
-        {"type": "human", "content": "Hello"},
-        {"type": "human", "content": [{"type": "text", "text": "Hello"}]},
-        {"role": "user", "content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]},
-    ],
-)
-def test_every_form_of_message_that_clients_send_is_read(client: Any, message: dict[str, Any]) -> None:
-    values = client.runs.wait(None, "single", input={"messages": [message]})
-    assert values["answer"] == {"text": "You said: Hello", "status": "answered", "sources": []}
-
-
-def test_a_message_that_is_a_plain_string_is_read(client: Any) -> None:
-    values = client.runs.wait(None, "single", input={"messages": "Hello"})
-    assert values["answer"]["text"] == "You said: Hello"
+def test_every_form_of_message_that_clients_send_is_read(client: Any) -> None:
+    forms: list[Any] = [
+        "Hello",
+        [{"role": "user", "content": "Hello"}],
+        [{"type": "human", "content": "Hello"}],
+        [{"type": "human", "content": [{"type": "text", "text": "Hello"}]}],
+        [{"role": "user", "content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]}],
+    ]
+    threads = [client.threads.create()["thread_id"] for _ in forms]
+    runs = [
+        client.runs.create(thread, "single", input={"messages": form})
+        for thread, form in zip(threads, forms, strict=True)
+    ]
+    answers = [
+        client.runs.join(thread, run["run_id"])["answer"] for thread, run in zip(threads, runs, strict=True)
+    ]
+    assert answers == [{"text": "You said: Hello", "status": "answered", "sources": []}] * len(forms)
 
 
 def test_an_empty_question_is_refused_and_no_failure(client: Any) -> None:
@@ -187,11 +196,10 @@ def test_an_empty_question_is_refused_and_no_failure(client: Any) -> None:
     assert values["answer"]["status"] == "refused"
 
 
-def test_a_copied_thread_goes_its_own_way(client: Any, thread: str) -> None:
-    runs_to_its_end(client, "First.", thread)
-    copy = client.threads.copy(thread)["thread_id"]
-    assert len(runs_to_its_end(client, "Second.", copy)["messages"]) == 4
-    assert len(client.threads.get_state(thread)["values"]["messages"]) == 2
+def test_a_copied_thread_goes_its_own_way(client: Any, computed: str) -> None:
+    copy = client.threads.copy(computed)["thread_id"]
+    assert len(runs_to_its_end(client, "Hello", copy)["messages"]) == 6
+    assert len(client.threads.get_state(computed)["values"]["messages"]) == 4
 
 
 def test_a_run_goes_on_from_an_earlier_checkpoint(client: Any, thread: str) -> None:
@@ -237,3 +245,12 @@ def test_every_top_level_package_in_the_server_is_ours(client: Any, packages: li
 def test_a_call_that_blocks_the_server_fails_its_run(client: Any) -> None:
     values = client.runs.wait(None, "probe", input={"packages": [], "nap": True}, raise_error=False)
     assert values["__error__"]["error"] == "BlockingError"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_calls_in_the_documentation_work(server: Any, tmp_path: Path, number: int) -> None:
+    page = (ROOT / "docs/server.md").read_text()
+    block = page.split("```python\n")[number + 1].partition("```")[0]
+    assert "http://127.0.0.1:2024" in block
+    code = block.replace("http://127.0.0.1:2024", server.url)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
