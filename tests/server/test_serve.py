@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+import app.serving as serving_module
+from core.errors import ConfigurationError
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -122,3 +125,9 @@ def test_a_wrong_setting_is_named_in_one_message(
     assert named in server.errors()
     assert "Traceback" not in server.errors()
     assert server.said == ""
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving_module, "find_spec", lambda _name: None)
+    with pytest.raises(ConfigurationError, match="extra `server`"):
+        serving_module.serve(port=0)
