@@ -15,7 +15,7 @@ setup: ## prepare .venv (Python 3.11 to 3.13 and pip are enough)
 
 ask: setup ## answer a question: make ask Q="What is 17 * 23?"
 	@[ -n "$$BORING_ASK_QUESTION" ] || { echo 'Ask something: make ask Q="What is 17 * 23?"' >&2; exit 2; }
-	@.venv/bin/boring ask -- "$$BORING_ASK_QUESTION"
+	@.venv/bin/boring ask --index docs -- "$$BORING_ASK_QUESTION"
 
 test: setup ## run the tests
 	@.ci/check.sh tests

@@ -2,10 +2,11 @@
 
 - `ConfigurationError`: the operator, at start-up.
 - `ToolError`: the model, which reads it as an observation and can react.
-- `RunStoppedError`: the user of a run, which ended in `respond` with a reason.
+- `InputError`: the user, who asked for something that can't be worked on.
 - `TransientError`: nobody; policy retries it.
 
-A developer's own mistake stays `TypeError` or `ValueError`.
+A run that has to end is no error: it ends in `respond` with a reason (`core.state.Stop`). A developer's
+own mistake stays `TypeError` or `ValueError`.
 """
 
 
@@ -34,18 +35,6 @@ class InputError(BoringError):
 
 class ToolError(BoringError):
     """A tool call failed in a way the model can react to; its message becomes the observation."""
-
-
-class RunStoppedError(BoringError):
-    """A run has to end in `respond`.
-
-    Attributes:
-        reason: one of the stop reasons of `core.state.StopReason`.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class TransientError(BoringError):

@@ -87,12 +87,15 @@ class DocumentStore:
     table: str
 
     async def hashes(self, tenant: str, folder: str) -> dict[str, str]:
-        """Return the content hash of every indexed document whose source lies in `folder` or is it."""
+        """Return the content hash of every indexed document whose source lies in `folder` or is it.
+
+        The folder `.` holds the documents that are named by a relative path.
+        """
         async with self.database.pool.connection() as connection:
             rows = await connection.execute(
                 "select source, content_hash from boring.document where tenant = %s and chunk_table = %s "
-                "and (source = %s or starts_with(source, %s))",
-                (tenant, self.table, folder, folder.rstrip("/") + "/"),
+                "and (source = %s or starts_with(source, %s) or (%s and not starts_with(source, '/')))",
+                (tenant, self.table, folder, folder.rstrip("/") + "/", folder == "."),
             )
             return {row["source"]: row["content_hash"] for row in await rows.fetchall()}
 

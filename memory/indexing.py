@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,23 +77,30 @@ def check_path(path: Path) -> list[Path]:
     Raises:
         InputError: the path is not there, can't be read, or holds nothing that can be indexed.
     """
+    try:
+        return _found(path)
+    except PermissionError as error:
+        raise InputError(
+            f"{error.filename} can't be read by this user. Give the right to read it, or name another path."
+        ) from error
+
+
+def _found(path: Path) -> list[Path]:
+    allowed = ", ".join(SUFFIXES)
     if not path.exists():
         raise InputError(f"{path} is not there. Give a file or a folder that exists.")
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
-            raise InputError(
-                f"{path} ends in {path.suffix!r}; what can be indexed ends in {', '.join(SUFFIXES)}."
-            )
+            raise InputError(f"{path} ends in {path.suffix!r}; what can be indexed ends in {allowed}.")
         return [path]
-    if not os.access(path, os.R_OK | os.X_OK):
-        raise InputError(f"{path} can't be read by this user. Give the right to read it, or another folder.")
+    next(path.iterdir(), None)  # a search through a closed folder finds nothing and says nothing
     found = [
         file
         for file in sorted(path.rglob("*"))
         if file.suffix.lower() in SUFFIXES and file.is_file() and not _is_skipped(file.relative_to(path))
     ]
     if not found:
-        raise InputError(f"{path} holds no file that ends in {', '.join(SUFFIXES)}. Nothing was indexed.")
+        raise InputError(f"{path} holds no file that ends in {allowed}. Nothing was indexed.")
     return found
 
 

@@ -1,5 +1,6 @@
 """The tool that searches the knowledge base."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from langgraph.runtime import get_runtime
@@ -7,11 +8,14 @@ from pydantic import Field
 
 from core.context import RunContext, context_of
 from core.protocols import Example
+from core.state import Source
 from memory.documents import document_store
 from tools.contract import Tool, ToolResult, contract
 from tools.progress import report_progress
 
 PASSAGES = 2
+MAX_CHARS = 1100
+"""Most characters of passages that go to the model: a small model reads about 350 of them in a second."""
 
 
 async def search_documents(
@@ -26,8 +30,19 @@ async def search_documents(
             "The knowledge base is empty. Say so; documents are added with `boring index PATH`."
         )
     report_progress(f"{len(found)} passages: {', '.join(dict.fromkeys(item['source'] for item in found))}")
-    text = "\n\n".join(f"[{item['source']}]\n{item['text']}" for item in found)
-    return ToolResult(text, tuple(found))
+    return ToolResult(_for_the_model(found), tuple(found))
+
+
+def _for_the_model(found: Sequence[Source]) -> str:
+    """Return the passages with their sources, the best one whole and the rest as far as there is room."""
+    room = MAX_CHARS
+    shown: list[str] = []
+    for passage in found:
+        text = passage["text"][: max(room, 0)]
+        room -= len(text)
+        if text:
+            shown.append(f"[{passage['source']}]\n{text}")
+    return "\n\n".join(shown)
 
 
 def _tenant() -> str:

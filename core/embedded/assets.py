@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from core.embedded.assembly import Assembly, WrongBytesError, sha256_of
 from core.embedded.catalogue import Asset, Part
@@ -21,17 +21,11 @@ from core.embedded.sources import (
     hub_client,
 )
 from core.errors import AssetError
+from core.progress import Progress
 
 _AT_ONCE: Final = 3
 _GGUF_MAGIC: Final = b"GGUF"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class Progress(Protocol):
-    """Draws how far a fetch is."""
-
-    def __call__(self, *, done: int, total: int, what: str) -> None:
-        """Take the bytes that are there, all bytes, and what is going on, in a few words."""
 
 
 @dataclass(slots=True)

@@ -17,9 +17,10 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from core.embedded.assets import Progress, ensure_asset
+from core.embedded.assets import ensure_asset
 from core.embedded.catalogue import EMBEDDING_MODEL, EMBEDDING_TOKENIZER
 from core.errors import ConfigurationError
+from core.progress import Progress
 
 DIMENSIONS: Final = 384
 _MAX_TOKENS: Final = 256
