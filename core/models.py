@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 EMBEDDED_NAMES = ("embedded", "embedded-small")
 _DEFAULT_OPENAI_MODEL = "gpt-5-mini"
 _EMBEDDED = ModelProfile(
-    name="embedded", plans_by="schema", context_tokens=6144, max_tokens=320, tool_rounds=2
+    name="embedded", plans_by="schema", context_tokens=6144, max_tokens=320, tool_rounds=1
 )
 
 

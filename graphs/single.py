@@ -25,8 +25,8 @@ from tools.runtime import ToolRuntime
 
 Agent = CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]
 SYSTEM_PROMPT = (
-    "You are a careful assistant. You look things up in the documents before you answer a question about "
-    "them, you compute with the calculator, and you say so when you do not know."
+    "You are a careful assistant. You answer questions about documents from what the search returns, compute "
+    "with the calculator, and say so when you do not know."
 )
 
 

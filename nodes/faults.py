@@ -17,8 +17,9 @@ def is_transient(error: Exception) -> bool:
     """
     if isinstance(error, (TransientError, httpx.TransportError, ConnectionError)):
         return True
-    status = getattr(error, "status_code", None)
-    return status in _PASSING_STATUS or type(error).__name__ in _PASSING_NAMES
+    if getattr(error, "status_code", None) in _PASSING_STATUS:
+        return True
+    return any(kind.__name__ in _PASSING_NAMES for kind in type(error).__mro__)
 
 
 def readable(error: Exception) -> str:

@@ -21,11 +21,13 @@ MAX_PLAN_TOKENS = 160
 MAX_REPAIRS = 2
 MAX_EARLIER_TURNS = 3
 MAX_EARLIER_CHARS = 300
-_ANSWER_LINE = f"- {ANSWER}(): greetings, thanks, small talk, writing, translating; no tool needed"
+_ANSWER_LINE = (
+    f"- {ANSWER}(): only for greetings, thanks, small talk, writing and translating; facts need a tool"
+)
 _ANSWER_QUESTIONS = ("Hi there!", "Write a short rhyme.", "Thanks, that helps.")
-_ANSWER_RULES = (
-    "Answer the user's last message in one to three short sentences. Quote the facts, names and numbers of "
-    "the tool result. If the tool result does not hold the answer, say that you did not find it."
+_FROM_RESULT = (
+    "Answer in plain words, in one to three short sentences, with the facts, names and numbers of the tool "
+    "result. If it does not hold the answer, say that you did not find it. My question was: "
 )
 
 
@@ -78,9 +80,11 @@ class SchemaPlanner:
             if isinstance(message, HumanMessage)
             or (isinstance(message, AIMessage) and not message.tool_calls)
         ]
-        system = SystemMessage(f"{request.system_prompt}\n\n{_ANSWER_RULES}".strip())
-        await self._model.remember([system])
-        return await self._model.chat.ainvoke([system, *earlier, *request.messages[request.turn_start :]])
+        turn = request.messages[request.turn_start :]
+        # A small model answers what it read last: after long results it needs its question once more.
+        again = [HumanMessage(_FROM_RESULT + turn[0].text)] if len(turn) > 1 else []
+        system = SystemMessage(request.system_prompt)
+        return await self._model.chat.ainvoke([system, *earlier, *turn, *again])
 
 
 def plan_prefix(tools: Sequence[ToolSpec]) -> list[AnyMessage]:

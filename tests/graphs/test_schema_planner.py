@@ -46,7 +46,7 @@ async def test_a_picked_tool_runs_and_the_answer_is_written_from_its_result(
     assert result["answer"]["text"] == "It is 42."
     assert [message.type for message in result["messages"]] == ["human", "ai", "tool", "ai"]
     assert model.requests[0]["response_format"]["json_schema"]["schema"]["required"] == ["call"]
-    assert model.requests[1]["messages"][-1] | {"tool_call_id": ""} == {
+    assert model.requests[1]["messages"][-2] | {"tool_call_id": ""} == {
         "role": "tool",
         "content": "42",
         "tool_call_id": "",

@@ -48,7 +48,7 @@ QUESTIONS = [
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_a_question_arrives_as_it_was_typed(checkout: Path, question: str) -> None:
     given = ask(checkout, "ask", f"Q={question}")
-    assert given.stdout == f"ask\0--\0{question}\0", given.stderr
+    assert given.stdout == f"ask\0--index\0docs\0--\0{question}\0", given.stderr
     assert given.stderr == ""
     assert not list(checkout.glob("made-by-*"))
 
@@ -56,7 +56,7 @@ def test_a_question_arrives_as_it_was_typed(checkout: Path, question: str) -> No
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_a_question_in_the_environment_arrives_too(checkout: Path, question: str) -> None:
     given = ask(checkout, "ask", Q=question)
-    assert given.stdout == f"ask\0--\0{question}\0", given.stderr
+    assert given.stdout == f"ask\0--index\0docs\0--\0{question}\0", given.stderr
     assert not list(checkout.glob("made-by-*"))
 
 

@@ -1,0 +1,114 @@
+"""What the command line says to input that it can't work on: one clear message, and its exit code."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NOWHERE = "http://127.0.0.1:9/v1"
+
+
+@pytest.fixture
+def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "DATABASE_URL": postgres_url,
+        "BORING_DATA_DIR": str(tmp_path / "data"),
+        "OPENAI_BASE_URL": NOWHERE,
+        "BORING_EMBEDDING_BASE_URL": NOWHERE,
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def boring(*arguments: str, env: dict[str, str], stdin: bytes = b"") -> tuple[int, str]:
+    command = [sys.executable, "-m", "app.main", *arguments]
+    done = subprocess.run(command, env=env, input=stdin, capture_output=True, check=False, timeout=60)
+    said = (done.stdout + done.stderr).decode()
+    assert "Traceback" not in said, said
+    return done.returncode, " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["ask", ""], "The question is empty. Ask something"),
+        (["ask", " \n\t "], "The question is empty"),
+        (["ask", "-"], "The question is empty"),
+        (["ask", "hi", "--thread", "../../etc"], "can't be a thread"),
+        (["ask", "hi", "--max-steps", "0"], "--max-steps"),
+        (["ask"], "Missing argument"),
+        (["resume", ""], "can't be a thread"),
+        (["resume", "nobody"], "There is no thread 'nobody'"),
+        (["index", "/nowhere/at/all"], "is not there"),
+        (["index", "langgraph.json"], "ends in '.json'"),
+        (["frobnicate"], "No such command"),
+    ],
+)
+def test_bad_input_is_refused_with_a_clear_message(
+    env: dict[str, str], arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    code, said = boring(*arguments, env=env)
+    assert code == 2
+    assert told in said
+
+
+def test_a_question_of_a_megabyte_is_refused_and_says_what_to_do(env: dict[str, str]) -> None:
+    code, said = boring("ask", "-", env=env, stdin=b"why? " * 200_000)
+    assert code == 2
+    assert "999,999 characters" in said
+    assert "boring index FILE" in said
+
+
+def test_a_question_of_many_megabytes_is_not_even_read(env: dict[str, str]) -> None:
+    code, said = boring("ask", "-", env=env, stdin=b"x" * 11_000_000)
+    assert code == 2
+    assert "more than 10,000,000 bytes" in said
+
+
+def test_bytes_that_are_no_text_are_asked_as_they_can_be_read(env: dict[str, str]) -> None:
+    code, said = boring("ask", "-", env=env, stdin=b"\xff\xfe what?")
+    assert code == 1
+    assert "can't be reached" in said
+
+
+def test_a_model_that_is_gone_ends_the_run_with_a_reason(env: dict[str, str]) -> None:
+    code, said = boring("ask", "What is 17 * 23?", env=env)
+    assert code == 1
+    assert "the model's endpoint can't be reached" in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("DATABASE_URL", "not a url", "DATABASE_URL can't be read as an address"),
+        ("DATABASE_URL", "postgresql://boring:x@127.0.0.1:9/nothing", "the connection was refused"),
+        ("BORING_DATABASE_POOL_SIZE", "many", "BORING_DATABASE_POOL_SIZE"),
+        ("BORING_PLANNER", "magic", "BORING_PLANNER"),
+        ("OPENAI_BASE_URL", "", "BORING_MODEL is 'gpt-x', but neither"),
+        ("BORING_EMBEDDING_BASE_URL", NOWHERE, "the embedding model"),
+    ],
+)
+def test_a_setting_that_does_not_work_is_named(
+    env: dict[str, str], variable: str, value: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "note.md").write_text("a note")
+    code, said = boring(
+        "ask",
+        "hi",
+        "--index",
+        str(tmp_path / "note.md"),
+        env={**env, "BORING_MODEL": "gpt-x", variable: value},
+    )
+    assert code == 4, said
+    assert told in said
+
+
+def test_a_password_is_never_shown(env: dict[str, str]) -> None:
+    address = "postgresql://boring:hunter2secret@127.0.0.1:9/nothing"
+    _, said = boring("threads", env={**env, "DATABASE_URL": address})
+    assert "hunter2secret" not in said
