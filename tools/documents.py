@@ -13,6 +13,14 @@ from memory.documents import document_store
 from tools.contract import Tool, ToolResult, contract
 from tools.progress import report_progress
 
+_EXAMPLES = (
+    "What do our docs say about the travel budget?",
+    "How do I reset my password?",
+    "What happens when a payment fails twice?",
+    "What is the default size of a page?",
+    "How can I use Kafka instead of the built-in queue?",
+    "Does the service write to a log file?",
+)
 PASSAGES = 2
 MAX_CHARS = 1100
 """Most characters of passages that go to the model: a small model reads about 350 of them in a second."""
@@ -55,10 +63,5 @@ def document_search() -> Tool:
         search_documents,
         effect="read",
         timeout_s=30,
-        examples=(
-            Example("What do our docs say about the travel budget?", {"query": "travel budget in our docs"}),
-            Example("How do I reset my password?", {"query": "How do I reset my password?"}),
-            Example("Which browsers are supported?", {"query": "Which browsers are supported?"}),
-            Example("What happens when a payment fails?", {"query": "What happens when a payment fails?"}),
-        ),
+        examples=tuple(Example(question, {"query": question}) for question in _EXAMPLES),
     )
