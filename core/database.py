@@ -10,6 +10,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from core.database_check import check_database
 from core.errors import DatabaseError
@@ -19,6 +20,7 @@ from core.settings import Settings
 Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 _POOL_TIMEOUT_S = 10.0
+_SETTLING_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
             if given is None
             else given.get_secret_value()
         )
-        await check_database(url)
+        await (check_database(url) if given is not None else _settled(url))
         await apply_migrations(url)
         pool = Pool(
             url,
@@ -63,6 +65,17 @@ async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
         )
         await stack.enter_async_context(pool)
         yield Database(url, pool, embedded=given is None)
+
+
+async def _settled(url: str) -> None:
+    """Check the embedded server; one that was killed just now is started again by its watchdog meanwhile."""
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(DatabaseError),
+        stop=stop_after_delay(_SETTLING_S),
+        wait=wait_fixed(0.1),
+        reraise=True,
+    )
+    await retrying(check_database, url)
 
 
 @asynccontextmanager

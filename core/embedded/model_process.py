@@ -57,7 +57,7 @@ def _serve(plan: ServerPlan, key: str) -> Any:
     params.warmup = False
     params.cpuparams.n_threads = plan.threads
     params.cpuparams_batch.n_threads = plan.threads
-    # Threads that wait for one another sleep instead of spinning: on a busy machine spinning halves the speed.
+    # Threads that wait for one another sleep instead of spinning, which halves the speed of a busy machine.
     params.cpuparams.poll = 0
     params.cpuparams_batch.poll = 0
     # The weights stay as they are in the file, so they are shared and start at once. Rearranged for this

@@ -109,6 +109,14 @@ def _rows(url: str, query: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
+def _answers(url: str) -> bool:
+    try:
+        _rows(url, "select 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 def _postmaster(folder: Path) -> int:
     pid = status(folder).pid
     assert pid
@@ -167,6 +175,7 @@ def test_a_client_can_join_at_the_moment_the_server_is_killed(
     os.kill(_postmaster(folder), signal.SIGKILL)
     first.kill()
     with _joined(folder) as url:
+        _eventually(lambda: _answers(url))
         assert _rows(url, "select one from kept") == [(1,)]
 
 
