@@ -1,10 +1,12 @@
 import asyncio
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
+from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -18,6 +20,21 @@ from core.migrations import apply_migrations
 
 _TEMPLATE = "migrated"
 _numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test but the marked ones speak to another machine."""
+    if request.node.get_closest_marker("model") or request.node.get_closest_marker("setup"):
+        return
+    connect = socket.socket.connect
+
+    def checked(self: socket.socket, address: Any) -> None:
+        if self.family in {socket.AF_INET, socket.AF_INET6} and not ip_address(address[0]).is_loopback:
+            raise PermissionError(f"a test tried to reach {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", checked)
 
 
 @pytest.fixture(scope="session")
