@@ -54,7 +54,7 @@ def chat(*, thread: ThreadOption = None, index: IndexOption = None) -> None:
     """Talk with the agent, turn after turn, in one thread. An empty line or Ctrl-D ends it."""
     from app.session import talk  # noqa: PLC0415
 
-    talk(check_thread(thread) if thread else new_thread(), index or [])
+    raise typer.Exit(talk(check_thread(thread) if thread else new_thread(), index or []))
 
 
 def resume(

@@ -22,6 +22,11 @@ def run(work: Coroutine[Any, Any, Outcome], *, go_on_with: str | None = None) ->
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
-        hint = f" Go on with: {go_on_with}" if go_on_with else ""
-        Console(stderr=True).print(f"\nStopped; what was done is kept.{hint}", highlight=False)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(interrupted(go_on_with)) from None
+
+
+def interrupted(go_on_with: str | None) -> int:
+    """Say that Ctrl-C was taken and how to go on; return the exit code."""
+    hint = f" Go on with: {go_on_with}" if go_on_with else ""
+    Console(stderr=True, soft_wrap=True).print(f"\nStopped; what was done is kept.{hint}", highlight=False)
+    return INTERRUPTED

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from app.downloads import download_bars
 from app.events import Ended
-from app.exits import code_of_status
+from app.exits import ANSWERED, code_of_status
 from app.pending import Request, new_request, strike_off, written_down
+from app.running import interrupted
 from app.screen import PeopleScreen, PipeScreen, Screen
 from core.context import RunContext
 from core.errors import InputError
@@ -182,18 +183,22 @@ async def _shown_again(session: Session, thread_id: str) -> Ended:
     return await session.screen().show(last_turn(session.agent, thread_id), thread_id=thread_id)
 
 
-def talk(thread_id: str, index: Sequence[Path]) -> None:
-    """Read questions from the terminal and answer them until the user ends it."""
+def talk(thread_id: str, index: Sequence[Path]) -> int:
+    """Read questions from the terminal and answer them until the user ends it; return the exit code."""
     console = Console()
     console.print(f"[dim]thread {thread_id} · an empty line ends the chat[/dim]", highlight=False)
     with asyncio.Runner() as runner:
         opening = opened_session(console, as_json=False, index=index)
-        session = runner.run(opening.__aenter__())
         try:
-            while question := _asked(console):
-                runner.run(session.turn(new_request(question, thread_id, RunContext())))
-        finally:
-            runner.run(opening.__aexit__(None, None, None))
+            session = runner.run(opening.__aenter__())
+            try:
+                while question := _asked(console):
+                    runner.run(session.turn(new_request(question, thread_id, RunContext())))
+            finally:
+                runner.run(opening.__aexit__(None, None, None))
+        except KeyboardInterrupt:
+            return interrupted(f"boring resume {thread_id}")
+    return ANSWERED
 
 
 def _asked(console: Console) -> str:
