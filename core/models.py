@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import httpx
 from pydantic import SecretStr
 
+from core.chat_client import chat_client
 from core.errors import ConfigurationError
-from core.loading import load
 from core.process import current_process
 from core.protocols import Model, ModelProfile, ModelSource
-from core.trust import system_trust
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -105,32 +102,3 @@ async def opened_model(settings: Settings, progress: Progress | None = None) -> 
     key = settings.openai_api_key or SecretStr("none")
     async with chat_client(settings, profile, settings.openai_base_url, key) as chat:
         yield Model(profile=profile, chat=chat)
-
-
-@asynccontextmanager
-async def chat_client(
-    settings: Settings, profile: ModelProfile, base_url: str | None, key: SecretStr
-) -> AsyncGenerator[BaseChatModel]:
-    """Yield the client of an OpenAI-compatible endpoint; its connections close with the block.
-
-    Retries are policy of the graph's nodes, so the client makes none of its own.
-    """
-    trust = await asyncio.to_thread(system_trust)
-    await load("langchain_openai")
-    from langchain_openai import ChatOpenAI  # noqa: PLC0415 - loaded above
-
-    async with httpx.AsyncClient(verify=trust, timeout=settings.model_timeout_s) as client:
-        with httpx.Client(verify=trust) as unused_sync_client:
-            yield ChatOpenAI(
-                model=profile.name,
-                base_url=base_url,
-                api_key=key,
-                temperature=0 if profile.plans_by == "schema" else None,
-                max_completion_tokens=profile.max_tokens,
-                timeout=settings.model_timeout_s,
-                max_retries=0,
-                stream_usage=True,
-                use_responses_api=False,
-                http_client=unused_sync_client,
-                http_async_client=client,
-            )

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from core.chat_client import chat_client
 from core.embedded.assets import ensure_asset
 from core.embedded.catalogue import CHAT_MODELS
 from core.embedded.model_prefix import remember_prefix
 from core.embedded.model_server import embedded_model
-from core.models import chat_client
 from core.progress import Progress
 from core.protocols import Model, ModelProfile
 from core.settings import Settings

@@ -5,6 +5,6 @@ Nothing else creates or changes a table of ours. LangGraph's own tables are its 
 creation is serialised by `setup_lock` too.
 """
 
-from core.migrations.apply import HEAD as HEAD
 from core.migrations.apply import apply_migrations as apply_migrations
 from core.migrations.lock import setup_lock as setup_lock
+from core.migrations.names import HEAD as HEAD

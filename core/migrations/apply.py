@@ -7,11 +7,7 @@ from psycopg.errors import InsufficientPrivilege, InvalidSchemaName, UndefinedTa
 
 from core.errors import DatabaseError
 from core.migrations.lock import setup_lock
-
-HEAD = "0002"
-"""The newest step. It stands here so that a start with nothing to do needs no Alembic, 0.3 s of imports."""
-VERSION_TABLE = "alembic_version"
-SCHEMA = "boring"
+from core.migrations.names import HEAD, SCHEMA
 
 
 async def apply_migrations(url: str) -> None:

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from core.migrations.apply import SCHEMA, VERSION_TABLE
+from core.migrations.names import SCHEMA, VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

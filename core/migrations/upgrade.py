@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema
 
 from core.errors import DatabaseError
-from core.migrations.apply import SCHEMA
+from core.migrations.names import SCHEMA
 
 
 def _config() -> Config:
