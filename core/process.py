@@ -64,6 +64,16 @@ class Process:
             self._opening[name] = task
         return task
 
+    def forget(self, resource: object) -> None:
+        """Open `resource` anew for the next who asks, since it has stopped working.
+
+        A server that was killed has another address when it is started again. The old one is closed with
+        the process; a resource that is not of this process is left alone.
+        """
+        for name, task in list(self._opening.items()):
+            if task.done() and not task.cancelled() and not task.exception() and task.result() is resource:
+                del self._opening[name]
+
     async def close(self) -> None:
         """Close everything that was opened, the last one first."""
         opening = list(self._opening.values())

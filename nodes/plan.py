@@ -11,6 +11,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
 from core.context import RunContext, context_of
+from core.process import current_process
 from core.protocols import Model, ModelSource, PlanRequest, ToolSpec
 from core.state import AgentState, Stop, Turn
 from guardrails.limits import spent, time_left_s
@@ -42,6 +43,7 @@ def planning(
             raise
         except Exception as error:
             if is_transient(error) and _attempt(runtime) < MODEL_ATTEMPTS:
+                (await current_process()).forget(ready)
                 raise  # to the retry policy of the node
             return {"stop": Stop(reason="failed", message=readable(error))}
         return {

@@ -1,13 +1,18 @@
 """The single agent, from its question to its answer, on a scripted model behind real HTTP."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
 from core.context import RunContext
 from core.errors import TransientError
+from core.protocols import Model, ModelProfile
 from evals.scripted_model import Reply, ToolCall
 from graphs.single import create_agent
 from observability.runs import latest_run
@@ -211,6 +216,26 @@ async def test_a_refusing_model_ends_the_run_with_a_reason(
 async def test_a_model_that_fails_for_a_moment_is_asked_again(saver: Any, speaking: Any) -> None:
     llm = await speaking([Reply(status=503), Reply(status=429), "Here I am."])
     result = await create_agent(llm=llm, checkpointer=saver).ainvoke(asks("Hi"), CONFIG, context=RunContext())
+    assert result["answer"]["text"] == "Here I am."
+
+
+async def test_a_model_server_that_was_replaced_is_found_at_its_new_address(
+    process: Any, saver: Any, speaking: Any
+) -> None:
+    gone = ChatOpenAI(
+        base_url="http://127.0.0.1:9/v1", api_key=SecretStr("x"), model="scripted", max_retries=0
+    )
+    chats = iter([gone, await speaking(["Here I am."])])
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[Model]:
+        yield Model(profile=ModelProfile(name="scripted"), chat=next(chats))
+
+    async def source() -> Model:
+        return await process.once("model", opened)
+
+    agent = create_agent(llm=source, checkpointer=saver)
+    result = await agent.ainvoke(asks("Hi"), CONFIG, context=RunContext())
     assert result["answer"]["text"] == "Here I am."
 
 
