@@ -10,6 +10,7 @@ from app.pending import check_thread, new_request, new_thread
 from app.running import run
 from core.context import RunContext
 from core.errors import InputError
+from core.text import storable_text
 
 MAX_QUESTION_BYTES = 10_000_000
 """Most bytes that are read from standard input; what a model takes is far less."""
@@ -17,9 +18,7 @@ MAX_QUESTION_BYTES = 10_000_000
 ThreadOption = Annotated[
     str | None, typer.Option("--thread", "-t", help="Name of the conversation to begin or to go on with.")
 ]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Write one JSON object and nothing else, for pipes.")
-]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON and nothing else, for pipes.")]
 IndexOption = Annotated[
     list[Path] | None,
     typer.Option("--index", "-i", help="File or folder to read into the knowledge base first; repeatable."),
@@ -84,4 +83,4 @@ def _question(argument: str) -> str:
         text = raw.decode("utf-8", errors="replace")
     if not text.strip():
         raise InputError('The question is empty. Ask something, such as: boring ask "What is 17 * 23?"')
-    return text.strip()
+    return storable_text(text).strip()

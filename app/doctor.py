@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from app.asking import JsonOption
@@ -35,8 +36,8 @@ def doctor(
     else:
         table = Table(box=None, pad_edge=False, show_header=False)
         for check in checks:
-            advice = f"\n[bold]{check.advice}[/bold]" if check.advice else ""
-            table.add_row(_MARKS[check.status], check.name, f"{check.found}{advice}")
+            advice = f"\n[bold]{escape(check.advice)}[/bold]" if check.advice else ""
+            table.add_row(_MARKS[check.status], check.name, f"{escape(check.found)}{advice}")
         Console().print(table, highlight=False)
     if any(check.status == "fails" for check in checks):
         raise typer.Exit(MISCONFIGURED)

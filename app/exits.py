@@ -11,7 +11,7 @@ INTERRUPTED = 130
 
 EXPLAINED = (
     "Exit codes: 0 answered; 1 failed; 2 the command or the question can't be worked on; 3 the run was "
-    "stopped by a limit or refused; 4 something has to be set up (see `boring doctor`); 130 ended by Ctrl-C."
+    "stopped by a limit; 4 something has to be set up (see `boring doctor`); 130 ended by Ctrl-C."
 )
 
 

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from app.asking import JsonOption
+from app.pending import all_written_down
 from app.running import run
+from core.settings import PROJECT_ROOT, settings
 
 if TYPE_CHECKING:
     from memory.indexing import IndexReport
@@ -36,7 +39,7 @@ def index(
         return
     console = Console()
     for line in report.skipped:
-        console.print(f"[yellow]skipped[/yellow] {line}", highlight=False)
+        console.print(f"[yellow]skipped[/yellow] {escape(line)}", highlight=False)
     console.print(
         f"{report.added} indexed ({report.passages} passages), {report.unchanged} unchanged, "
         f"{report.removed} removed, {len(report.skipped)} skipped",
@@ -51,17 +54,23 @@ def threads(
 ) -> None:
     """List the threads, newest first, with how their last run ended."""
     rows = run(_threads(limit))
+    waiting = all_written_down(settings().data_dir)
     if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows], default=str, ensure_ascii=False))
+        listed = [asdict(row) for row in rows] + [{**asdict(one), "status": "waiting"} for one in waiting]
+        typer.echo(json.dumps(listed, default=str, ensure_ascii=False))
         return
     table = Table("thread", "began", "status", "question", box=None, pad_edge=False)
     for row in rows:
         status = f"{row.status} ({row.reason})" if row.reason not in {None, "answered"} else row.status
         question = (row.question or "").replace("\n", " ")
         shown = question if len(question) <= MAX_QUESTION_SHOWN else f"{question[: MAX_QUESTION_SHOWN - 1]}…"
-        table.add_row(row.thread_id, f"{row.started_at.astimezone():%Y-%m-%d %H:%M}", status, shown)
+        table.add_row(row.thread_id, f"{row.started_at.astimezone():%Y-%m-%d %H:%M}", status, escape(shown))
+    for one in waiting:
+        table.add_row(one.thread_id, "", "waiting", escape(one.question[:MAX_QUESTION_SHOWN]))
     console = Console()
-    console.print(table if rows else 'No threads yet. Begin one with: boring ask "What is 17 * 23?"')
+    console.print(
+        table if table.row_count else 'No threads yet. Begin one with: boring ask "What is 17 * 23?"'
+    )
 
 
 async def _index(path: Path, *, quiet: bool) -> "IndexReport":
@@ -83,9 +92,9 @@ async def _index(path: Path, *, quiet: bool) -> "IndexReport":
                     store,
                     path,
                     tenant=RunContext().tenant,
-                    base=Path.cwd(),
+                    base=PROJECT_ROOT,
                     advance=lambda done, total, name: bars.update(
-                        task, completed=done, total=total, description=name or "indexing"
+                        task, completed=done, total=total, description=escape(name) or "indexing"
                     ),
                 )
 

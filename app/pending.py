@@ -62,15 +62,22 @@ def write_down(data_dir: Path, request: Request) -> None:
     draft.replace(path)
 
 
-def strike_off(data_dir: Path, thread_id: str) -> None:
+def strike_off(data_dir: Path, request: Request) -> None:
     """Forget a request: its run is recorded, or it can't be worked on."""
-    _path(data_dir, thread_id).unlink(missing_ok=True)
+    if written_down(data_dir, request.thread_id) == request:
+        _path(data_dir, request.thread_id).unlink(missing_ok=True)
 
 
 def written_down(data_dir: Path, thread_id: str) -> Request | None:
     """Return the request of a thread that no database knows of yet."""
     path = _path(data_dir, thread_id)
     return Request(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def all_written_down(data_dir: Path) -> list[Request]:
+    """Return the requests of all threads that no database knows of yet."""
+    files = sorted((data_dir / "pending").glob("*.json"))
+    return [Request(**json.loads(file.read_text(encoding="utf-8"))) for file in files]
 
 
 def _path(data_dir: Path, thread_id: str) -> Path:

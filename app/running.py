@@ -28,5 +28,7 @@ def run(work: Coroutine[Any, Any, Outcome], *, go_on_with: str | None = None) ->
 def interrupted(go_on_with: str | None) -> int:
     """Say that Ctrl-C was taken and how to go on; return the exit code."""
     hint = f" Go on with: {go_on_with}" if go_on_with else ""
-    Console(stderr=True, soft_wrap=True).print(f"\nStopped; what was done is kept.{hint}", highlight=False)
+    Console(stderr=True, soft_wrap=True).print(
+        f"\nStopped; what was done is kept.{hint}", highlight=False, markup=False
+    )
     return INTERRUPTED

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable
 from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 from rich.text import Text
 
@@ -46,6 +47,9 @@ class PeopleScreen:
                     self._console.print()
                 self._written += text
                 self._console.out(text, end="", highlight=False)
+            case Step(name="plan", what=what) if what and self._written:
+                self._console.print("\n")  # words beside a tool call are not yet the answer
+                self._written = ""
             case Step(name, what, seconds) if not self._written:
                 self._console.print(
                     Text.assemble(
@@ -58,7 +62,7 @@ class PeopleScreen:
                 )
                 status.update("thinking")
             case ToolProgress(text):
-                status.update(text)
+                status.update(escape(text))
             case _:
                 pass
 

@@ -22,7 +22,7 @@ from core.errors import InputError
 from core.loading import load
 from core.models import configured_model
 from core.process import Process, opened_process
-from core.settings import settings
+from core.settings import PROJECT_ROOT, settings
 from observability.runs import RunRow, begin_run, latest_run
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _LIBRARIES = (
     "app.turns",
     "memory.checkpoints",
     "memory.indexing",
+    "memory.thread_lock",
     "langchain_openai",
     "langchain_postgres",
     "core.embedded.embeddings",
@@ -52,6 +53,18 @@ class Session:
     def screen(self) -> Screen:
         """Return a screen for one turn."""
         return PipeScreen(self.console) if self.as_json else PeopleScreen(self.console)
+
+    @asynccontextmanager
+    async def alone(self, thread_id: str) -> AsyncGenerator[None]:
+        """Be the only process that works on a thread.
+
+        Raises:
+            InputError: another process does.
+        """
+        from memory.thread_lock import thread_lock  # noqa: PLC0415 - loaded with the session
+
+        async with thread_lock(await self.process.database(), thread_id):
+            yield
 
     async def turn(self, request: Request, *, begin: bool = True) -> Ended:
         """Run one turn to its end and show it.
@@ -72,7 +85,7 @@ class Session:
                 question=request.question,
                 context=context,
             )
-            await asyncio.to_thread(strike_off, data_dir, request.thread_id)
+            await asyncio.to_thread(strike_off, data_dir, request)
         from app.turns import turn_events  # noqa: PLC0415 - loaded with the session
 
         events = turn_events(
@@ -129,7 +142,7 @@ async def _bring_up_to_date(paths: Sequence[Path], process: Process, loading: as
 
     warm_up_documents(process)
     for path in paths:
-        await index_path(await document_store(), path, tenant=RunContext().tenant, base=Path.cwd())
+        await index_path(await document_store(), path, tenant=RunContext().tenant, base=PROJECT_ROOT)
 
 
 async def answer(request: Request, index: Sequence[Path], *, as_json: bool) -> int:
@@ -137,7 +150,10 @@ async def answer(request: Request, index: Sequence[Path], *, as_json: bool) -> i
     console = Console()
     if not as_json:
         console.print(f"[dim]thread {request.thread_id}[/dim]", highlight=False)
-    async with opened_session(console, as_json=as_json, index=index) as session:
+    async with (
+        opened_session(console, as_json=as_json, index=index) as session,
+        session.alone(request.thread_id),
+    ):
         ended = await session.turn(request)
     return code_of_status(ended.answer["status"])
 
@@ -148,7 +164,10 @@ async def go_on(thread_id: str, *, as_json: bool) -> int:
     Raises:
         InputError: nothing is known of the thread.
     """
-    async with opened_session(Console(), as_json=as_json, known=thread_id) as session:
+    async with (
+        opened_session(Console(), as_json=as_json, known=thread_id) as session,
+        session.alone(thread_id),
+    ):
         database = await session.process.database()
         noted = await asyncio.to_thread(written_down, session.process.settings.data_dir, thread_id)
         row = await latest_run(database, thread_id)
@@ -193,12 +212,17 @@ def talk(thread_id: str, index: Sequence[Path]) -> int:
             session = runner.run(opening.__aenter__())
             try:
                 while question := _asked(console):
-                    runner.run(session.turn(new_request(question, thread_id, RunContext())))
+                    runner.run(_one_turn(session, new_request(question, thread_id, RunContext())))
             finally:
                 runner.run(opening.__aexit__(None, None, None))
         except KeyboardInterrupt:
             return interrupted(f"boring resume {thread_id}")
     return ANSWERED
+
+
+async def _one_turn(session: Session, request: Request) -> None:
+    async with session.alone(request.thread_id):
+        await session.turn(request)
 
 
 def _asked(console: Console) -> str:
@@ -218,4 +242,5 @@ async def _has_begun(session: Session, row: RunRow) -> bool:
     from app.turns import RUN_KEY  # noqa: PLC0415 - loaded with the session
 
     state = await session.agent.aget_state({"configurable": {"thread_id": row.thread_id}})
-    return bool(state.next) and (state.metadata or {}).get(RUN_KEY) == row.run_id
+    is_of_this_run = (state.metadata or {}).get(RUN_KEY) == row.run_id
+    return is_of_this_run and (row.finished_at is None or bool(state.next))

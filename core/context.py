@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -28,6 +29,17 @@ class RunContext:
     max_tokens: int = 60_000
     max_time_s: float = 600.0
     max_tool_time_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse limits that can't hold.
+
+        Raises:
+            ValueError: a limit is not a finite number over 0.
+        """
+        for name in ("max_steps", "max_tokens", "max_time_s", "max_tool_time_s"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                raise ValueError(f"{name} is {value!r}; expected a finite number over 0")
 
 
 def context_of(runtime: Runtime[RunContext]) -> RunContext:

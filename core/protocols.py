@@ -97,14 +97,12 @@ class PlanRequest:
         system_prompt: the operator's words.
         messages: the conversation, oldest first, already fitted to the model's context.
         turn_start: index in `messages` of the user's message that began this turn.
-        timeout_s: how long the planner may take.
     """
 
     system_prompt: str
     messages: Sequence[AnyMessage]
     turn_start: int
     tools: Sequence[ToolSpec] = field(default_factory=tuple)
-    timeout_s: float = 300.0
 
 
 class Planner(Protocol):

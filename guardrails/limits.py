@@ -24,7 +24,7 @@ def spent(turn: Turn, context: RunContext) -> Stop | None:
     if turn["step"] >= context.max_steps:
         return Stop(
             reason="step_limit",
-            message=f"I stopped after {turn['step']} steps without an answer; this request may take no more.",
+            message=f"I stopped without an answer: this request may take {context.max_steps} steps at most.",
         )
     return None
 

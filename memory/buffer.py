@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from langchain_core.messages import AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
+_CUT_OFF = "This call was cut off; nothing is known of its result."
 RESERVED_SHARE = 0.25
 """Share of the context kept free for the system prompt, the tools and tokens that were underestimated."""
 
@@ -24,10 +25,28 @@ def fitted(messages: Sequence[AnyMessage], *, context_tokens: int, max_tokens: i
         if count_tokens_approximately(list(messages[start:])) > room:
             break
         kept = start
-    return list(messages[kept:])
+    return answered(messages[kept:])
 
 
 def turn_start(messages: Sequence[AnyMessage]) -> int:
     """Return the index of the user's message that began the running turn, 0 where there is none."""
     starts = [index for index, message in enumerate(messages) if isinstance(message, HumanMessage)]
     return starts[-1] if starts else 0
+
+
+def answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+    """Return the messages with a result for every tool call: endpoints refuse a call without one.
+
+    A call has none when its run was cut off and the user asked something else instead of resuming it.
+    """
+    whole: list[AnyMessage] = []
+    results = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    for message in messages:
+        whole.append(message)
+        if isinstance(message, AIMessage):
+            whole += [
+                ToolMessage(_CUT_OFF, tool_call_id=call["id"], name=call["name"], status="error")
+                for call in message.tool_calls
+                if call["id"] not in results
+            ]
+    return whole

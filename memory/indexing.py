@@ -83,6 +83,8 @@ def check_path(path: Path) -> list[Path]:
         raise InputError(
             f"{error.filename} can't be read by this user. Give the right to read it, or name another path."
         ) from error
+    except OSError as error:
+        raise InputError(f"{str(path)[:200]} can't be read: {error.strerror}. Name another path.") from error
 
 
 def _found(path: Path) -> list[Path]:

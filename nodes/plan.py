@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.messages.utils import count_tokens_approximately
 from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
@@ -14,6 +15,7 @@ from core.context import RunContext, context_of
 from core.process import current_process
 from core.protocols import Model, ModelSource, PlanRequest, ToolSpec
 from core.state import AgentState, Stop, Turn
+from core.text import storable
 from guardrails.limits import spent, time_left_s
 from memory.buffer import fitted, turn_start
 from nodes.faults import MODEL_ATTEMPTS, is_transient, readable
@@ -35,7 +37,7 @@ def planning(
         limit = time_left_s(turn, context_of(runtime))
         try:
             async with asyncio.timeout(limit):
-                message = await _planned(ready, tools, state, system_prompt, limit)
+                message = await _planned(ready, tools, state, system_prompt)
         except TimeoutError:
             used = {**turn, "elapsed_s": turn["elapsed_s"] + time.monotonic() - begun}
             return {"turn": used, "stop": _too_slow(context_of(runtime))}
@@ -48,7 +50,7 @@ def planning(
             return {"stop": Stop(reason="failed", message=readable(error))}
         return {
             "messages": [_with_own_ids(message)],
-            "turn": _charged(turn, message, time.monotonic() - begun),
+            "turn": _charged(turn, state["messages"], message, time.monotonic() - begun),
         }
 
     return plan
@@ -60,7 +62,7 @@ def _attempt(runtime: Runtime[RunContext]) -> int:
 
 
 async def _planned(
-    model: Model, tools: Sequence[ToolSpec], state: AgentState, system_prompt: str, limit: float
+    model: Model, tools: Sequence[ToolSpec], state: AgentState, system_prompt: str
 ) -> AIMessage:
     planner = SchemaPlanner(model) if model.profile.plans_by == "schema" else ToolPlanner(model)
     messages = fitted(
@@ -74,24 +76,27 @@ async def _planned(
             messages=messages,
             turn_start=turn_start(messages),
             tools=tools,
-            timeout_s=limit,
         )
     )
 
 
 def _with_own_ids(message: AIMessage) -> AIMessage:
     """Give every call an id of ours: a provider may repeat an id, or give another one when asked again."""
-    calls = [{**call, "id": f"call_{uuid.uuid4().hex}"} for call in message.tool_calls]
-    return message.model_copy(update={"tool_calls": calls, "additional_kwargs": {}})
+    calls = [{**storable(call), "id": f"call_{uuid.uuid4().hex}"} for call in message.tool_calls]
+    content = storable(message.content)
+    return message.model_copy(update={"content": content, "tool_calls": calls, "additional_kwargs": {}})
 
 
-def _charged(turn: Turn, message: AIMessage, seconds: float) -> Turn:
+def _charged(turn: Turn, asked: Sequence[AnyMessage], message: AIMessage, seconds: float) -> Turn:
+    """Add what a step took; an endpoint that reports no usage is charged by an estimate."""
     usage = message.usage_metadata
+    used_in = usage["input_tokens"] if usage else count_tokens_approximately(asked)
+    used_out = usage["output_tokens"] if usage else count_tokens_approximately([message])
     return {
         **turn,
         "step": turn["step"] + 1,
-        "input_tokens": turn["input_tokens"] + (usage["input_tokens"] if usage else 0),
-        "output_tokens": turn["output_tokens"] + (usage["output_tokens"] if usage else 0),
+        "input_tokens": turn["input_tokens"] + used_in,
+        "output_tokens": turn["output_tokens"] + used_out,
         "elapsed_s": round(turn["elapsed_s"] + seconds, 3),
     }
 

@@ -59,7 +59,15 @@ def _bounded(schema: Any, tool: str) -> Any:
         return [_bounded(item, tool) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    bounded = {key: _bounded(value, tool) for key, value in schema.items() if key not in {"title", "default"}}
+    bounded = {
+        key: {
+            name: _bounded(part, tool) for name, part in value.items()
+        }  # names of fields, not of the schema
+        if key in {"properties", "$defs"}
+        else _bounded(value, tool)
+        for key, value in schema.items()
+        if key not in {"title", "default"}
+    }
     if isinstance(reference := bounded.get("$ref"), str):
         bounded["$ref"] = reference.replace("#/$defs/", f"#/$defs/{tool}.")
     if bounded.get("type") == "string" and not {"maxLength", "pattern", "enum", "const"} & bounded.keys():

@@ -12,6 +12,7 @@ from core.context import RunContext, context_of
 from core.process import current_process
 from core.protocols import ModelSource
 from core.state import AgentState, Turn
+from core.text import storable_text
 from guardrails.screening import refused
 from observability.runs import begin_run
 
@@ -68,4 +69,4 @@ def _run_id(runtime: Runtime[RunContext]) -> str:
 def _question(state: AgentState) -> str:
     messages = state.get("messages") or []
     last = messages[-1] if messages else None
-    return last.text if isinstance(last, HumanMessage) else ""
+    return storable_text(last.text) if isinstance(last, HumanMessage) else ""

@@ -1,9 +1,12 @@
 """The planner for models that call tools themselves."""
 
+from json import JSONDecodeError
 from typing import Any
 
 from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
+from pydantic import ValidationError
 
+from core.errors import TransientError
 from core.protocols import Model, PlanRequest, ToolSpec
 
 
@@ -25,7 +28,10 @@ class ToolPlanner:
             message.model_copy(update={"artifact": None}) if isinstance(message, ToolMessage) else message
             for message in request.messages
         ]
-        reply = await bound.ainvoke([SystemMessage(request.system_prompt), *messages])
+        try:
+            reply = await bound.ainvoke([SystemMessage(request.system_prompt), *messages])
+        except (ValidationError, JSONDecodeError) as error:
+            raise TransientError("what the model's endpoint sent can't be read as a message.") from error
         return _repairable(reply)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -105,7 +106,7 @@ def contract(  # noqa: PLR0913 - one declaration, every part of it named at the 
         name=structured.name,
         description=structured.description,
         arguments=_strict(structured),
-        run=_runner(structured),
+        run=_runner(structured, is_ours=structured is not tool),
         effect=effect,
         timeout_s=timeout_s,
         max_attempts=max_attempts if max_attempts is not None else (3 if effect == "read" else 1),
@@ -144,13 +145,29 @@ def _strict(tool: BaseTool) -> type[BaseModel]:
     return cast("type[BaseModel]", type(schema.__name__, (schema,), body))
 
 
-def _runner(tool: BaseTool) -> Callable[..., Awaitable[Any]]:
-    if isinstance(tool, StructuredTool) and tool.coroutine is not None:
-        return tool.coroutine
-    if isinstance(tool, StructuredTool) and tool.func is not None:
-        return partial(asyncio.to_thread, tool.func)
+def _runner(tool: BaseTool, *, is_ours: bool) -> Callable[..., Awaitable[Any]]:
+    if is_ours and isinstance(tool, StructuredTool):
+        return tool.coroutine or partial(_in_thread, tool.func)
 
-    async def run(**arguments: Any) -> Any:
-        return await tool.ainvoke(arguments)
+    async def run(**arguments: Any) -> ToolResult:
+        # As a call, so that LangChain injects what the tool asks of it and keeps artifacts from the model.
+        message = await tool.ainvoke(
+            {"type": "tool_call", "name": tool.name, "args": arguments, "id": f"call_{uuid.uuid4().hex}"}
+        )
+        return ToolResult(message.text)
 
     return run
+
+
+async def _in_thread(function: Callable[..., Any] | None, **arguments: Any) -> Any:
+    """Run a synchronous function in a thread. What only has a meaning within one becomes an error."""
+
+    def call() -> Any:
+        if function is None:
+            raise TypeError("the tool has no function to call")
+        try:
+            return function(**arguments)
+        except StopIteration as error:
+            raise RuntimeError("the tool raised StopIteration") from error
+
+    return await asyncio.to_thread(call)

@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 
 from core.errors import ToolError, TransientError
 from core.state import Source
+from core.text import storable, storable_text
 from tools.contract import Tool, ToolResult
 
 TRANSIENT = (TransientError, TimeoutError, ConnectionError, httpx.TransportError)
@@ -74,20 +75,21 @@ class ToolRuntime:
         begun = time.perf_counter()
         outcome = await self._outcome(call, time_limit_s)
         failed = outcome.outcome != "ok"
+        text = storable_text(outcome.text)
         record = CallRecord(
             call_id=call["id"] or "",
             tool=call["name"],
-            arguments=call["args"],
+            arguments=storable(call["args"]),
             step=step,
             attempt=outcome.attempt,
             outcome=outcome.outcome,
-            error=outcome.text if failed else None,
+            error=text if failed else None,
             started_at=started_at.isoformat(),
             latency_ms=round((time.perf_counter() - begun) * 1000, 3),
-            sources=list(outcome.sources),
+            sources=storable(outcome.sources),
         )
         return ToolMessage(
-            content=outcome.text,
+            content=text,
             tool_call_id=call["id"],
             name=call["name"],
             status="error" if failed else "success",
@@ -132,7 +134,12 @@ async def _run(tool: Tool, arguments: BaseModel, time_limit_s: float) -> _Outcom
         return _Outcome("timeout", f"{tool.name} gave no result within {limit:g} s.", attempts())
     except ToolError as error:
         return _Outcome("error", str(error), attempts())
-    except Exception as error:  # noqa: BLE001 - whatever a tool raises is an observation, not the end of the run
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return _Outcome("error", f"{tool.name} cancelled itself.", attempts())
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a tool raises is an observation, not the end of the run
         return _Outcome("error", f"{tool.name} failed: {type(error).__name__}: {error}", attempts())
     return _Outcome("ok", cut(result.text, tool.max_result_chars), attempts(), result.sources)
 

@@ -1,5 +1,6 @@
 """What the command line says to input that it can't work on: one clear message, and its exit code."""
 
+import json
 import os
 import subprocess
 import sys
@@ -106,6 +107,33 @@ def test_a_setting_that_does_not_work_is_named(
     )
     assert code == 4, said
     assert told in said
+
+
+@pytest.mark.parametrize(
+    "arguments", [["resume", "[/foo]"], ["index", "/tmp/[/foo]"], ["index", "/dev/null"]]
+)
+def test_what_looks_like_markup_is_shown_as_it_is(env: dict[str, str], arguments: list[str]) -> None:
+    code, said = boring(*arguments, env=env)
+    assert code == 2
+    assert arguments[1] in said
+
+
+def test_an_error_is_json_where_json_was_asked_for(env: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "app.main", "resume", "nobody", "--json"]
+    done = subprocess.run(command, env=env, capture_output=True, check=False, timeout=60)
+    assert json.loads(done.stdout) == {
+        "error": "There is no thread 'nobody'. `boring threads` lists the ones there are.",
+        "exit_code": 2,
+    }
+
+
+def test_threads_lists_questions_with_markup_and_requests_that_wait(env: dict[str, str]) -> None:
+    boring("ask", "What is [/b] [red]?", "--thread", "marked", env=env)
+    boring("ask", "Waiting", "--thread", "waits", env={**env, "DATABASE_URL": "postgresql://x@127.0.0.1:9/x"})
+    code, said = boring("threads", env=env)
+    assert code == 0
+    assert "[/b] [red]?" in said
+    assert "waits waiting Waiting" in said
 
 
 def test_a_password_is_never_shown(env: dict[str, str]) -> None:

@@ -103,6 +103,20 @@ async def test_a_run_that_has_ended_is_not_run_again(postgres_url: str, tmp_path
         assert len(model.requests) == asked
 
 
+async def test_two_processes_do_not_work_on_one_thread(postgres_url: str, tmp_path: Path) -> None:
+    async with ScriptedModel([Reply(text="slow", delay_s=30)]) as model:
+        env = environment(model, postgres_url, tmp_path)
+        first = await boring("ask", "Count", "--thread", "shared", env=env)
+        while not model.requests:  # noqa: ASYNC110 - what is awaited happens in another process
+            await asyncio.sleep(0.05)
+        second = await boring("resume", "shared", env=env)
+        _, err = await second.communicate()
+        first.kill()
+        await first.communicate()
+    assert second.returncode == 2
+    assert "Another process is working on the thread 'shared'" in err.decode()
+
+
 async def test_a_thread_that_nobody_knows_is_said_so(postgres_url: str, tmp_path: Path) -> None:
     async with ScriptedModel(counting) as model:
         resumed = await boring("resume", "nobody", env=environment(model, postgres_url, tmp_path))

@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from app.main import app
+from app.commands import app
 
 COMMANDS = [info.callback.__name__ for info in app.registered_commands if info.callback]
 

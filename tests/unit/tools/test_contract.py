@@ -46,7 +46,7 @@ async def test_a_langchain_tool_is_accepted() -> None:
 
     tool = contract(triple, effect="read")
     assert (tool.name, tool.max_attempts) == ("triple", 3)
-    assert await tool.run(number=2) == 6
+    assert (await tool.run(number=2)).text == "6"
 
 
 def test_a_function_without_a_docstring_is_refused() -> None:

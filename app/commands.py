@@ -1,0 +1,59 @@
+"""The commands of `boring`, and what becomes of their errors."""
+
+import json
+import sys
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from app.asking import ask, chat, resume
+from app.doctor import doctor
+from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
+from app.listing import index, threads
+from app.serving import serve
+from core.errors import BoringError
+
+app = typer.Typer(
+    name="boring",
+    help=f'AI agents that survive production.\n\nBegin with: boring ask "What is 17 * 23?"\n\n{EXPLAINED}',
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+for command in (ask, chat, resume, index, threads, doctor, serve):
+    app.command()(command)
+
+
+def run_command() -> int:
+    """Run the command of the command line; every expected error becomes one message and an exit code."""
+    try:
+        app()
+    except BoringError as error:
+        return _told(error)
+    except BaseExceptionGroup as group:
+        error = _first(group)
+        if error is None:
+            raise
+        return _told(error)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else FAILED
+    return ANSWERED
+
+
+def _told(error: BoringError) -> int:
+    code = code_of(error)
+    if "--json" in sys.argv:
+        typer.echo(json.dumps({"error": str(error), "exit_code": code}, ensure_ascii=False))
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("boring: ", "red"), str(error)))
+    return code
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BoringError | None:
+    """Return the first error of ours among those of concurrent tasks."""
+    for error in group.exceptions:
+        if isinstance(error, BoringError):
+            return error
+        if isinstance(error, BaseExceptionGroup) and (inner := _first(error)) is not None:
+            return inner
+    return None
