@@ -31,8 +31,8 @@ async def thread_lock(database: Database, thread_id: str) -> AsyncGenerator[None
                 break
             if asyncio.get_running_loop().time() > deadline:
                 raise InputError(
-                    f"Another process is working on the thread {thread_id!r}. Wait until it has ended, or use "
-                    "another thread."
+                    f"Another process is working on the thread {thread_id!r}. Wait until it has ended, or "
+                    "use another thread."
                 )
             await asyncio.sleep(_RETRY_S)
         try:
