@@ -72,6 +72,7 @@ class Tool:
         return self.arguments.model_json_schema()
 
 
+_UNNAMED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 AnyTool = Tool | BaseTool | Callable[..., Any]
 """What factories accept: a contracted tool, a LangChain tool, or a plain function with a docstring."""
 
@@ -125,6 +126,8 @@ def _structured(function: Callable[..., Any]) -> StructuredTool:
         raise ValueError(
             f"function {function!r} has no docstring; the model needs one to know what the tool does"
         )
+    if unnamed := [p.name for p in inspect.signature(function).parameters.values() if p.kind in _UNNAMED]:
+        raise ValueError(f"function {function!r} takes {unnamed}; a model can only fill in named arguments")
     is_async = inspect.iscoroutinefunction(function)
     return StructuredTool.from_function(
         func=None if is_async else function,

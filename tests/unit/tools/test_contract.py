@@ -54,6 +54,15 @@ def test_a_function_without_a_docstring_is_refused() -> None:
         contract(lambda: 1)
 
 
+def test_arguments_that_a_model_can_not_name_are_refused() -> None:
+    def add(*numbers: int, **options: str) -> str:
+        """Add numbers."""
+        return f"{numbers}{options}"
+
+    with pytest.raises(ValueError, match="numbers.*options"):
+        contract(add)
+
+
 def test_retries_of_what_is_no_read_are_refused() -> None:
     with pytest.raises(ValueError, match="could do it twice"):
         contract(double, max_attempts=2)
