@@ -59,7 +59,7 @@ def test_arguments_that_a_model_can_not_name_are_refused() -> None:
         """Add numbers."""
         return f"{numbers}{options}"
 
-    with pytest.raises(ValueError, match="numbers.*options"):
+    with pytest.raises(ValueError, match=r"numbers.*options"):
         contract(add)
 
 
