@@ -1,5 +1,6 @@
 """The one database of a process: found or started, checked, brought to the current schema, pooled."""
 
+import asyncio
 import select
 import sys
 from collections.abc import AsyncGenerator
@@ -10,7 +11,6 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from core.database_check import check_database
 from core.errors import DatabaseError
@@ -21,6 +21,7 @@ Pool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 _POOL_TIMEOUT_S = 10.0
 _SETTLING_S = 10.0
+_RETRY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,14 @@ async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
 
 async def _settled(url: str) -> None:
     """Check the embedded server; one that was killed just now is started again by its watchdog meanwhile."""
-    retrying = AsyncRetrying(
-        retry=retry_if_exception_type(DatabaseError),
-        stop=stop_after_delay(_SETTLING_S),
-        wait=wait_fixed(0.1),
-        reraise=True,
-    )
-    await retrying(check_database, url)
+    deadline = asyncio.get_running_loop().time() + _SETTLING_S
+    while True:
+        try:
+            return await check_database(url)
+        except DatabaseError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+        await asyncio.sleep(_RETRY_S)
 
 
 @asynccontextmanager

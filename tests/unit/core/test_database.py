@@ -109,7 +109,8 @@ async def main():
 BlockBuster().activate()
 asyncio.run(main())
 """
-    subprocess.run([sys.executable, "-c", code, folder], check=True)
+    done = subprocess.run([sys.executable, "-c", code, folder], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert not is_held(lock_file(folder / "postgres", "watchdog"), timeout_s=60)
     shutil.rmtree(folder)
 
