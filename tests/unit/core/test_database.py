@@ -106,8 +106,10 @@ async def main():
             async with database.pool.connection() as connection:
                 await connection.execute("select from boring.run")
 
-BlockBuster().activate()
+detector = BlockBuster()
+detector.activate()
 asyncio.run(main())
+detector.deactivate()  # an interpreter that ends with it on may crash
 """
     done = subprocess.run([sys.executable, "-c", code, folder], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
