@@ -15,9 +15,14 @@ def is_transient(error: Exception) -> bool:
 
     Clients' own errors are told by status code and name, so that no client has to be imported here.
     """
-    if isinstance(error, (TransientError, httpx.TransportError, ConnectionError)):
+    if isinstance(error, TransientError):
         return True
-    if getattr(error, "status_code", None) in _PASSING_STATUS:
+    return getattr(error, "status_code", None) in _PASSING_STATUS or is_unreachable(error)
+
+
+def is_unreachable(error: Exception) -> bool:
+    """Tell whether the endpoint did not answer at all, so that its address may be an old one."""
+    if isinstance(error, (httpx.TransportError, ConnectionError)):
         return True
     return any(kind.__name__ in _PASSING_NAMES for kind in type(error).__mro__)
 

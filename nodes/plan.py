@@ -18,7 +18,7 @@ from core.state import AgentState, Stop, Turn
 from core.text import storable
 from guardrails.limits import spent, time_left_s
 from memory.buffer import fitted, turn_start
-from nodes.faults import MODEL_ATTEMPTS, is_transient, readable
+from nodes.faults import MODEL_ATTEMPTS, is_transient, is_unreachable, readable
 from nodes.schema_planner import SchemaPlanner
 from nodes.tool_planner import ToolPlanner
 
@@ -45,7 +45,8 @@ def planning(
             raise
         except Exception as error:
             if is_transient(error) and _attempt(runtime) < MODEL_ATTEMPTS:
-                (await current_process()).forget(ready)
+                if is_unreachable(error):
+                    (await current_process()).forget(ready)
                 raise  # to the retry policy of the node
             return {"stop": Stop(reason="failed", message=readable(error))}
         return {
