@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from langgraph.runtime import get_runtime
 from pydantic import Field
 
-from core.context import RunContext, context_of
 from core.protocols import Example
 from core.state import Source
 from memory.documents import document_store
+from tools.context import run_context
 from tools.contract import Tool, ToolResult, contract
 from tools.progress import report_progress
 
@@ -30,7 +29,7 @@ async def search_documents(
     query: Annotated[str, Field(min_length=2, max_length=120, description="the question to look up")],
 ) -> ToolResult:
     """Look something up in the documents: how a product, command, setting, policy or process works."""
-    tenant = _tenant()
+    tenant = run_context().tenant
     store = await document_store()
     found = await store.search(tenant, query, limit=PASSAGES)
     if not found:
@@ -51,10 +50,6 @@ def _for_the_model(found: Sequence[Source]) -> str:
         if text:
             shown.append(f"[{passage['source']}]\n{text}")
     return "\n\n".join(shown)
-
-
-def _tenant() -> str:
-    return context_of(get_runtime(RunContext)).tenant
 
 
 def document_search() -> Tool:

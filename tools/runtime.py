@@ -110,9 +110,9 @@ class ToolRuntime:
 
 async def _run(tool: Tool, arguments: BaseModel, time_limit_s: float) -> _Outcome:
     values = {name: getattr(arguments, name) for name in type(arguments).model_fields}
-    limit = min(tool.timeout_s * tool.max_attempts, time_limit_s)
+    limit = min(tool.timeout_s * tool.retry.max_attempts, time_limit_s)
     retrying = AsyncRetrying(
-        stop=stop_after_attempt(tool.max_attempts),
+        stop=stop_after_attempt(tool.retry.max_attempts),
         wait=wait_random_exponential(multiplier=RETRY_BASE_S, max=RETRY_MAX_S),
         retry=retry_if_exception_type(TRANSIENT),
         reraise=True,

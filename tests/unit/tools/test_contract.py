@@ -1,10 +1,10 @@
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from langchain_core.tools import tool as langchain_tool
 from pydantic import Field, ValidationError
 
-from tools.contract import contract, contracted
+from tools.contract import Retry, contract, contracted
 
 
 def double(number: Annotated[int, Field(ge=0, description="what to double")]) -> int:
@@ -14,7 +14,7 @@ def double(number: Annotated[int, Field(ge=0, description="what to double")]) ->
 
 def test_a_function_becomes_a_tool_with_the_safe_defaults() -> None:
     tool = contracted(double)
-    assert (tool.name, tool.description, tool.effect, tool.max_attempts) == (
+    assert (tool.name, tool.description, tool.effect, tool.retry.max_attempts) == (
         "double",
         "Double a number.",
         "unsafe",
@@ -45,8 +45,8 @@ async def test_a_langchain_tool_is_accepted() -> None:
         return 3 * number
 
     tool = contract(triple, effect="read")
-    assert (tool.name, tool.max_attempts) == ("triple", 3)
-    assert (await tool.run(number=2)).text == "6"
+    assert (tool.name, tool.retry.max_attempts) == ("triple", 3)
+    assert await tool.run(number=2) == "6"
 
 
 def test_a_function_without_a_docstring_is_refused() -> None:
@@ -65,15 +65,16 @@ def test_arguments_that_a_model_can_not_name_are_refused() -> None:
 
 def test_retries_of_what_is_no_read_are_refused() -> None:
     with pytest.raises(ValueError, match="could do it twice"):
-        contract(double, max_attempts=2)
+        contract(double, retry=Retry(max_attempts=2))
 
 
-@pytest.mark.parametrize(("field", "value"), [("timeout_s", 0), ("max_attempts", 0)])
-def test_a_limit_out_of_range_is_refused(field: str, value: int) -> None:
+@pytest.mark.parametrize("field", ["timeout_s", "max_concurrency", "max_result_chars"])
+def test_a_limit_out_of_range_is_refused(field: str) -> None:
+    limits: dict[str, Any] = {field: 0}
     with pytest.raises(ValueError, match=field):
-        contract(
-            double,
-            effect="read",
-            timeout_s=value if field == "timeout_s" else 1,
-            max_attempts=value if field == "max_attempts" else 1,
-        )
+        contract(double, **limits)
+
+
+def test_a_retry_without_an_attempt_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_attempts is 0"):
+        Retry(max_attempts=0)
