@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 EMBEDDED_NAMES = ("embedded", "embedded-small")
+_OPENAI = "https://api.openai.com/v1"
 _DEFAULT_OPENAI_MODEL = "gpt-5-mini"
 _EMBEDDED = ModelProfile(
     name="embedded", plans_by="schema", context_tokens=6144, max_tokens=320, tool_rounds=1
@@ -51,17 +53,29 @@ def model_profile(settings: Settings) -> ModelProfile:
         profile = replace(_EMBEDDED, name=name)
     else:
         profile = ModelProfile(
-            name=settings.model or _DEFAULT_OPENAI_MODEL, max_tokens=settings.model_max_tokens
+            name=settings.model or _DEFAULT_OPENAI_MODEL,
+            max_tokens=settings.model_max_tokens,
+            structured_by=_structured_by(settings.openai_base_url or _OPENAI),
         )
     if settings.planner != "auto":
         profile = replace(profile, plans_by=settings.planner)
     return profile
 
 
+def _structured_by(base_url: str) -> str:
+    """Return how models at an address give a structured answer, see `ModelProfile`.
+
+    Of other endpoints some refuse a schema beside tools (llama.cpp), and some call no tools then (vLLM).
+    """
+    return "json_schema" if urlsplit(base_url).hostname == urlsplit(_OPENAI).hostname else "tools"
+
+
 def given_model(chat: BaseChatModel) -> ModelSource:
     """Return a source of a chat model that the caller made, which is trusted to call tools."""
     name = str(getattr(chat, "model_name", None) or type(chat).__name__)
-    model = Model(profile=ModelProfile(name=name), chat=chat)
+    client = getattr(chat, "root_async_client", None)  # of LangChain's OpenAI models
+    profile = ModelProfile(name=name, structured_by=_structured_by(str(getattr(client, "base_url", ""))))
+    model = Model(profile=profile, chat=chat)
 
     async def source() -> Model:
         return model

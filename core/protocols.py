@@ -52,6 +52,8 @@ class ModelProfile:
         context_tokens: most tokens of one request and its answer.
         max_tokens: most tokens of one answer.
         tool_rounds: how often a model that plans by schema may use a tool before it has to answer.
+        structured_by: how a model that plans by tools gives a structured answer: `json_schema` where its
+            endpoint takes a schema for the answer beside tools, else `tools`, by calling one more function.
     """
 
     name: str
@@ -59,6 +61,7 @@ class ModelProfile:
     context_tokens: int = 128_000
     max_tokens: int = 2048
     tool_rounds: int = 8
+    structured_by: str = "tools"
 
     @property
     def max_input_chars(self) -> int:
@@ -90,6 +93,23 @@ ModelSource = Callable[[], Coroutine[Any, Any, Model]]
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """The form that the answer has to take.
+
+    Attributes:
+        name: fit to be a function's name.
+        description: for the model.
+        schema: the JSON schema of the answer, an object.
+        errors: returns what is wrong with an answer's JSON text, one line for each mistake.
+    """
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    errors: Callable[[str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class PlanRequest:
     """What a planner decides upon.
 
@@ -97,12 +117,14 @@ class PlanRequest:
         system_prompt: the operator's words.
         messages: the conversation, oldest first, already fitted to the model's context.
         turn_start: index in `messages` of the user's message that began this turn.
+        response_format: the form of the answer, or None for an answer in words.
     """
 
     system_prompt: str
     messages: Sequence[AnyMessage]
     turn_start: int
     tools: Sequence[ToolSpec] = field(default_factory=tuple)
+    response_format: ResponseFormat | None = None
 
 
 class Planner(Protocol):

@@ -31,9 +31,16 @@ class Loop:
     respond: Node
 
 
-def assemble(loop: Loop) -> StateGraph[AgentState, RunContext, AgentInput, AgentState]:
-    """Return the graph of a loop, not yet compiled."""
-    builder = StateGraph(AgentState, context_schema=RunContext, input_schema=AgentInput)
+def assemble(
+    loop: Loop, state: type[AgentState] = AgentState
+) -> StateGraph[AgentState, RunContext, AgentInput, AgentState]:
+    """Return the graph of a loop, not yet compiled.
+
+    Args:
+        loop: the five steps.
+        state: the channels; another one for an agent with more of them.
+    """
+    builder = StateGraph(state, context_schema=RunContext, input_schema=AgentInput)
     builder.add_node("receive", loop.receive, timeout=NODE_LIMIT_S)
     builder.add_node("plan", loop.plan, timeout=NODE_LIMIT_S, retry_policy=_MODEL_RETRY)
     builder.add_node("execute", loop.execute, input_schema=CallTask, timeout=NODE_LIMIT_S)

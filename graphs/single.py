@@ -6,17 +6,20 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
+from pydantic import BaseModel
 
 from core.context import RunContext
 from core.models import configured_model, given_model
 from core.protocols import ModelSource
 from core.state import AgentInput, AgentState
+from core.structured import state_with
 from graphs.loop import Loop, assemble
 from nodes.execute import executing
 from nodes.observe import observe
 from nodes.plan import planning
 from nodes.receive import receiving
-from nodes.respond import respond
+from nodes.respond import respond, respond_structured
+from nodes.structured import answer_form
 from tools.calculator import arithmetic
 from tools.clock import clock
 from tools.contract import AnyTool, contracted
@@ -35,6 +38,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     llm: BaseChatModel | ModelSource | str | None = None,
     tools: Sequence[AnyTool] = (),
     system_prompt: str = SYSTEM_PROMPT,
+    response_format: type[BaseModel] | None = None,
     name: str = "single",
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
@@ -49,23 +53,30 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
             of its own, or None for the configured one.
         tools: contracted tools, LangChain tools or functions with a docstring.
         system_prompt: the operator's words to the model.
+        response_format: a Pydantic model; the result then holds an instance of it, made from the answer,
+            under `structured_response`, or None there where the run gave no answer.
         name: the name under which runs are recorded, and of the graph.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
 
     Raises:
         ValueError: two tools share a name, or a declaration contradicts itself.
+        TypeError: `response_format` is no Pydantic model.
     """
     model = _source(llm)
     runtime = ToolRuntime([contracted(tool) for tool in tools])
+    wanted = answer_form(response_format, taken=runtime.tools) if response_format else None
     loop = Loop(
         receive=receiving(model, graph=name),
-        plan=planning(model, list(runtime.tools.values()), system_prompt=system_prompt),
+        plan=planning(
+            model, list(runtime.tools.values()), system_prompt=system_prompt, response_format=wanted
+        ),
         execute=executing(runtime),
         observe=observe,
-        respond=respond,
+        respond=respond_structured if wanted else respond,
     )
-    return assemble(loop).compile(checkpointer=checkpointer, store=store, name=name)
+    state = state_with(response_format) if response_format else AgentState
+    return assemble(loop, state).compile(checkpointer=checkpointer, store=store, name=name)
 
 
 def _source(llm: BaseChatModel | ModelSource | str | None) -> ModelSource:

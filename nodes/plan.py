@@ -13,18 +13,23 @@ from langgraph.runtime import Runtime
 
 from core.context import RunContext, context_of
 from core.process import current_process
-from core.protocols import Model, ModelSource, PlanRequest, ToolSpec
+from core.protocols import Model, ModelSource, PlanRequest, ResponseFormat, ToolSpec
 from core.state import AgentState, Stop, Turn
 from core.text import storable
 from guardrails.limits import spent, time_left_s
 from memory.buffer import fitted, turn_start
 from nodes.faults import MODEL_ATTEMPTS, is_transient, is_unreachable, readable
 from nodes.schema_planner import SchemaPlanner
+from nodes.structured import unfit
 from nodes.tool_planner import ToolPlanner
 
 
 def planning(
-    model: ModelSource, tools: Sequence[ToolSpec], *, system_prompt: str
+    model: ModelSource,
+    tools: Sequence[ToolSpec],
+    *,
+    system_prompt: str,
+    response_format: ResponseFormat | None = None,
 ) -> Callable[..., Awaitable[dict[str, Any]]]:
     """Return the node `plan`. The model's profile says which form of planner it gets."""
 
@@ -37,7 +42,7 @@ def planning(
         limit = time_left_s(turn, context_of(runtime))
         try:
             async with asyncio.timeout(limit):
-                message = await _planned(ready, tools, state, system_prompt)
+                message = await _planned(ready, tools, state, system_prompt, response_format)
         except TimeoutError:
             used = {**turn, "elapsed_s": turn["elapsed_s"] + time.monotonic() - begun}
             return {"turn": used, "stop": _too_slow(context_of(runtime))}
@@ -49,10 +54,10 @@ def planning(
                     (await current_process()).forget(ready)
                 raise  # to the retry policy of the node
             return {"stop": Stop(reason="failed", message=readable(error))}
-        return {
-            "messages": [_with_own_ids(message)],
-            "turn": _charged(turn, state["messages"], message, time.monotonic() - begun),
-        }
+        charged = _charged(turn, state["messages"], message, time.monotonic() - begun)
+        if stop := unfit(message, response_format):
+            return {"turn": charged, "stop": stop}
+        return {"messages": [_with_own_ids(message)], "turn": charged}
 
     return plan
 
@@ -63,7 +68,11 @@ def _attempt(runtime: Runtime[RunContext]) -> int:
 
 
 async def _planned(
-    model: Model, tools: Sequence[ToolSpec], state: AgentState, system_prompt: str
+    model: Model,
+    tools: Sequence[ToolSpec],
+    state: AgentState,
+    system_prompt: str,
+    response_format: ResponseFormat | None,
 ) -> AIMessage:
     planner = SchemaPlanner(model) if model.profile.plans_by == "schema" else ToolPlanner(model)
     messages = fitted(
@@ -77,6 +86,7 @@ async def _planned(
             messages=messages,
             turn_start=turn_start(messages),
             tools=tools,
+            response_format=response_format,
         )
     )
 

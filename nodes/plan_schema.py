@@ -37,7 +37,9 @@ def plan_schema(tools: Sequence[ToolSpec]) -> dict[str, Any]:
         "additionalProperties": False,
     }
     if definitions:
-        whole["$defs"] = {key: _bounded(value, key.split(".")[0]) for key, value in definitions.items()}
+        whole["$defs"] = {
+            key: bounded_schema(value, prefix=f"{key.split('.')[0]}.") for key, value in definitions.items()
+        }
     return whole
 
 
@@ -46,30 +48,30 @@ def _branch(name: str, properties: dict[str, Any], required: list[str]) -> dict[
         "type": "object",
         "properties": {
             "tool": {"const": name},
-            **{key: _bounded(value, name) for key, value in properties.items()},
+            **{key: bounded_schema(value, prefix=f"{name}.") for key, value in properties.items()},
         },
         "required": ["tool", *required],
         "additionalProperties": False,
     }
 
 
-def _bounded(schema: Any, tool: str) -> Any:
-    """Return `schema` with bounds on strings and lists, and its references pointed at the tool's own."""
+def bounded_schema(schema: Any, *, prefix: str = "") -> Any:
+    """Return `schema` with bounds on strings and lists, and `prefix` before the names it refers to."""
     if isinstance(schema, list):
-        return [_bounded(item, tool) for item in schema]
+        return [bounded_schema(item, prefix=prefix) for item in schema]
     if not isinstance(schema, dict):
         return schema
     bounded = {
         key: {
-            name: _bounded(part, tool) for name, part in value.items()
+            name: bounded_schema(part, prefix=prefix) for name, part in value.items()
         }  # names of fields, not of the schema
         if key in {"properties", "$defs"}
-        else _bounded(value, tool)
+        else bounded_schema(value, prefix=prefix)
         for key, value in schema.items()
         if key not in {"title", "default"}
     }
     if isinstance(reference := bounded.get("$ref"), str):
-        bounded["$ref"] = reference.replace("#/$defs/", f"#/$defs/{tool}.")
+        bounded["$ref"] = reference.replace("#/$defs/", f"#/$defs/{prefix}")
     if bounded.get("type") == "string" and not {"maxLength", "pattern", "enum", "const"} & bounded.keys():
         bounded["maxLength"] = MAX_STRING_CHARS
     if bounded.get("type") == "array" and "maxItems" not in bounded:

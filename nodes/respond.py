@@ -6,18 +6,30 @@ from langchain_core.messages import AIMessage
 
 from core.process import current_process
 from core.state import AgentState, Answer
+from core.structured import STRUCTURED_RESPONSE
 from memory.buffer import turn_start
+from memory.runs import finish_run
 from nodes.attribution import cited_sources, sources_found
-from observability.runs import finish_run
 
 
 async def respond(state: AgentState) -> dict[str, Any]:
     """End the turn. Every run passes here, whatever happened before."""
+    return await _ended(state, structured=False)
+
+
+async def respond_structured(state: AgentState) -> dict[str, Any]:
+    """End the turn of an agent whose answer is the JSON text of an object, which goes out unchanged."""
+    ended = await _ended(state, structured=True)
+    answer: Answer = ended["answer"]
+    return {**ended, STRUCTURED_RESPONSE: answer["text"] if answer["status"] == "answered" else None}
+
+
+async def _ended(state: AgentState, *, structured: bool) -> dict[str, Any]:
     stop = state.get("stop")
     message = _stopped(stop["message"]) if stop else _answered(state)
     in_turn = state["messages"][turn_start(state["messages"]) :]
     cited = [] if stop else cited_sources(message.text, sources_found(in_turn))
-    if cited and not all(source in message.text for source in cited):
+    if cited and not structured and not all(source in message.text for source in cited):
         message = message.model_copy(update={"content": f"{message.text}\n\nSources: {', '.join(cited)}"})
     answer = Answer(text=message.text, status=stop["reason"] if stop else "answered", sources=cited)
     database = await (await current_process()).database()

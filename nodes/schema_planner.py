@@ -6,16 +6,19 @@ eleven examples as chat turns it picks tool and arguments reliably; its own tool
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain, zip_longest
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.ai import add_usage
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 
 from core.errors import TransientError
 from core.protocols import Model, PlanRequest, ToolSpec
-from nodes.plan_schema import ANSWER, plan_schema
+from nodes.plan_schema import ANSWER, bounded_schema, plan_schema
+from nodes.structured import fitting
 
 MAX_PLAN_TOKENS = 160
 MAX_REPAIRS = 2
@@ -29,6 +32,7 @@ _FROM_RESULT = (
     "Answer in plain words, in one to three short sentences, with the facts, names and numbers of the tool "
     "result. If it does not hold the answer, say that you did not find it. My question was: "
 )
+_FORM_FROM_RESULT = "Answer as JSON with the facts, names and numbers of the tool result. My question was: "
 
 
 class SchemaPlanner:
@@ -58,13 +62,7 @@ class SchemaPlanner:
         prefix = plan_prefix(request.tools)
         await self._model.remember(prefix)
         chooser = self._model.chat.bind(
-            # In the body as it is: given as an option, the client would import a second of its beta parts.
-            extra_body={
-                "response_format": {
-                    "type": "json_schema",
-                    "json_schema": {"name": "plan", "schema": plan_schema(request.tools)},
-                }
-            },
+            extra_body=_constrained_to("plan", plan_schema(request.tools)),
             max_completion_tokens=MAX_PLAN_TOKENS,
         )
         reply = await chooser.ainvoke(
@@ -74,17 +72,33 @@ class SchemaPlanner:
         return AIMessage(content="", tool_calls=_calls(reply.text), usage_metadata=reply.usage_metadata)
 
     async def _answer(self, request: PlanRequest) -> AIMessage:
+        ask, wanted = partial(self._write, request), request.response_format
+        return await ask(()) if wanted is None else await fitting(ask, wanted, request.messages)
+
+    async def _write(self, request: PlanRequest, said: Sequence[AnyMessage]) -> AIMessage:
         earlier = [
             message
             for message in request.messages[: request.turn_start]
             if isinstance(message, HumanMessage)
             or (isinstance(message, AIMessage) and not message.tool_calls)
         ]
-        turn = request.messages[request.turn_start :]
+        turn, wanted = request.messages[request.turn_start :], request.response_format
+        chat: Runnable[Any, AIMessage] = self._model.chat
+        if wanted is not None:
+            chat = chat.bind(extra_body=_constrained_to(wanted.name, bounded_schema(wanted.schema)))
         # A small model answers what it read last: after long results it needs its question once more.
-        again = [HumanMessage(_FROM_RESULT + turn[0].text)] if len(turn) > 1 else []
+        repeating = _FROM_RESULT if wanted is None else _FORM_FROM_RESULT
+        again = [HumanMessage(repeating + turn[0].text)] if len(turn) > 1 else []
         system = SystemMessage(request.system_prompt)
-        return await self._model.chat.ainvoke([system, *earlier, *turn, *again])
+        config = RunnableConfig(tags=[TAG_NOSTREAM], run_name="repair") if said else None
+        return await chat.ainvoke([system, *earlier, *turn, *again, *said], config)
+
+
+def _constrained_to(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    # In the body as it is: given as an option, the client would import a second of its beta parts.
+    return {
+        "response_format": {"type": "json_schema", "json_schema": {"name": name, "schema": schema}},
+    }
 
 
 def plan_prefix(tools: Sequence[ToolSpec]) -> list[AnyMessage]:
