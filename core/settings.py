@@ -3,10 +3,10 @@
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import ConfigurationError
 
@@ -30,6 +30,10 @@ def _default_data_dir() -> Path:
 
 def _default_cache_dir() -> Path:
     return _user_folder("XDG_CACHE_HOME", ".cache") / "boring-agents"
+
+
+Names = Annotated[tuple[str, ...], NoDecode]
+"""Several names, in the environment with commas between them."""
 
 
 class Settings(BaseSettings):
@@ -80,12 +84,55 @@ class Settings(BaseSettings):
     embedding_base_url: str | None = None
     embedding_api_key: SecretStr | None = None
 
+    files_dir: Path | None = None
+    """The one folder that the file tools read and write."""
+    query_dir: Path | None = None
+    """The one folder whose CSV, Parquet and JSON files `query_data` reads."""
+    query_memory_mb: int = Field(default=512, ge=64)
+    """Most mebibytes that one query over files may take."""
+    query_database_url: SecretStr | None = None
+    """The Postgres that `query_database` reads, under a role that can do nothing but read."""
+    web_hosts: Names = ()
+    """Hosts, as `name` or `name:port`, that `web_fetch` may reach although their addresses are private."""
+    http_hosts: Names = ()
+    """The only hosts that `http_request` may reach: `name` for https, `name:port` for http or https there."""
+    smtp_host: str | None = None
+    """The mail server of `send_email`."""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    smtp_from: str | None = None
+    """The address that e-mail is sent from."""
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    """`tls` from the first byte (usually port 465), `starttls` after a greeting, `none` on one machine."""
+    smtp_domains: Names = ()
+    """The only domains that e-mail may go to."""
+
     @field_validator(
-        "database_url", "openai_api_key", "openai_base_url", "model", "embedding_model", mode="before"
+        "database_url",
+        "openai_api_key",
+        "openai_base_url",
+        "model",
+        "embedding_model",
+        "files_dir",
+        "query_dir",
+        "query_database_url",
+        "smtp_host",
+        "smtp_username",
+        "smtp_password",
+        "smtp_from",
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("web_hosts", "http_hosts", "smtp_domains", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(name for part in value.split(",") if (name := part.strip().lower()))
 
 
 def load_settings() -> Settings:

@@ -1,0 +1,39 @@
+import pytest
+
+from core.errors import ConfigurationError
+from core.settings import load_settings
+
+
+def test_hosts_and_domains_are_read_with_commas_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BORING_HTTP_HOSTS", "api.example.com, Localhost:8080,")
+    monkeypatch.setenv("BORING_SMTP_DOMAINS", "")
+    assert load_settings().http_hosts == ("api.example.com", "localhost:8080")
+    assert load_settings().smtp_domains == ()
+
+
+@pytest.mark.parametrize("variable", ["BORING_FILES_DIR", "BORING_QUERY_DIR", "BORING_SMTP_HOST"])
+def test_what_is_set_to_nothing_is_unset(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, " ")
+    assert getattr(load_settings(), variable.removeprefix("BORING_").lower()) is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BORING_SMTP_PORT", "70000"),
+        ("BORING_SMTP_SECURITY", "maybe"),
+        ("BORING_QUERY_MEMORY_MB", "1"),
+    ],
+)
+def test_a_wrong_setting_of_a_tool_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=f"{variable} holds '{value}'"):
+        load_settings()
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BORING_SMTP_PASSWORD", "hunter22")
+    monkeypatch.setenv("BORING_QUERY_DATABASE_URL", "postgresql://u:hunter22@h/d")
+    assert "hunter22" not in repr(load_settings())
