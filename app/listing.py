@@ -19,7 +19,7 @@ from core.settings import PROJECT_ROOT, settings
 
 if TYPE_CHECKING:
     from memory.indexing import IndexReport
-    from observability.runs import RunRow
+    from memory.runs import RunRow
 
 MAX_QUESTION_SHOWN = 60
 
@@ -101,7 +101,7 @@ async def _index(path: Path, *, quiet: bool) -> "IndexReport":
 
 async def _threads(limit: int) -> "list[RunRow]":
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
-    from observability.runs import recent_threads  # noqa: PLC0415
+    from memory.runs import recent_threads  # noqa: PLC0415
 
     async with opened_process() as process:
         return await recent_threads(await process.database(), limit)

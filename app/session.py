@@ -23,7 +23,7 @@ from core.loading import load
 from core.models import configured_model
 from core.process import Process, opened_process
 from core.settings import PROJECT_ROOT, settings
-from observability.runs import RunRow, begin_run, latest_run
+from memory.runs import RunRow, begin_run, latest_run
 
 if TYPE_CHECKING:
     from graphs.single import Agent
@@ -34,7 +34,7 @@ _LIBRARIES = (
     "app.turns",
     "memory.checkpoints",
     "memory.indexing",
-    "memory.thread_lock",
+    "memory.claims",
     "langchain_openai",
     "langchain_postgres",
     "core.embedded.embeddings",
@@ -61,9 +61,9 @@ class Session:
         Raises:
             InputError: another process does.
         """
-        from memory.thread_lock import thread_lock  # noqa: PLC0415 - loaded with the session
+        from memory.claims import current_claims  # noqa: PLC0415 - loaded with the session
 
-        async with thread_lock(await self.process.database(), thread_id):
+        async with (await current_claims()).held(thread_id):
             yield
 
     async def turn(self, request: Request, *, begin: bool = True) -> Ended:

@@ -33,6 +33,10 @@ class InputError(BoringError):
     """What the user handed in can't be worked on, such as an empty question."""
 
 
+class ThreadBusyError(InputError):
+    """Another worker is running the thread, or has taken it over."""
+
+
 class ToolError(BoringError):
     """A tool call failed in a way the model can react to; its message becomes the observation."""
 

@@ -1,12 +1,14 @@
 """The checkpointed state of an agent's thread, channel by channel."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from langchain_core.messages import AnyMessage, ToolCall
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
-StopReason = Literal["answered", "budget", "deadline", "step_limit", "repeated", "refused", "failed"]
+StopReason = Literal[
+    "answered", "budget", "deadline", "step_limit", "repeated", "refused", "denied", "failed"
+]
 """Why a run ended. Everything but `answered` comes with a message that the user can read."""
 
 
@@ -53,6 +55,33 @@ class Answer(TypedDict):
     """The `Source.source` values that the answer rests on, most used first."""
 
 
+QuestionKind = Literal["approval", "in_doubt"]
+"""May a call be made; did a call happen that nobody knows the end of."""
+
+
+class OpenQuestion(TypedDict):
+    """What has to be asked of a person before a call of the plan can go on."""
+
+    call_id: str
+    key: str
+    """Names the action that the question is about."""
+    kind: QuestionKind
+    attempt: int
+    """The attempt at the action that the question is about, from 1."""
+    payload: dict[str, Any]
+    """What the person is shown, as JSON."""
+
+
+Questions = dict[str, OpenQuestion | None]
+
+
+def merge_questions(left: Questions | None, right: Questions | None) -> Questions:
+    """Merge questions by call id; None for a call strikes its question off, None for all strikes all off."""
+    if right is None:
+        return {}
+    return {call_id: one for call_id, one in {**(left or {}), **right}.items() if one is not None}
+
+
 class AgentInput(TypedDict):
     """What a caller hands in: the user's new message, or several of which the last is the user's."""
 
@@ -66,12 +95,15 @@ class AgentState(TypedDict):
     - `turn`: see `Turn`.
     - `stop`: see `Stop`; reset to None by `receive`.
     - `answer`: see `Answer`; reset to None by `receive`.
+    - `questions`: open questions to a person by call id. Written by `execute`, struck off by `review`, reset
+      by `receive`; merged by `merge_questions`.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
     turn: Turn
     stop: Stop | None
     answer: Answer | None
+    questions: Annotated[Questions, merge_questions]
 
 
 class CallTask(TypedDict):
@@ -81,3 +113,14 @@ class CallTask(TypedDict):
     step: int
     elapsed_s: float
     """What the turn had used when the call was planned; see `Turn.elapsed_s`."""
+    run_id: str
+    earlier: int
+    """How often the turn has made the same call before."""
+    duplicate_of: str | None
+    """The id of the call that this one repeats within one message of the model."""
+
+
+class ReviewTask(TypedDict):
+    """What one `review` worker gets."""
+
+    question: OpenQuestion

@@ -1,18 +1,21 @@
-"""The one loop of every agent: receive, plan, execute, observe, respond. The only place with its edges."""
+"""The one loop of every agent: receive, plan, execute, observe, respond. The only place with its edges.
 
-from collections.abc import Awaitable, Callable, Sequence
+Calls that need a person take a way round by `review`.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from langchain_core.messages import AIMessage
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import RetryPolicy, Send
 
 from core.context import RunContext
-from core.state import AgentInput, AgentState, CallTask
+from core.state import AgentInput, AgentState, CallTask, ReviewTask
+from nodes.dispatch import call_tasks, review_tasks
 from nodes.faults import MODEL_ATTEMPTS, is_transient
+from nodes.threads import Node, on_its_thread
 
-Node = Callable[..., Awaitable[dict[str, Any]]]
 NODE_LIMIT_S = 3600.0
 """Last resort over a node that hangs; the limits of the run context are far below it."""
 _MODEL_RETRY = RetryPolicy(
@@ -22,12 +25,14 @@ _MODEL_RETRY = RetryPolicy(
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """The five steps of an agent."""
+    """The steps of an agent."""
 
     receive: Node
     plan: Node
     execute: Node
     observe: Node
+    review: Node | None
+    """Left out where no call can need a person."""
     respond: Node
 
 
@@ -37,20 +42,26 @@ def assemble(
     """Return the graph of a loop, not yet compiled.
 
     Args:
-        loop: the five steps.
+        loop: the steps.
         state: the channels; another one for an agent with more of them.
     """
     builder = StateGraph(state, context_schema=RunContext, input_schema=AgentInput)
-    builder.add_node("receive", loop.receive, timeout=NODE_LIMIT_S)
-    builder.add_node("plan", loop.plan, timeout=NODE_LIMIT_S, retry_policy=_MODEL_RETRY)
-    builder.add_node("execute", loop.execute, input_schema=CallTask, timeout=NODE_LIMIT_S)
-    builder.add_node("observe", loop.observe, timeout=NODE_LIMIT_S)
-    builder.add_node("respond", loop.respond, timeout=NODE_LIMIT_S)
+    builder.add_node("receive", on_its_thread(loop.receive), timeout=NODE_LIMIT_S)
+    builder.add_node("plan", on_its_thread(loop.plan), timeout=NODE_LIMIT_S, retry_policy=_MODEL_RETRY)
+    builder.add_node("execute", on_its_thread(loop.execute), input_schema=CallTask, timeout=NODE_LIMIT_S)
+    builder.add_node("observe", on_its_thread(loop.observe), timeout=NODE_LIMIT_S)
+    builder.add_node("respond", on_its_thread(loop.respond, ends=True), timeout=NODE_LIMIT_S)
     builder.add_edge(START, "receive")
     builder.add_conditional_edges("receive", _unless_stopped, ["plan", "respond"])
     builder.add_conditional_edges("plan", _calls_or_answer, ["execute", "respond"])
     builder.add_edge("execute", "observe")
-    builder.add_conditional_edges("observe", _unless_stopped, ["plan", "respond"])
+    after_observe = ["plan", "respond"]
+    if loop.review is not None:
+        review = on_its_thread(loop.review)
+        builder.add_node("review", review, input_schema=ReviewTask, timeout=NODE_LIMIT_S)
+        builder.add_edge("review", "observe")
+        after_observe += ["review", "execute"]
+    builder.add_conditional_edges("observe", _what_is_left, after_observe)
     builder.add_edge("respond", END)
     return builder
 
@@ -60,11 +71,15 @@ def _unless_stopped(state: AgentState) -> Literal["plan", "respond"]:
 
 
 def _calls_or_answer(state: AgentState) -> Sequence[Send] | Literal["respond"]:
-    last = state["messages"][-1]
-    if state.get("stop") or not isinstance(last, AIMessage) or not last.tool_calls:
+    if state.get("stop"):
         return "respond"
-    turn = state["turn"]
-    return [
-        Send("execute", CallTask(call=call, step=turn["step"], elapsed_s=turn["elapsed_s"]))
-        for call in last.tool_calls
-    ]
+    return [Send("execute", task) for task in call_tasks(state)] or "respond"
+
+
+def _what_is_left(state: AgentState) -> Sequence[Send] | Literal["plan", "respond"]:
+    """Questions come first, then the calls that had to wait for them, then the next plan."""
+    if state.get("stop"):
+        return "respond"
+    if questions := review_tasks(state):
+        return [Send("review", task) for task in questions]
+    return [Send("execute", task) for task in call_tasks(state)] or "plan"

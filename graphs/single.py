@@ -18,7 +18,9 @@ from nodes.execute import executing
 from nodes.observe import observe
 from nodes.plan import planning
 from nodes.receive import receiving
+from nodes.recovering import recovering
 from nodes.respond import respond, respond_structured
+from nodes.review import review
 from nodes.structured import answer_form
 from tools.calculator import arithmetic
 from tools.clock import clock
@@ -66,13 +68,13 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     model = _source(llm)
     runtime = ToolRuntime([contracted(tool) for tool in tools])
     wanted = answer_form(response_format, taken=runtime.tools) if response_format else None
+    plan = planning(model, list(runtime.tools.values()), system_prompt=system_prompt, response_format=wanted)
     loop = Loop(
         receive=receiving(model, graph=name),
-        plan=planning(
-            model, list(runtime.tools.values()), system_prompt=system_prompt, response_format=wanted
-        ),
+        plan=recovering(plan) if runtime.has_effects else plan,
         execute=executing(runtime),
         observe=observe,
+        review=review if runtime.may_ask else None,
         respond=respond_structured if wanted else respond,
     )
     state = state_with(response_format) if response_format else AgentState

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolCall, ToolMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
 _CUT_OFF = "This call was cut off; nothing is known of its result."
@@ -32,6 +32,19 @@ def turn_start(messages: Sequence[AnyMessage]) -> int:
     """Return the index of the user's message that began the running turn, 0 where there is none."""
     starts = [index for index, message in enumerate(messages) if isinstance(message, HumanMessage)]
     return starts[-1] if starts else 0
+
+
+def unanswered_calls(messages: Sequence[AnyMessage]) -> list[ToolCall]:
+    """Return the calls of the newest plan that have no result yet."""
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if isinstance(message, AIMessage):
+            after = messages[index + 1 :]
+            results = {one.tool_call_id for one in after if isinstance(one, ToolMessage)}
+            return [call for call in message.tool_calls if call["id"] not in results]
+        if isinstance(message, HumanMessage):
+            break
+    return []
 
 
 def answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:

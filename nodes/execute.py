@@ -1,24 +1,47 @@
 """`execute`: runs one tool call. One worker for each call of the plan."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
+from langchain_core.messages import ToolMessage
 from langgraph.runtime import Runtime
 
 from core.context import RunContext, context_of
+from core.process import current_process
 from core.state import CallTask
+from core.worker import current_worker
+from memory.claims import current_claims
+from nodes.threads import Node, thread_of
+from tools.journal import Journal
 from tools.progress import report_progress
-from tools.runtime import ToolRuntime
+from tools.runtime import CallScope, ToolRuntime
 
 
-def executing(tools: ToolRuntime) -> Callable[..., Awaitable[dict[str, Any]]]:
+def executing(tools: ToolRuntime) -> Node:
     """Return the node `execute`."""
 
     async def execute(state: CallTask, runtime: Runtime[RunContext]) -> dict[str, Any]:
         call = state["call"]
         report_progress(f"{call['name']} is running")
+        claim = (await current_claims()).current(thread_of(runtime))
         left = max(0.001, context_of(runtime).max_time_s - state["elapsed_s"])
-        limit = min(left, context_of(runtime).max_tool_time_s)
-        return {"messages": [await tools.call(call, step=state["step"], time_limit_s=limit)]}
+        scope = CallScope(
+            step=state["step"],
+            time_limit_s=min(left, context_of(runtime).max_tool_time_s),
+            thread_id=thread_of(runtime),
+            run_id=state["run_id"],
+            plan=claim.plan,
+            earlier=state["earlier"],
+            duplicate_of=state["duplicate_of"],
+            journal=await _journal() if tools.needs_journal(call["name"]) else None,
+        )
+        done = await tools.call(call, scope)
+        if isinstance(done, ToolMessage):
+            return {"messages": [done]}
+        return {"questions": {done["call_id"]: done}}
 
     return execute
+
+
+async def _journal() -> Journal:
+    database = await (await current_process()).database()
+    return Journal(database, (await current_worker()).id)

@@ -8,16 +8,19 @@ from langgraph.runtime import Runtime
 
 from core.context import RunContext, context_of
 from core.process import current_process
-from core.state import AgentState, Turn
+from core.state import AgentState, Stop, Turn
 from guardrails.limits import spent
 from guardrails.repetition import repeated
-from memory.buffer import turn_start
-from nodes.receive import thread_of
+from memory.buffer import turn_start, unanswered_calls
+from nodes.threads import thread_of
 from observability.calls import log_calls
 
 
 async def observe(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """Record the calls of this step; stop the turn where it is over a limit or repeats itself."""
+    """Record the calls of this step; stop the turn where it is over a limit or repeats itself.
+
+    A step with calls that wait for a person is not over: it is judged when all have a result.
+    """
     turn = state["turn"]
     results = results_of_step(state["messages"], turn["step"])
     database = await (await current_process()).database()
@@ -27,9 +30,12 @@ async def observe(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, 
         run_id=turn["run_id"],
         calls=[(message.artifact, message.text) for message in results],
     )
+    if unanswered_calls(state["messages"]):
+        return {}
     charged: Turn = {**turn, "elapsed_s": round(turn["elapsed_s"] + _longest_s(results), 3)}
     in_turn = state["messages"][turn_start(state["messages"]) :]
-    return {"turn": charged, "stop": repeated(in_turn) or spent(charged, context_of(runtime))}
+    stop = stopped(results) or repeated(in_turn) or spent(charged, context_of(runtime))
+    return {"turn": charged, "stop": stop}
 
 
 def results_of_step(messages: Sequence[AnyMessage], step: int) -> list[ToolMessage]:
@@ -41,6 +47,14 @@ def results_of_step(messages: Sequence[AnyMessage], step: int) -> list[ToolMessa
         if message.artifact and message.artifact["step"] == step:
             found.append(message)
     return found[::-1]
+
+
+def stopped(results: Sequence[ToolMessage]) -> Stop | None:
+    """Return why a person stopped the run at one of these calls, or None."""
+    for message in results:
+        if message.artifact["outcome"] == "stopped":
+            return Stop(reason="denied", message=f"I stopped: {message.text}")
+    return None
 
 
 def _longest_s(results: Sequence[ToolMessage]) -> float:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -15,10 +14,10 @@ from core.context import RunContext, context_of
 from core.process import current_process
 from core.protocols import Model, ModelSource, PlanRequest, ResponseFormat, ToolSpec
 from core.state import AgentState, Stop, Turn
-from core.text import storable
 from guardrails.limits import spent, time_left_s
 from memory.buffer import fitted, turn_start
 from nodes.faults import MODEL_ATTEMPTS, is_transient, is_unreachable, readable
+from nodes.own_ids import with_own_ids
 from nodes.schema_planner import SchemaPlanner
 from nodes.structured import unfit
 from nodes.tool_planner import ToolPlanner
@@ -57,7 +56,7 @@ def planning(
         charged = _charged(turn, state["messages"], message, time.monotonic() - begun)
         if stop := unfit(message, response_format):
             return {"turn": charged, "stop": stop}
-        return {"messages": [_with_own_ids(message)], "turn": charged}
+        return {"messages": [with_own_ids(message, state["messages"])], "turn": charged}
 
     return plan
 
@@ -89,13 +88,6 @@ async def _planned(
             response_format=response_format,
         )
     )
-
-
-def _with_own_ids(message: AIMessage) -> AIMessage:
-    """Give every call an id of ours: a provider may repeat an id, or give another one when asked again."""
-    calls = [{**storable(call), "id": f"call_{uuid.uuid4().hex}"} for call in message.tool_calls]
-    content = storable(message.content)
-    return message.model_copy(update={"content": content, "tool_calls": calls, "additional_kwargs": {}})
 
 
 def _charged(turn: Turn, asked: Sequence[AnyMessage], message: AIMessage, seconds: float) -> Turn:

@@ -1,7 +1,6 @@
 """`receive`: takes up the user's message and resets what lives for one turn."""
 
 import uuid
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,10 +13,13 @@ from core.protocols import ModelSource
 from core.state import AgentState, Turn
 from core.text import storable_text
 from guardrails.screening import refused
-from observability.runs import begin_run
+from memory.claims import current_claims
+from memory.plans import turn_id_of
+from memory.runs import receive_turn
+from nodes.threads import Node, thread_of
 
 
-def receiving(model: ModelSource, *, graph: str) -> Callable[..., Awaitable[dict[str, Any]]]:
+def receiving(model: ModelSource, *, graph: str) -> Node:
     """Return the node `receive`.
 
     Args:
@@ -30,13 +32,16 @@ def receiving(model: ModelSource, *, graph: str) -> Callable[..., Awaitable[dict
         profile = (await model()).profile
         run_id = _run_id(runtime)
         database = await (await current_process()).database()
-        await begin_run(
+        claim = (await current_claims()).current(thread_of(runtime))
+        claim.plan = None
+        claim.fresh = await receive_turn(
             database,
             thread_id=thread_of(runtime),
             run_id=run_id,
             graph=graph,
             question=question,
             context=context_of(runtime),
+            turn_id=_turn_id(state),
         )
         turn = Turn(
             run_id=run_id,
@@ -47,15 +52,10 @@ def receiving(model: ModelSource, *, graph: str) -> Callable[..., Awaitable[dict
             elapsed_s=0.0,
             started_at=datetime.now(UTC).isoformat(),
         )
-        return {"turn": turn, "stop": refused(question, max_chars=profile.max_input_chars), "answer": None}
+        stop = refused(question, max_chars=profile.max_input_chars)
+        return {"turn": turn, "stop": stop, "answer": None, "questions": None}
 
     return receive
-
-
-def thread_of(runtime: Runtime[RunContext]) -> str:
-    """Return the thread's id; runs without a checkpointer have none and share the empty one."""
-    info = runtime.execution_info
-    return (info.thread_id if info else None) or ""
 
 
 def _run_id(runtime: Runtime[RunContext]) -> str:
@@ -70,3 +70,8 @@ def _question(state: AgentState) -> str:
     messages = state.get("messages") or []
     last = messages[-1] if messages else None
     return storable_text(last.text) if isinstance(last, HumanMessage) else ""
+
+
+def _turn_id(state: AgentState) -> str:
+    messages = state.get("messages") or []
+    return turn_id_of(messages[-1]) if messages else ""

@@ -9,10 +9,11 @@ from psycopg.types.json import Jsonb
 from core.database import Database
 
 _INSERT = """
-insert into boring.tool_call (id, thread_id, run_id, step, call_id, tool, arguments, attempt, outcome, result,
-                              error, latency_ms, started_at, finished_at)
-values (%(id)s, %(thread_id)s, %(run_id)s, %(step)s, %(call_id)s, %(tool)s, %(arguments)s, %(attempt)s,
-        %(outcome)s, %(result)s, %(error)s, %(latency_ms)s, %(started_at)s::timestamptz,
+insert into boring.tool_call (id, thread_id, run_id, step, call_id, tool, effect, arguments, attempt, outcome,
+                              result, error, latency_ms, key, replayed, approved_by, started_at, finished_at)
+values (%(id)s, %(thread_id)s, %(run_id)s, %(step)s, %(call_id)s, %(tool)s, %(effect)s, %(arguments)s,
+        %(attempt)s, %(outcome)s, %(result)s, %(error)s, %(latency_ms)s, %(key)s, %(replayed)s,
+        %(approved_by)s, %(started_at)s::timestamptz,
         %(started_at)s::timestamptz + make_interval(secs => %(latency_ms)s / 1000))
 on conflict (id) do nothing
 """

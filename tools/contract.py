@@ -131,6 +131,11 @@ class Tool:
         if wrong := _contradiction(self):
             raise ValueError(f"tool {self.name!r}: {wrong}")
 
+    @property
+    def asks(self) -> bool:
+        """Whether a call may need a person's approval."""
+        return self.approval is not never
+
     def arguments_schema(self) -> dict[str, Any]:
         """Return the JSON schema of the arguments that the model fills in."""
         return self.arguments.model_json_schema()

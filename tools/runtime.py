@@ -1,54 +1,79 @@
-"""What happens around a tool call: validation, time limit, retries where they are safe, size limit."""
+"""What happens around a tool call: validation, breaker, slot, time limit, retries, journal, size limit."""
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
-import httpx
 from langchain_core.messages import ToolCall, ToolMessage
-from langgraph.errors import GraphBubbleUp
-from pydantic import BaseModel, ValidationError
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-from typing_extensions import TypedDict
+from pydantic import ValidationError
 
-from core.errors import ToolError, TransientError
-from core.state import Source
+from core.state import OpenQuestion
 from core.text import storable, storable_text
-from tools.contract import Tool, ToolResult
+from memory.plans import PlanRecord
+from tools.approving import approved
+from tools.attempts import Attempted, attempted
+from tools.contract import Tool
+from tools.journal import Action, Journal
+from tools.performing import Performance, perform, unasked
+from tools.questions import ask
+from tools.records import CallRecord, Outcome
+from tools.results import cut, describe_invalid
 
-TRANSIENT = (TransientError, TimeoutError, ConnectionError, httpx.TransportError)
-"""Failures that may pass by themselves."""
-RETRY_BASE_S = 0.2
-RETRY_MAX_S = 5.0
+
+class Refusal(Protocol):
+    """Why a call is not let through."""
+
+    @property
+    def message(self) -> str:
+        """For the model."""
+        ...
 
 
-class CallRecord(TypedDict):
-    """What is known of a finished call. Travels as the `artifact` of its `ToolMessage`."""
+class Breakers(Protocol):
+    """The circuit breakers, as the runtime needs them."""
 
-    call_id: str
-    tool: str
-    arguments: dict[str, Any]
-    step: int
-    attempt: int
-    """Attempts made; 0 where the call never reached the tool."""
-    outcome: str
-    """One of ok, error, timeout, invalid, unknown_tool."""
-    error: str | None
-    started_at: str
-    latency_ms: float
-    sources: list[Source]
+    async def admit(self, name: str) -> Refusal | None:
+        """Return why the call may not be made now, or None."""
+        ...
+
+    async def failed(self, name: str, error: str) -> None:
+        """Count a failure."""
+        ...
+
+    async def succeeded(self, name: str) -> None:
+        """Count a success."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
-    outcome: str
-    text: str
-    attempt: int
-    sources: tuple[Source, ...] = ()
+class CallScope:
+    """Where a call stands.
+
+    Attributes:
+        step: the step of the turn, for the record.
+        time_limit_s: most seconds for waiting and all attempts together.
+        thread_id: empty for a run without a checkpointer, which can't wait for a person.
+        run_id: the run.
+        plan: the plan that the call is part of, where it is not known to be durable.
+        earlier: how often the turn has made the same call before.
+        duplicate_of: the call of the same message that this one repeats.
+        journal: needed by every tool that is no `read`.
+        breakers: unset, no call is refused for the tool's past.
+    """
+
+    step: int
+    time_limit_s: float
+    thread_id: str = ""
+    run_id: str = ""
+    plan: PlanRecord | None = None
+    earlier: int = 0
+    duplicate_of: str | None = None
+    journal: Journal | None = None
+    breakers: Breakers | None = None
 
 
 class ToolRuntime:
@@ -59,34 +84,59 @@ class ToolRuntime:
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"tools share the names {twice}; the model could not tell them apart")
         self.tools: Mapping[str, Tool] = {tool.name: tool for tool in tools}
+        self._slots: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = (
+            WeakKeyDictionary()
+        )
 
-    async def call(self, call: ToolCall, *, step: int, time_limit_s: float) -> ToolMessage:
-        """Run one call and return what the model sees of it, with its `CallRecord` as artifact.
+    @property
+    def has_effects(self) -> bool:
+        """Whether any of the tools changes something."""
+        return any(tool.effect != "read" for tool in self.tools.values())
 
-        A failure of any kind becomes a message of status `error`; only cancellation and graph interrupts
-        pass through.
+    @property
+    def may_ask(self) -> bool:
+        """Whether a call can come to need a person: its approval, or what became of it."""
+        return any(tool.asks or tool.effect == "unsafe" for tool in self.tools.values())
 
-        Args:
-            call: as the plan holds it.
-            step: the step of the turn, for the record.
-            time_limit_s: most seconds for all attempts together.
+    def needs_journal(self, name: str) -> bool:
+        """Tell whether a call of the tool may have to be recorded or asked for; unknown tools don't."""
+        tool = self.tools.get(name)
+        return tool is not None and (tool.effect != "read" or tool.asks)
+
+    async def call(self, call: ToolCall, scope: CallScope) -> ToolMessage | OpenQuestion:
+        """Run one call; return what the model sees of it, or what has to be asked of a person first.
+
+        The message has its `CallRecord` as artifact. A failure of any kind becomes a message of status
+        `error`; only cancellation, graph interrupts and a lost thread or database pass through.
+
+        Raises:
+            ThreadBusyError: another worker has taken the thread over.
         """
         started_at = datetime.now(UTC)
         begun = time.perf_counter()
-        outcome = await self._outcome(call, time_limit_s)
-        failed = outcome.outcome != "ok"
+        outcome = await self._outcome(call, scope)
+        if not isinstance(outcome, Outcome):
+            return outcome
+        failed = outcome.ended != "ok"
         text = storable_text(outcome.text)
+        if failed and scope.earlier:
+            text += f"\nThis call has been made {scope.earlier + 1} times. Change it, or answer without it."
+        tool = self.tools.get(call["name"])
         record = CallRecord(
             call_id=call["id"] or "",
             tool=call["name"],
+            effect=tool.effect if tool is not None else None,
             arguments=storable(call["args"]),
-            step=step,
+            step=scope.step,
             attempt=outcome.attempt,
-            outcome=outcome.outcome,
+            outcome=outcome.ended,
             error=text if failed else None,
             started_at=started_at.isoformat(),
             latency_ms=round((time.perf_counter() - begun) * 1000, 3),
             sources=storable(outcome.sources),
+            key=outcome.key,
+            replayed=outcome.replayed,
+            approved_by=outcome.approved_by,
         )
         return ToolMessage(
             content=text,
@@ -96,78 +146,106 @@ class ToolRuntime:
             artifact=record,
         )
 
-    async def _outcome(self, call: ToolCall, time_limit_s: float) -> _Outcome:
+    async def _outcome(self, call: ToolCall, scope: CallScope) -> Outcome | OpenQuestion:
         tool = self.tools.get(call["name"])
         if tool is None:
             known = ", ".join(sorted(self.tools)) or "none"
-            return _Outcome("unknown_tool", f"There is no tool {call['name']!r}. The tools are: {known}.", 0)
+            return Outcome("unknown_tool", f"There is no tool {call['name']!r}. The tools are: {known}.")
+        if scope.duplicate_of is not None:
+            return Outcome("duplicate", "This call was given twice in one message; it was made once.")
         try:
-            arguments = tool.arguments.model_validate(call["args"])
+            arguments = tool.arguments.model_validate(call["args"], extra="forbid")
         except ValidationError as error:
-            return _Outcome("invalid", describe_invalid(tool, error), 0)
-        return await _run(tool, arguments, time_limit_s)
+            return Outcome("invalid", describe_invalid(tool, error, call["args"]))
+        values = {name: getattr(arguments, name) for name in type(arguments).model_fields}
+        action = Action(
+            thread_id=scope.thread_id,
+            run_id=scope.run_id,
+            call_id=call["id"] or "",
+            tool=tool.name,
+            effect=tool.effect,
+            arguments=call["args"],
+        )
+        done = await self._admitted(tool, values, action, scope)
+        if isinstance(done, Outcome):
+            return done
+        return await _asked(tool, done, scope)
+
+    async def _admitted(
+        self, tool: Tool, values: Mapping[str, Any], action: Action, scope: CallScope
+    ) -> Outcome | OpenQuestion:
+        by: str | None = None
+        if tool.asks:
+            verdict = await approved(tool, values, action, _journal(tool, scope))
+            if not isinstance(verdict, str | None):
+                return verdict
+            by = verdict
+        name = f"tool:{tool.name}"
+        if scope.breakers is not None and (refusal := await scope.breakers.admit(name)) is not None:
+            return Outcome("refused", refusal.message)
+        outcome = await self._in_slot(tool, values, action, scope)
+        return replace(outcome, approved_by=by) if isinstance(outcome, Outcome) else outcome
+
+    async def _in_slot(
+        self, tool: Tool, values: Mapping[str, Any], action: Action, scope: CallScope
+    ) -> Outcome | OpenQuestion:
+        begun = time.monotonic()
+        slot = self._slot(tool)
+        try:
+            async with asyncio.timeout(scope.time_limit_s):
+                await slot.acquire()
+        except TimeoutError:
+            return Outcome("timeout", f"{tool.name} was busy for {scope.time_limit_s:g} s and not called.")
+        try:
+            limit = max(0.001, scope.time_limit_s - (time.monotonic() - begun))
+            if tool.effect == "read":
+                done = await attempted(tool, lambda: tool.run(**values), time_limit_s=limit)
+                outcome = _of_read(tool, done)
+            else:
+                call = Performance(tool, action, values, scope.plan, limit)
+                outcome, done = await perform(_journal(tool, scope), call)
+        finally:
+            slot.release()
+        if scope.breakers is not None and done is not None:
+            await _told(scope.breakers, f"tool:{tool.name}", done)
+        return outcome
+
+    def _slot(self, tool: Tool) -> asyncio.Semaphore:
+        of_loop = self._slots.setdefault(asyncio.get_running_loop(), {})
+        if tool.name not in of_loop:
+            of_loop[tool.name] = asyncio.Semaphore(tool.max_concurrency)
+        return of_loop[tool.name]
 
 
-async def _run(tool: Tool, arguments: BaseModel, time_limit_s: float) -> _Outcome:
-    values = {name: getattr(arguments, name) for name in type(arguments).model_fields}
-    limit = min(tool.timeout_s * tool.retry.max_attempts, time_limit_s)
-    retrying = AsyncRetrying(
-        stop=stop_after_attempt(tool.retry.max_attempts),
-        wait=wait_random_exponential(multiplier=RETRY_BASE_S, max=RETRY_MAX_S),
-        retry=retry_if_exception_type(TRANSIENT),
-        reraise=True,
-    )
-
-    async def attempt() -> ToolResult:
-        async with asyncio.timeout(tool.timeout_s):
-            return as_result(await tool.run(**values))
-
-    def attempts() -> int:
-        return int(retrying.statistics.get("attempt_number", 1))
-
-    try:
-        async with asyncio.timeout(limit):
-            result = await retrying(attempt)
-    except GraphBubbleUp:
-        raise
-    except TimeoutError:
-        return _Outcome("timeout", f"{tool.name} gave no result within {limit:g} s.", attempts())
-    except ToolError as error:
-        return _Outcome("error", str(error), attempts())
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        return _Outcome("error", f"{tool.name} cancelled itself.", attempts())
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a tool raises is an observation, not the end of the run
-        return _Outcome("error", f"{tool.name} failed: {type(error).__name__}: {error}", attempts())
-    return _Outcome("ok", cut(result.text, tool.max_result_chars), attempts(), result.sources)
+async def _asked(tool: Tool, question: OpenQuestion, scope: CallScope) -> Outcome | OpenQuestion:
+    journal = _journal(tool, scope)
+    if scope.thread_id:
+        await ask(journal.database, question, thread_id=scope.thread_id, run_id=scope.run_id)
+        return question
+    if question["kind"] == "approval":
+        text = f"{tool.name} needs a person's approval, and this agent can't wait: it has no checkpointer."
+        return Outcome("rejected", text)
+    return await unasked(journal, question, tool.name)
 
 
-def as_result(value: Any) -> ToolResult:
-    """Return what a tool returned as a `ToolResult`; values that are not text become JSON."""
-    if isinstance(value, ToolResult):
-        return value
-    if isinstance(value, str):
-        return ToolResult(value)
-    if isinstance(value, BaseModel):
-        return ToolResult(value.model_dump_json())
-    return ToolResult(json.dumps(value, ensure_ascii=False, default=str))
+def _journal(tool: Tool, scope: CallScope) -> Journal:
+    if scope.journal is None:
+        raise TypeError(f"tool {tool.name!r} has the effect {tool.effect!r}: its call needs a journal")
+    return scope.journal
 
 
-def cut(text: str, max_chars: int) -> str:
-    """Return `text`, cut to `max_chars` characters with a note that says how much is missing."""
-    if len(text) <= max_chars:
-        return text
-    return f"{text[:max_chars]}\n[cut: {len(text) - max_chars} of {len(text)} characters left out]"
+def _of_read(tool: Tool, done: Attempted) -> Outcome:
+    if done.result is not None:
+        text = cut(done.result.text, tool.max_result_chars, tool.rest)
+        return Outcome("ok", text, done.attempts, done.result.sources)
+    if done.failure is None:
+        return Outcome("error", done.unreadable or "", done.attempts)
+    return Outcome("timeout" if done.failure.timed_out else "error", done.failure.text, done.attempts)
 
 
-def describe_invalid(tool: Tool, error: ValidationError) -> str:
-    """Phrase a validation error so that a model can repair its call."""
-    lines = [f"The arguments of {tool.name} are not valid:"]
-    for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"]) or "arguments"
-        given = "" if item["type"] == "missing" else f" (given: {cut(repr(item['input']), 80)})"
-        lines.append(f"- {where}: {item['msg']}{given}")
-    lines.append(f"Expected: {json.dumps(tool.arguments_schema().get('properties', {}))}")
-    return "\n".join(lines)
+async def _told(breakers: Breakers, name: str, done: Attempted) -> None:
+    """Tell the breaker how the tool did."""
+    if done.failure is None or not done.failure.transient:
+        await breakers.succeeded(name)
+    elif done.failure.counts:
+        await breakers.failed(name, done.failure.text)

@@ -15,9 +15,9 @@ from core.errors import TransientError
 from core.protocols import Model, ModelProfile
 from evals.scripted_model import Reply, ToolCall
 from graphs.single import create_agent
-from observability.runs import latest_run
+from memory.runs import latest_run
 from tools.calculator import arithmetic
-from tools.contract import contract
+from tools.contract import ONCE, contract
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 
@@ -84,7 +84,7 @@ async def test_calls_of_one_plan_run_side_by_side_and_are_logged(
             "invalid",
             "extra: Extra inputs are not permitted",
         ),
-        (ToolCall("calculator", "{not json"), "invalid", "__malformed__"),
+        (ToolCall("calculator", "{not json"), "invalid", "are not JSON: {not json"),
         (ToolCall("calculator", {"expression": "1/0"}), "error", "division by zero"),
     ],
 )
@@ -156,14 +156,15 @@ async def test_a_slow_tool_is_stopped_and_the_model_is_told(process: Any, saver:
         return "done"
 
     llm = await speaking([Reply(tool_calls=(ToolCall("sleep"),)), "It took too long."])
-    agent = create_agent(llm=llm, tools=[contract(sleep, timeout_s=0.05)], checkpointer=saver)
+    tool = contract(sleep, effect="read", retry=ONCE, timeout_s=0.05)
+    agent = create_agent(llm=llm, tools=[tool], checkpointer=saver)
     result = await agent.ainvoke(asks("Sleep"), CONFIG, context=RunContext())
     assert result["messages"][-2].text == "sleep gave no result within 0.05 s."
     assert (await rows(process, "select outcome from boring.tool_call"))[0]["outcome"] == "timeout"
 
 
-@pytest.mark.parametrize(("effect", "attempts"), [("read", 3), ("unsafe", 1)])
-async def test_only_a_read_is_retried(
+@pytest.mark.parametrize(("effect", "attempts"), [("read", 3), ("idempotent", 3)])
+async def test_what_can_be_repeated_is_retried(
     process: Any, saver: Any, speaking: Any, effect: Any, attempts: int
 ) -> None:
     made: list[int] = []
@@ -306,6 +307,15 @@ async def test_tokens_steps_and_tool_progress_are_streamed(saver: Any, speaking:
 def test_the_drawing_shows_the_five_steps_and_nothing_else() -> None:
     drawn = create_agent().get_graph()
     assert set(drawn.nodes) == {"__start__", "receive", "plan", "execute", "observe", "respond", "__end__"}
+
+
+def test_an_agent_that_may_have_to_ask_a_person_shows_where() -> None:
+    def pay(amount: int) -> str:
+        """Pay."""
+        return f"paid {amount}"
+
+    drawn = create_agent(tools=[pay]).get_graph()
+    assert "review" in drawn.nodes
 
 
 def test_two_tools_of_one_name_are_refused() -> None:

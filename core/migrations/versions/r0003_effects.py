@@ -58,6 +58,7 @@ def _create_journal() -> None:
             tool text not null,
             effect text not null check (effect in ('idempotent', 'transactional', 'unsafe')),
             arguments jsonb not null,
+            idempotency_key text not null,
             attempt int not null default 1,
             intended_at timestamptz not null default now(),
             finished_at timestamptz,
@@ -67,6 +68,7 @@ def _create_journal() -> None:
         )
     """)
     op.execute("create index effect_in_doubt on boring.effect (thread_id) where outcome is null")
+    op.execute("create index effect_unknown on boring.effect (thread_id, run_id) where outcome = 'unknown'")
 
 
 def _create_questions() -> None:

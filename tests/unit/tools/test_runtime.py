@@ -1,13 +1,20 @@
-from langchain_core.messages import ToolCall
+from langchain_core.messages import ToolCall, ToolMessage
 from pydantic import BaseModel
 
 from core.state import Source
 from tools.contract import ToolResult, contract
-from tools.runtime import ToolRuntime, as_result, cut
+from tools.results import as_result, cut
+from tools.runtime import CallScope, ToolRuntime
 
 
 class Point(BaseModel):
     x: int
+
+
+async def said(runtime: ToolRuntime, call: ToolCall, *, step: int) -> ToolMessage:
+    message = await runtime.call(call, CallScope(step=step, time_limit_s=5))
+    assert isinstance(message, ToolMessage)
+    return message
 
 
 def call(name: str, **args: object) -> ToolCall:
@@ -19,9 +26,9 @@ async def test_a_long_result_is_cut_with_a_note() -> None:
         """Say much."""
         return "x" * 1000
 
-    runtime = ToolRuntime([contract(long, max_result_chars=10)])
-    message = await runtime.call(call("long"), step=1, time_limit_s=5)
-    assert message.text == "xxxxxxxxxx\n[cut: 990 of 1000 characters left out]"
+    runtime = ToolRuntime([contract(long, effect="read", max_result_chars=10, rest="Say less.")])
+    message = await said(runtime, call("long"), step=1)
+    assert message.text == "xxxxxxxxxx\n[cut: 990 of 1000 characters left out. Say less.]"
 
 
 def test_a_result_at_the_limit_is_not_cut() -> None:
@@ -35,7 +42,7 @@ async def test_sources_travel_with_the_record() -> None:
         """Find something."""
         return ToolResult("found", (source,))
 
-    message = await ToolRuntime([contract(find)]).call(call("find"), step=3, time_limit_s=5)
+    message = await said(ToolRuntime([contract(find, effect="read")]), call("find"), step=3)
     assert message.artifact["sources"] == [source]
     assert (message.artifact["step"], message.artifact["outcome"]) == (3, "ok")
     assert message.artifact["latency_ms"] >= 0
@@ -52,7 +59,7 @@ async def test_nested_arguments_reach_the_tool_as_models() -> None:
         """Take a point."""
         return point.x
 
-    message = await ToolRuntime([contract(take)]).call(call("take", point={"x": 7}), step=1, time_limit_s=5)
+    message = await said(ToolRuntime([contract(take, effect="read")]), call("take", point={"x": 7}), step=1)
     assert message.text == "7"
 
 
@@ -61,8 +68,8 @@ async def test_an_invalid_call_names_the_field_the_value_and_what_is_expected() 
         """Take a point."""
         return point.x
 
-    message = await ToolRuntime([contract(take)]).call(
-        call("take", point={"x": "no"}), step=1, time_limit_s=5
+    message = await said(
+        ToolRuntime([contract(take, effect="read")]), call("take", point={"x": "no"}), step=1
     )
     assert message.status == "error"
     assert "point.x" in message.text

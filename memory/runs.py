@@ -51,6 +51,44 @@ async def begin_run(  # noqa: PLR0913 - a row's columns, named at the call
         )
 
 
+_RECEIVE = """
+with earlier as (
+    select 1 from boring.run
+    where thread_id = %(thread_id)s and (run_id = %(run_id)s or turn_id = %(turn_id)s)
+        and received_at is not null
+), received as (
+    insert into boring.run (thread_id, run_id, graph, status, question, context, turn_id, received_at)
+    values (%(thread_id)s, %(run_id)s, %(graph)s, 'running', %(question)s, %(context)s, %(turn_id)s, now())
+    on conflict (run_id) do update set turn_id = excluded.turn_id, received_at = now()
+)
+select not exists (select from earlier) as fresh
+"""
+
+
+async def receive_turn(  # noqa: PLR0913 - a row's columns, named at the call
+    database: Database,
+    *,
+    thread_id: str,
+    run_id: str,
+    graph: str,
+    question: str,
+    context: RunContext,
+    turn_id: str,
+) -> bool:
+    """Record that a run works on a turn; return whether nobody has worked on this turn before."""
+    values = {
+        "thread_id": thread_id,
+        "run_id": run_id,
+        "graph": graph,
+        "question": question,
+        "context": Jsonb(asdict(context)),
+        "turn_id": turn_id,
+    }
+    async with database.pool.connection() as connection:
+        row = await (await connection.execute(_RECEIVE, values)).fetchone()
+    return bool(row and row["fresh"])
+
+
 async def finish_run(database: Database, turn: Turn, answer: Answer) -> None:
     """Record how a run ended. Told twice of the same end, it changes nothing."""
     status = "finished" if answer["status"] == "answered" else "stopped"

@@ -1,0 +1,230 @@
+"""Who works on a thread: one invocation of a graph at a time, in one process at a time.
+
+A claim is a row that names the worker, and in the worker's own memory the invocation. It holds while a step
+of the invocation runs, and `IDLE_S` longer. Other processes may take it over once its worker is gone, which
+Postgres knows at once (see `core.worker`).
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+
+from core.database import Database
+from core.errors import ThreadBusyError
+from core.process import current_process
+from core.worker import LOCK_OF, Worker, current_worker
+from memory.plans import PlanRecord
+
+IDLE_S: Final = 2.0
+"""How long a claim outlives the last step that ran: an invocation between two steps is not over."""
+_PATIENCE_S: Final = 3.0
+"""How long a claim of another process is waited for: a killed process is noticed a moment late."""
+_RETRY_S: Final = 0.05
+_TAKE = """
+insert into boring.thread_lease (thread_id, worker) values (%(thread)s, %(worker)s)
+on conflict (thread_id) do update set worker = excluded.worker
+where thread_lease.worker = excluded.worker returning worker
+"""
+_HOLDER = "select worker from boring.thread_lease where thread_id = %s"
+_TAKE_OVER = """
+update boring.thread_lease set worker = %(worker)s, taken_at = now()
+where thread_id = %(thread)s and worker = %(holder)s returning worker
+"""
+_IS_GONE = f"select pg_try_advisory_xact_lock({LOCK_OF}) as gone"
+_RELEASE = "delete from boring.thread_lease where thread_id = any(%s) and worker = %s"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """The right of one invocation to run a thread.
+
+    Attributes:
+        invocation: an object that all steps of the invocation share; None lets in any of this process.
+        epoch: the worker's connection under which it was taken.
+        fresh: nobody else can have worked on this turn, so that nothing of it has to be looked up.
+        plan: the plan of the running step, until it is recorded.
+    """
+
+    thread_id: str
+    invocation: object | None
+    epoch: int
+    fresh: bool = False
+    plan: PlanRecord | None = None
+    active: int = 0
+    ending: bool = False
+    idle_since: float = 0.0
+    taking: asyncio.Task[None] | None = None
+
+
+class Claims:
+    """The claims of one worker."""
+
+    def __init__(self, database: Database, worker: Worker) -> None:
+        self._database = database
+        self._worker = worker
+        self._claims: dict[str, Claim] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def working(self, thread_id: str, invocation: object | None) -> AsyncGenerator[Claim]:
+        """Hold the thread for one step. A run without a checkpointer has no thread and needs no claim.
+
+        Raises:
+            ThreadBusyError: another invocation is working on it, or has taken it over.
+        """
+        if not thread_id:
+            yield Claim("", invocation, 0, fresh=True)
+            return
+        claim = await self._admitted(thread_id, invocation)
+        claim.active += 1
+        idle_since = 0.0  # a cancelled step leaves nothing to wait for
+        try:
+            if claim.taking is None:
+                claim.taking = asyncio.create_task(self._take(claim), name=f"claim {thread_id}")
+            await asyncio.shield(claim.taking)
+            yield claim
+            idle_since = _now()
+        except Exception:
+            claim.ending = True
+            raise
+        finally:
+            claim.active -= 1
+            claim.idle_since = idle_since
+            if claim.ending and not claim.active:
+                await self.release(claim)
+
+    @asynccontextmanager
+    async def held(self, thread_id: str) -> AsyncGenerator[None]:
+        """Hold the thread for this process, whatever it runs on it.
+
+        Raises:
+            ThreadBusyError: another process is working on it.
+        """
+        async with self.working(thread_id, None) as claim:
+            yield
+            claim.ending = True
+
+    def current(self, thread_id: str) -> Claim:
+        """Return the claim that the running step holds."""
+        return self._claims.get(thread_id) or Claim(thread_id, None, 0, fresh=not thread_id)
+
+    async def release(self, claim: Claim) -> None:
+        """Let others have the thread, unless another step of the same invocation is running."""
+        if claim.active > 1 or self._claims.get(claim.thread_id) is not claim:
+            return
+        del self._claims[claim.thread_id]
+        try:
+            async with self._database.pool.connection() as connection:
+                await connection.execute(_RELEASE, ([claim.thread_id], self._worker.id))
+        except psycopg.OperationalError as error:
+            _log.warning("The thread %s could not be released: %s", claim.thread_id, error)
+
+    async def close(self) -> None:
+        """Release everything."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeper
+        for claim in list(self._claims.values()):
+            claim.active = 0
+            await self.release(claim)
+
+    async def _admitted(self, thread_id: str, invocation: object | None) -> Claim:
+        """Return the invocation's claim, a new one where it has none."""
+        await self._worker.present()
+        while (claim := self._claims.get(thread_id)) is not None:
+            if claim.epoch != self._worker.epoch and not claim.active:
+                break  # its row may be another's by now
+            if claim.invocation is None or claim.invocation is invocation:
+                return claim
+            if claim.active:
+                raise _busy(thread_id)
+            left = claim.idle_since + IDLE_S - _now()
+            if left <= 0:
+                break
+            await asyncio.sleep(min(left, _RETRY_S))
+        claim = Claim(thread_id, invocation, self._worker.epoch)
+        self._claims[thread_id] = claim
+        if self._sweeper is None or self._sweeper.done():
+            self._sweeper = asyncio.create_task(self._sweep(), name="release idle threads")
+        return claim
+
+    async def _take(self, claim: Claim) -> None:
+        """Make the thread this worker's in the database."""
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                while not await self._taken(claim.thread_id):  # noqa: ASYNC110 - its event is elsewhere
+                    await asyncio.sleep(_RETRY_S)
+        except BaseException as error:
+            self._claims.pop(claim.thread_id, None)
+            if isinstance(error, TimeoutError):
+                raise _busy(claim.thread_id) from error
+            raise
+
+    async def _taken(self, thread_id: str) -> bool:
+        """Take the thread where it is free or its worker is gone.
+
+        Raises:
+            ThreadBusyError: it was given back just now: what this invocation knows of it is out of date.
+        """
+        ours = {"thread": thread_id, "worker": self._worker.id}
+        async with self._database.pool.connection() as connection:
+            if await (await connection.execute(_TAKE, ours)).fetchone():
+                return True
+            async with connection.transaction():
+                holder = await (await connection.execute(_HOLDER, (thread_id,))).fetchone()
+                if holder is None:
+                    raise _busy(thread_id)
+                gone = await connection.execute(_IS_GONE, (holder["worker"],))
+                row = await gone.fetchone()
+                if row is None or not row["gone"]:
+                    return False
+                took = await connection.execute(_TAKE_OVER, {**ours, "holder": holder["worker"]})
+                return await took.fetchone() is not None
+
+    async def _sweep(self) -> None:
+        """Release the claims of invocations that ended without a word."""
+        while self._claims:
+            await asyncio.sleep(IDLE_S / 2)
+            now = _now()
+            for claim in list(self._claims.values()):
+                if claim.invocation is not None and not claim.active and now - claim.idle_since > IDLE_S:
+                    await self.release(claim)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _busy(thread_id: str) -> ThreadBusyError:
+    return ThreadBusyError(
+        f"Another process or request is working on the thread {thread_id!r}. Wait until it has ended, or use "
+        "another thread."
+    )
+
+
+@asynccontextmanager
+async def _opened_claims(database: Database, worker: Worker) -> AsyncGenerator[Claims]:
+    claims = Claims(database, worker)
+    try:
+        yield claims
+    finally:
+        await claims.close()
+
+
+async def current_claims() -> Claims:
+    """Return the claims of the running event loop's worker.
+
+    Raises:
+        DatabaseError: the database is away.
+    """
+    worker = await current_worker()
+    process = await current_process()
+    database = await process.database()
+    return await process.once("claims", lambda: _opened_claims(database, worker))

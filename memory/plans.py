@@ -1,0 +1,97 @@
+"""Recorded plans: what a turn had come to when its first effects were begun.
+
+A checkpoint may lag behind what a run does (LangGraph's durability `async`), and a model that is asked again
+answers otherwise. So a plan with effects is recorded, together with the turn that led to it, by the same
+commit that records the first intent; a recovered run goes on from there and asks nobody.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from langchain_core.messages import AnyMessage, messages_from_dict, messages_to_dict
+
+from core.database import Database
+from core.state import Turn
+
+_BY_TURN = """
+select messages, turn from boring.plan
+where thread_id = %(thread_id)s and (turn_id = %(turn_id)s or run_id = %(run_id)s)
+order by recorded_at desc
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRecord:
+    """A plan as it is recorded.
+
+    Attributes:
+        basis: names the place in the conversation at which it was made: there can be one plan only.
+        plan_id: names the plan itself.
+        turn_id: names the user's request.
+        messages: of the turn, the request left out and the plan at the end, as JSON.
+        turn: the turn's account after the plan.
+    """
+
+    thread_id: str
+    basis: str
+    plan_id: str
+    turn_id: str
+    run_id: str
+    messages: list[dict[str, Any]]
+    turn: Turn
+
+
+def turn_id_of(request: AnyMessage) -> str:
+    """Return a name for the turn that a user's message begins: the same whoever runs it."""
+    return _digest([request.id, request.text])
+
+
+def plan_record(thread_id: str, in_turn: Sequence[AnyMessage], plan: AnyMessage, turn: Turn) -> PlanRecord:
+    """Return the record of a plan.
+
+    Args:
+        thread_id: the thread.
+        in_turn: the turn's messages that the plan was made upon, the user's request first.
+        plan: the message with the calls.
+        turn: the turn's account after the plan.
+    """
+    return PlanRecord(
+        thread_id=thread_id,
+        basis=_digest([in_turn[0].text, *[message.id for message in in_turn]]),
+        plan_id=str(plan.id),
+        turn_id=turn_id_of(in_turn[0]),
+        run_id=turn["run_id"],
+        messages=messages_to_dict([*in_turn[1:], plan]),
+        turn=turn,
+    )
+
+
+async def recorded_ahead(
+    database: Database, thread_id: str, in_turn: Sequence[AnyMessage], turn: Turn
+) -> tuple[list[AnyMessage], Turn] | None:
+    """Return how far the turn had come already: the messages it lacks, and its account; or None.
+
+    A record counts only if it goes on from exactly these messages: a fork that was edited plans anew.
+    """
+    ids = [message.id for message in in_turn[1:]]
+    wanted = {"thread_id": thread_id, "turn_id": turn_id_of(in_turn[0]), "run_id": turn["run_id"]}
+    async with database.pool.connection() as connection:
+        rows = await (await connection.execute(_BY_TURN, wanted)).fetchall()
+    found = [(messages_from_dict(row["messages"]), cast("Turn", row["turn"])) for row in rows]
+    ahead = [
+        (messages, recorded)
+        for messages, recorded in found
+        if len(messages) > len(ids) and [message.id for message in messages[: len(ids)]] == ids
+    ]
+    if not ahead:
+        return None
+    messages, recorded = max(ahead, key=lambda one: len(one[0]))
+    missing = cast("list[AnyMessage]", messages[len(ids) :])
+    return missing, {**recorded, "run_id": turn["run_id"], "question": turn["question"]}
+
+
+def _digest(parts: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

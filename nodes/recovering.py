@@ -1,0 +1,41 @@
+"""A `plan` that goes on from a recorded plan where a killed run left one, and else asks the model."""
+
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langgraph.runtime import Runtime
+
+from core.context import RunContext
+from core.process import current_process
+from core.state import AgentState
+from memory.buffer import turn_start
+from memory.claims import current_claims
+from memory.plans import plan_record, recorded_ahead
+from nodes.threads import Node, thread_of
+
+
+def recovering(plan: Node) -> Node:
+    """Return the node `plan` of an agent whose tools have effects.
+
+    It looks for a recorded plan only where somebody else may have worked on the turn. A new plan is kept for
+    the journal, which records it with the first intent.
+    """
+
+    async def plan_or_recover(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
+        claim = (await current_claims()).current(thread_of(runtime))
+        claim.plan = None
+        in_turn = state["messages"][turn_start(state["messages"]) :]
+        if not claim.fresh:
+            database = await (await current_process()).database()
+            ahead = await recorded_ahead(database, claim.thread_id, in_turn, state["turn"])
+            claim.fresh = True  # what was ahead has been looked up, and nobody else can add to it
+            if ahead is not None:
+                messages, turn = ahead
+                return {"messages": messages, "turn": turn}
+        update = await plan(state, runtime)
+        message = (update.get("messages") or [None])[0]
+        if claim.thread_id and isinstance(message, AIMessage) and message.tool_calls:
+            claim.plan = plan_record(claim.thread_id, in_turn, message, update["turn"])
+        return update
+
+    return plan_or_recover

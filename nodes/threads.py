@@ -1,0 +1,43 @@
+"""What a step knows of its thread: which one it is, and that nobody else is working on it."""
+
+from collections.abc import Awaitable, Callable
+from inspect import signature
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from core.context import RunContext
+from memory.claims import current_claims
+
+Node = Callable[..., Awaitable[dict[str, Any]]]
+
+
+def thread_of(runtime: Runtime[RunContext]) -> str:
+    """Return the thread's id; runs without a checkpointer have none and share the empty one."""
+    info = runtime.execution_info
+    return (info.thread_id if info else None) or ""
+
+
+def on_its_thread(node: Node, *, ends: bool = False) -> Node:
+    """Return the node, made to hold its thread while it runs.
+
+    Args:
+        node: takes the state, and the runtime if it wants it.
+        ends: the turn is over after it, and others may have the thread.
+
+    Raises, when the node is run:
+        ThreadBusyError: another invocation is working on the thread, or has taken it over.
+    """
+    takes_runtime = "runtime" in signature(node).parameters
+
+    # Not `wraps`: LangGraph reads the parameters, which are those of `held`; the state's type, of the node.
+    async def held(state: Any, runtime: Runtime[RunContext]) -> dict[str, Any]:
+        claims = await current_claims()
+        async with claims.working(thread_of(runtime), runtime.control) as claim:
+            update = await (node(state, runtime) if takes_runtime else node(state))
+            claim.ending = ends
+            return update
+
+    held.__annotations__["state"] = node.__annotations__["state"]
+    held.__name__ = held.__qualname__ = node.__name__
+    return held

@@ -1,0 +1,201 @@
+"""Calls with an effect: done once, whatever happens to the process, the tool or the database meanwhile."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import psycopg
+from langgraph.errors import GraphBubbleUp
+
+from core.state import OpenQuestion
+from core.text import storable_text
+from memory.plans import PlanRecord
+from tools.attempts import Attempted, attempted
+from tools.contract import Finding, Tool
+from tools.failures import failure_of
+from tools.injection import CONNECTION, KEY
+from tools.journal import Action, Entry, Journal, Recorded
+from tools.questions import InDoubtAnswer, find_answer, in_doubt_payload
+from tools.records import Ended, Outcome
+from tools.results import as_result, cut
+
+_REPEATABLE = " It is not known whether it was done. The same call with the same arguments can be repeated."
+_UNASKED = " It is not known whether it was done, and there is nobody to ask. Do not repeat it; say so."
+
+
+@dataclass(frozen=True, slots=True)
+class Performance:
+    """One call with an effect, on its way.
+
+    Attributes:
+        tool: its contract.
+        action: what it is.
+        values: its validated arguments by name.
+        plan: the plan it is part of, where that is not known to be durable.
+        time_limit_s: most seconds of all attempts together.
+    """
+
+    tool: Tool
+    action: Action
+    values: Mapping[str, Any]
+    plan: PlanRecord | None
+    time_limit_s: float
+
+
+async def perform(journal: Journal, call: Performance) -> tuple[Outcome | OpenQuestion, Attempted | None]:
+    """Do what the call says, unless it has been done; return what came of it, or what to ask a person.
+
+    The second value is what the tool did just now, if it was run.
+
+    Raises:
+        ThreadBusyError: another worker has taken the thread over.
+    """
+    if call.tool.effect == "transactional":
+        return await _transacted(journal, call)
+    entry = await journal.intend(call.action, call.plan)
+    if entry.recorded is not None:
+        return _replayed(call, entry.recorded), None
+    if not entry.fresh and call.tool.effect != "idempotent":
+        settled = await _settled(journal, call, entry)
+        if settled is not None:
+            return settled, None
+    return await _carried_out(journal, call, entry)
+
+
+async def _carried_out(
+    journal: Journal, call: Performance, entry: Entry
+) -> tuple[Outcome | OpenQuestion, Attempted]:
+    injected = {name: entry.idempotency_key for name, what in call.tool.injected.items() if what == KEY}
+    try:
+        done = await attempted(
+            call.tool, lambda: call.tool.run(**call.values, **injected), time_limit_s=call.time_limit_s
+        )
+    except GraphBubbleUp:
+        await journal.withdraw(call.action.key)
+        raise
+    if done.failure is None or done.failure.happened != "unknown":
+        return await _kept(journal, call, _recorded(call.tool, done), done.attempts), done
+    if call.tool.effect == "idempotent":
+        unknown = Recorded("unknown", done.failure.text + _REPEATABLE)
+        return await _kept(journal, call, unknown, done.attempts), done
+    finding = await _reconciled(call, entry.idempotency_key)
+    if finding.happened is not None:
+        return await _kept(journal, call, _found(call, finding, done), done.attempts), done
+    return _question(call, entry.attempt, done.failure.text, "now"), done
+
+
+async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome | OpenQuestion | None:
+    """Settle a doubt that an earlier process left; None means that the call is to be made now."""
+    answered = await find_answer(journal.database, call.action.key, "in_doubt", entry.attempt)
+    if answered is not None:
+        answer = cast("InDoubtAnswer", answered.answer)
+        if answer.outcome == "not_happened":
+            return await journal.rearm(call.action, entry.attempt)
+        ended: Ended = "ok" if answer.outcome == "happened" else "stopped"
+        text = answer.result or "It was done." if ended == "ok" else f"{answered.by} stopped the run here."
+        return await _kept(journal, call, Recorded(ended, text), entry.attempt, by=answered.by)
+    finding = await _reconciled(call, entry.idempotency_key)
+    if finding.happened is None:
+        reason = "The process that began it ended before its end was recorded."
+        return _question(call, entry.attempt, reason, entry.intended_at)
+    if finding.happened:
+        return await _kept(journal, call, _found(call, finding, None), entry.attempt, by="reconcile")
+    return await journal.rearm(call.action, entry.attempt)
+
+
+async def _reconciled(call: Performance, key: str) -> Finding:
+    """Ask the tool's own hook; one that fails can't tell."""
+    if call.tool.reconcile is None:
+        return Finding(happened=None)
+    hook = call.tool.reconcile
+
+    async def look_up() -> Finding:
+        return await hook(dict(call.values), key)
+
+    try:
+        async with asyncio.timeout(call.tool.timeout_s):
+            return await look_up()
+    except GraphBubbleUp:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the hook raises, a person is asked instead
+        reason = failure_of(call.tool.name, error, call.tool.timeout_s).text
+        return Finding(happened=None, result=f"Its reconcile hook could not tell: {reason}")
+
+
+async def _transacted(journal: Journal, call: Performance) -> tuple[Outcome | OpenQuestion, Attempted | None]:
+    """Run a call in the journal's transaction: its rows and its record are committed together, or neither."""
+    found: list[Recorded] = []
+
+    async def attempt() -> Any:
+        async with journal.database.pool.connection() as connection, connection.transaction():
+            entry = await journal.intend(call.action, call.plan, connection=connection)
+            if entry.recorded is not None:
+                found.append(entry.recorded)
+                return entry.recorded.text
+            injected = {
+                name: connection if what == CONNECTION else entry.idempotency_key
+                for name, what in call.tool.injected.items()
+            }
+            result = as_result(await call.tool.run(**call.values, **injected))
+            recorded = _recorded(call.tool, Attempted(1, result=result))
+            await journal.finish_within(connection, call.action.key, recorded)
+            return result
+
+    done = await attempted(call.tool, attempt, time_limit_s=call.time_limit_s)
+    if found:
+        return _replayed(call, found[-1]), None
+    if isinstance(done.error, psycopg.OperationalError):
+        raise done.error  # whether it was committed is found out by whoever resumes the run
+    if done.failure is not None and (committed := await journal.find(call.action.key)) is not None:
+        return _outcome(call, committed, done.attempts), done
+    recorded = _recorded(call.tool, done)
+    return _outcome(call, recorded, done.attempts), done
+
+
+def _recorded(tool: Tool, done: Attempted) -> Recorded:
+    if done.result is not None:
+        text = cut(storable_text(done.result.text), tool.max_result_chars, tool.rest)
+        return Recorded("ok", text, done.result.sources)
+    if done.failure is None:
+        return Recorded("ok", done.unreadable or "")
+    return Recorded("timeout" if done.failure.timed_out else "error", storable_text(done.failure.text))
+
+
+def _found(call: Performance, finding: Finding, done: Attempted | None) -> Recorded:
+    if finding.happened:
+        return _recorded(call.tool, Attempted(1, result=as_result(finding.result or "It was done.")))
+    failed = done.failure.text if done is not None and done.failure is not None else "It was not done."
+    return Recorded("error", f"{storable_text(failed)} It was looked up: it did not happen.")
+
+
+async def _kept(
+    journal: Journal, call: Performance, recorded: Recorded, attempts: int, *, by: str | None = None
+) -> Outcome:
+    await journal.finish(call.action.key, recorded, by=by)
+    return _outcome(call, recorded, attempts)
+
+
+def _outcome(call: Performance, recorded: Recorded, attempts: int) -> Outcome:
+    ended = cast("Ended", recorded.outcome)
+    return Outcome(ended, recorded.text, attempts, recorded.sources, key=call.action.key)
+
+
+def _replayed(call: Performance, recorded: Recorded) -> Outcome:
+    return replace(_outcome(call, recorded, 0), replayed=True)
+
+
+def _question(call: Performance, attempt: int, reason: str, intended_at: str) -> OpenQuestion:
+    payload = in_doubt_payload(
+        call.tool.name, call.action.arguments, intended_at=intended_at, reason=storable_text(reason)
+    )
+    return OpenQuestion(
+        call_id=call.action.call_id, key=call.action.key, kind="in_doubt", attempt=attempt, payload=payload
+    )
+
+
+async def unasked(journal: Journal, question: OpenQuestion, tool: str) -> Outcome:
+    """Close a doubt that can't be put to anybody: a run without a checkpointer can't wait for a person."""
+    text = f"{tool} was cut off." + _UNASKED
+    await journal.finish(question["key"], Recorded("unknown", text))
+    return Outcome("unknown", text, key=question["key"])

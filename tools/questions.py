@@ -1,0 +1,130 @@
+"""What is asked of a person: whether a call may be made, and whether a call in doubt has happened.
+
+A question is named by its action and the attempt at it. It is asked once: the answer is kept in Postgres, and
+whoever comes by later, in whatever process, finds it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from psycopg.types.json import Jsonb
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.database import Database
+from core.state import OpenQuestion, QuestionKind
+from core.text import storable
+
+_ASK = """
+insert into boring.question (key, kind, attempt, thread_id, run_id, payload)
+values (%(key)s, %(kind)s, %(attempt)s, %(thread_id)s, %(run_id)s, %(payload)s)
+on conflict (key, kind, attempt) do nothing
+"""
+_ANSWER = """
+update boring.question set answer = %(answer)s, answered_by = %(by)s, answered_at = now()
+where key = %(key)s and kind = %(kind)s and attempt = %(attempt)s and answer is null
+"""
+_FIND = "select answer, answered_by from boring.question where key = %s and kind = %s and attempt = %s"
+
+
+class InDoubtAnswer(BaseModel):
+    """What a person says of a call that may or may not have happened."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    outcome: Literal["happened", "not_happened", "stop"] = Field(
+        description="happened: it is not made again. not_happened: it is made now. stop: the run ends."
+    )
+    result: str = Field(default="", description="What the call would have returned, where it happened.")
+
+
+class Decision(BaseModel):
+    """What a person decides of one call that waits for approval."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["approve", "reject"]
+    message: str = Field(default="", description="Why it is rejected; the model reads it.")
+
+
+class ApprovalAnswer(BaseModel):
+    """The answer to a request for approval, in the form that Agent Chat UI sends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decisions: Annotated[list[Decision], Field(min_length=1, max_length=1)]
+
+
+ANSWERS: Mapping[QuestionKind, type[InDoubtAnswer] | type[ApprovalAnswer]] = {
+    "in_doubt": InDoubtAnswer,
+    "approval": ApprovalAnswer,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer as it was given.
+
+    Attributes:
+        answer: an `InDoubtAnswer` or `ApprovalAnswer`, as the kind of question asks for.
+        by: who gave it.
+    """
+
+    answer: BaseModel
+    by: str
+
+
+def in_doubt_payload(
+    tool: str, arguments: Mapping[str, Any], *, intended_at: str, reason: str
+) -> dict[str, Any]:
+    """Return what a person is shown of a call in doubt."""
+    return {
+        "kind": "in_doubt",
+        "question": f"Did the call of {tool} happen? {reason}",
+        "tool": tool,
+        "arguments": storable(dict(arguments)),
+        "intended_at": intended_at,
+    }
+
+
+def approval_payload(tool: str, arguments: Mapping[str, Any], *, reason: str) -> dict[str, Any]:
+    """Return what a person is shown of a call that needs approval, in the form that Agent Chat UI shows."""
+    action = {"name": tool, "args": storable(dict(arguments)), "description": reason}
+    review = {"action_name": tool, "allowed_decisions": ["approve", "reject"]}
+    return {"kind": "approval", "action_requests": [action], "review_configs": [review]}
+
+
+async def ask(database: Database, question: OpenQuestion, *, thread_id: str, run_id: str) -> None:
+    """Record that a question is open."""
+    values = {
+        "key": question["key"],
+        "kind": question["kind"],
+        "attempt": question["attempt"],
+        "thread_id": thread_id,
+        "run_id": run_id,
+        "payload": Jsonb(question["payload"]),
+    }
+    async with database.pool.connection() as connection:
+        await connection.execute(_ASK, values)
+
+
+async def find_answer(database: Database, key: str, kind: QuestionKind, attempt: int) -> Answered | None:
+    """Return the answer to a question, or None where there is none yet."""
+    async with database.pool.connection() as connection:
+        row = await (await connection.execute(_FIND, (key, kind, attempt))).fetchone()
+    if row is None or row["answer"] is None:
+        return None
+    return Answered(ANSWERS[kind].model_validate(row["answer"]), row["answered_by"])
+
+
+async def keep_answer(database: Database, question: OpenQuestion, answer: BaseModel, *, by: str) -> None:
+    """Record the answer to a question; the first one counts."""
+    values = {
+        "key": question["key"],
+        "kind": question["kind"],
+        "attempt": question["attempt"],
+        "answer": Jsonb(answer.model_dump()),
+        "by": by,
+    }
+    async with database.pool.connection() as connection:
+        await connection.execute(_ANSWER, values)

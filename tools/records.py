@@ -1,0 +1,65 @@
+"""What is known of a call once it is over."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
+
+from core.state import Source
+
+Ended = Literal[
+    "ok",
+    "error",
+    "timeout",
+    "unknown",
+    "invalid",
+    "unknown_tool",
+    "duplicate",
+    "refused",
+    "rejected",
+    "stopped",
+]
+"""How a call ended.
+
+- `ok`, `error`, `timeout`: the tool was run, and this came of it.
+- `unknown`: nobody can tell whether it happened.
+- `invalid`, `unknown_tool`, `duplicate`: it was no call that could be made.
+- `refused`: the tool's circuit breaker is open.
+- `rejected`, `stopped`: a person said so.
+"""
+
+
+class CallRecord(TypedDict):
+    """A finished call. Travels as the `artifact` of its `ToolMessage`."""
+
+    call_id: str
+    tool: str
+    effect: str | None
+    arguments: dict[str, Any]
+    step: int
+    attempt: int
+    """Attempts made; 0 where the call never reached the tool."""
+    outcome: str
+    """One of `Ended`."""
+    error: str | None
+    started_at: str
+    latency_ms: float
+    sources: list[Source]
+    key: str | None
+    """The name of the action in the journal; None for what has no effect."""
+    replayed: bool
+    """The outcome was found in the journal; the tool was not run."""
+    approved_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a call, before it is told to the model."""
+
+    ended: Ended
+    text: str
+    attempt: int = 0
+    sources: tuple[Source, ...] = ()
+    key: str | None = None
+    replayed: bool = False
+    approved_by: str | None = None
