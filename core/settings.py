@@ -1,6 +1,7 @@
 """What the operator sets, read from the environment once. The only module that reads it."""
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -79,6 +80,11 @@ class Settings(BaseSettings):
     model_max_tokens: int = Field(default=512, ge=16, le=65536)
     """Most tokens of one answer."""
 
+    mcp: Path | None = None
+    """A JSON file that names MCP servers, see docs/mcp.md. Unset: there are none."""
+    mcp_trust_first_use: bool = True
+    """Whether the tools of an MCP server that was never seen are taken as they are at that moment."""
+
     embedding_model: str | None = None
     """The embedding model's name at `embedding_base_url`. Unset: the embedded one."""
     embedding_base_url: str | None = None
@@ -121,6 +127,7 @@ class Settings(BaseSettings):
         "smtp_username",
         "smtp_password",
         "smtp_from",
+        "mcp",
         mode="before",
     )
     @classmethod
@@ -133,6 +140,22 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(name for part in value.split(",") if (name := part.strip().lower()))
+
+
+def filled_in(text: str) -> str:
+    """Return `text` with each `${VARIABLE}` replaced by what the environment holds for it.
+
+    Raises:
+        ConfigurationError: a variable is not set; the message names it and nothing else of `text`.
+    """
+
+    def value(reference: re.Match[str]) -> str:
+        held = os.environ.get(reference[1])
+        if held is None:
+            raise ConfigurationError(f"${{{reference[1]}}} is not set. Set it, or write the value itself.")
+        return held
+
+    return re.sub(r"\$\{([^}]*)\}", value, text)
 
 
 def load_settings() -> Settings:
