@@ -1,0 +1,58 @@
+"""Counts the boundaries that a worker crosses, and ends it at one of them."""
+
+import os
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Final
+
+import psycopg
+from psycopg.transaction import AsyncTransaction
+
+from nodes.tool_planner import ToolPlanner
+
+CRASHED: Final = 9
+"""Exit code of a worker that was ended."""
+
+
+class Boundaries:
+    """The boundaries of one worker.
+
+    Attributes:
+        crossed: how many so far, since `armed`.
+        crash_at: the one at which the worker ends, from 1; None lets it live.
+    """
+
+    def __init__(self, crash_at: int | None) -> None:
+        self.crossed = 0
+        self.crash_at = crash_at
+        self.armed = False
+
+    def cross(self) -> None:
+        """Cross one boundary, and end the process if it is the one."""
+        if not self.armed:
+            return
+        self.crossed += 1
+        if self.crossed == self.crash_at:
+            os._exit(CRASHED)
+
+    def around(self, work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """Return `work` with a boundary before and after it."""
+
+        @wraps(work)
+        async def bounded(*args: Any, **options: Any) -> Any:
+            self.cross()
+            result = await work(*args, **options)
+            self.cross()
+            return result
+
+        return bounded
+
+    def watch(self) -> None:
+        """Put boundaries around every SQL statement, transaction and model call of this process."""
+        for owner, names in (
+            (psycopg.AsyncCursor, ("execute", "executemany")),
+            (AsyncTransaction, ("__aenter__", "__aexit__")),
+            (ToolPlanner, ("plan",)),
+        ):
+            for name in names:
+                setattr(owner, name, self.around(getattr(owner, name)))

@@ -1,0 +1,40 @@
+"""Where crashes are tried: a Postgres and a folder of their own, gone afterwards."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from core.embedded.postgres import join, leave
+from core.migrations import apply_migrations
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the workers work."""
+
+    folder: Path
+    database_url: str
+    model_url: str
+
+
+@contextmanager
+def embedded_database() -> Generator[str]:
+    """Start a Postgres at the newest schema; stop it and remove its data afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="boring-crash-"))
+    url, hold = join(folder)
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            # The workers die, the machine does not: nothing has to wait for a disk.
+            connection.execute("alter system set fsync = off")
+            connection.execute("select pg_reload_conf()")
+        asyncio.run(apply_migrations(url))
+        yield url
+    finally:
+        leave(folder, hold)
+        shutil.rmtree(folder, ignore_errors=True)
