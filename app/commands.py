@@ -11,6 +11,7 @@ from app.asking import ask, chat, resume
 from app.doctor import doctor
 from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
 from app.listing import index, threads
+from app.mcp import mcp
 from app.serving import serve
 from core.errors import BoringError
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 for command in (ask, chat, resume, index, threads, doctor, serve):
     app.command()(command)
+app.add_typer(mcp, name="mcp")
 
 
 def run_command() -> int:

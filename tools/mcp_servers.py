@@ -18,6 +18,12 @@ from tools.mcp_results import result_text
 from tools.mcp_session import Session, SessionLost, begin, end
 from tools.mcp_settings import McpServer, mcp_servers
 
+EXPLAINED: Mapping[Standing, str] = {
+    "accepted": "it is as it was accepted",
+    "changed": "its description is not the one that was accepted",
+    "new": "it was not accepted yet",
+    "gone": "its server does not list it any more",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +87,7 @@ class McpLink:
         session = await asyncio.shield(task)
         if session.stale:
             await session.refresh()
-            await self._compare(session)
+            await self.compare(session)
         return session
 
     async def call(self, tool: str, arguments: dict[str, Any], meta: dict[str, Any] | None) -> str:
@@ -105,12 +111,11 @@ class McpLink:
             session = await self.session()
         except (ConfigurationError, ConnectionError) as error:
             raise ConnectionRefusedError(f"The call was not sent: {error}") from error
+        if self.standings.get(tool) != "accepted":
+            await self.compare(session)  # somebody may have accepted it meanwhile, in another process
         standing = self.standings.get(tool, "gone")
         if standing != "accepted" or tool not in session.tools:
-            raise ToolError(
-                f"{tool} of MCP server {self.name} is disabled: it is {standing} since it was accepted. "
-                "Go on without it."
-            )
+            raise ToolError(f"{tool} of MCP server {self.name} is disabled: {EXPLAINED[standing]}.")
         return result_text(await session.call(tool, arguments, meta=meta))
 
     async def close(self) -> None:
@@ -126,10 +131,11 @@ class McpLink:
         session = await begin(self.name, self.server)
         self._owners.add(session.owner)
         session.owner.add_done_callback(self._owners.discard)
-        await self._compare(session)
+        await self.compare(session)
         return session
 
-    async def _compare(self, session: Session) -> None:
+    async def compare(self, session: Session) -> None:
+        """Compare what the server lists with what was accepted."""
         listed = {name: description_of(tool) for name, tool in session.tools.items()}
         self.standings = await standings(
             self._database, self.name, listed, trust_first_use=self._trust_first_use
@@ -167,7 +173,7 @@ class McpHub:
                 if tool.offered is not None:
                     offered.append(tool.offered)
                     continue
-                why = tool.problem or f"{tool.standing}; see `boring mcp list`"
+                why = tool.problem or f"{EXPLAINED[tool.standing]}; see `boring mcp list`"
                 _log.warning("tool %s of MCP server %s is disabled: %s", tool.tool, report.server, why)
         return offered
 
@@ -204,9 +210,11 @@ def _is_of_no_use(opening: asyncio.Task[Session]) -> bool:
 
 async def _session_or_error(link: McpLink) -> Session | str:
     try:
-        return await link.session()
+        session = await link.session()
+        await link.compare(session)
     except (ConfigurationError, ConnectionError) as error:
         return str(error)
+    return session
 
 
 def _reported(link: McpLink, session: Session, names: Mapping[tuple[str, str], str]) -> list[McpToolReport]:

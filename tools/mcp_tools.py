@@ -34,12 +34,12 @@ async def mcp_hub(process: Process) -> McpHub:
     Raises:
         ConfigurationError: they name none, or the file holds what it may not.
     """
-    await load("tools.mcp_servers")
-    from tools.mcp_servers import opened_hub  # noqa: PLC0415 - loaded above, beside the event loop
-
     path = process.settings.mcp
     if path is None:
         raise ConfigurationError("BORING_MCP is not set. Set it to a JSON file that names MCP servers.")
+    await load("tools.mcp_servers")
+    from tools.mcp_servers import opened_hub  # noqa: PLC0415 - loaded above, beside the event loop
+
     database = await process.database()
     trust = process.settings.mcp_trust_first_use
     return await process.once("mcp", lambda: opened_hub(path, database, trust_first_use=trust))
