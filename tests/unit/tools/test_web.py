@@ -1,6 +1,7 @@
 import gzip
 import socket
 import ssl
+import tracemalloc
 import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -129,6 +130,16 @@ async def test_a_body_that_is_too_large_or_broken_is_refused(
     site.pages["/big"] = (200, {**TEXT, **headers}, body)
     with pytest.raises(ToolError, match=told):
         await read(reader, site.url("/big"))
+
+
+async def test_a_body_that_unpacks_to_very_much_is_never_unpacked_whole(reader: Tool, site: Any) -> None:
+    site.pages["/bomb"] = (200, {**TEXT, "Content-Encoding": "gzip"}, gzip.compress(b"0" * 50_000_000))
+    tracemalloc.start()
+    with pytest.raises(ToolError, match="more than 100,000 bytes"):
+        await read(reader, site.url("/bomb"))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 10_000_000
 
 
 @pytest.mark.parametrize("status", [404, 403, 204, 304])
