@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from core.chat_client import chat_client
 from core.errors import ConfigurationError
 from core.process import current_process
-from core.protocols import Model, ModelProfile, ModelSource
+from core.protocols import FallbackSource, Model, ModelProfile, ModelSource
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -94,6 +94,20 @@ def configured_model(name: str | None = None) -> ModelSource:
         process = await current_process()
         settings = process.settings.model_copy(update={"model": name}) if name else process.settings
         return await process.once(f"model {settings.model}", lambda: opened_model(settings, process.progress))
+
+    return source
+
+
+async def configured_fallbacks() -> list[ModelSource]:
+    """Return the sources of the models that `BORING_FALLBACK_MODELS` names."""
+    return [configured_model(name) for name in (await current_process()).settings.fallback_models]
+
+
+def given_fallbacks(*sources: ModelSource) -> FallbackSource:
+    """Return a source of these fallbacks."""
+
+    async def source() -> tuple[ModelSource, ...]:
+        return sources
 
     return source
 

@@ -90,6 +90,8 @@ class Model:
 
 ModelSource = Callable[[], Coroutine[Any, Any, Model]]
 """Returns the model, opening it at the first call: a graph is built before its model runs."""
+FallbackSource = Callable[[], Coroutine[Any, Any, Sequence[ModelSource]]]
+"""Returns the models to ask when the first one can't be used, in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     """An OpenAI-compatible endpoint. With neither a key nor this set, the embedded model answers."""
     model: str | None = None
     """The model's name at the endpoint, or `embedded` or `embedded-small`."""
+    fallback_models: Names = ()
+    """Models at the same endpoint, or the embedded ones, asked in this order when `model` can't be used."""
     planner: Literal["auto", "tools", "schema"] = "auto"
     """How the model plans: by tool calling, by one structured answer, or as its profile says."""
     model_path: Path | None = None
@@ -140,6 +142,13 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(name for part in value.split(",") if (name := part.strip().lower()))
+
+    @field_validator("fallback_models", mode="before")
+    @classmethod
+    def _split_with_capitals_kept(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(name for part in value.split(",") if (name := part.strip()))
 
 
 def filled_in(text: str) -> str:

@@ -9,8 +9,8 @@ from langgraph.store.base import BaseStore
 from pydantic import BaseModel
 
 from core.context import RunContext
-from core.models import configured_model, given_model
-from core.protocols import ModelSource
+from core.models import configured_fallbacks, configured_model, given_fallbacks, given_model
+from core.protocols import FallbackSource, ModelSource
 from core.state import AgentInput, AgentState
 from core.structured import state_with
 from graphs.loop import Loop, assemble
@@ -22,12 +22,15 @@ from nodes.recovering import recovering
 from nodes.respond import respond, respond_structured
 from nodes.review import review
 from nodes.structured import answer_form
+from nodes.threads import Node
 from tools.calculator import arithmetic
 from tools.clock import clock
 from tools.contract import AnyTool, contracted
 from tools.documents import document_search
 from tools.runtime import ToolRuntime
 
+Llm = BaseChatModel | ModelSource | str
+"""What names a model: a chat model, a source of one with its profile, or a name at the endpoint."""
 Agent = CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]
 SYSTEM_PROMPT = (
     "You are a careful assistant. You answer questions about documents from what the search returns, compute "
@@ -37,7 +40,8 @@ SYSTEM_PROMPT = (
 
 def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are named at the call
     *,
-    llm: BaseChatModel | ModelSource | str | None = None,
+    llm: Llm | None = None,
+    fallbacks: Sequence[Llm] | None = None,
     tools: Sequence[AnyTool] = (),
     system_prompt: str = SYSTEM_PROMPT,
     response_format: type[BaseModel] | None = None,
@@ -47,41 +51,51 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
 ) -> Agent:
     """Return a compiled graph: a model that plans, tools that it calls, limits that hold.
 
-    Nothing is opened here: the database and the model open when the graph first runs, in the process of the
-    event loop that runs it (see `core.process`).
+    Nothing is opened here: database and models open when the graph first runs (see `core.process`).
 
     Args:
         llm: a chat model, the name of one at the configured endpoint, a source of a model with a profile
             of its own, or None for the configured one.
+        fallbacks: models of the same kinds, asked in order when `llm` can't be used; None for none, or for
+            the configured ones where `llm` is None too.
         tools: contracted tools, LangChain tools or functions with a docstring.
         system_prompt: the operator's words to the model.
-        response_format: a Pydantic model; the result then holds an instance of it, made from the answer,
-            under `structured_response`, or None there where the run gave no answer.
+        response_format: a Pydantic model, an instance of which the result holds as `structured_response`.
         name: the name under which runs are recorded, and of the graph.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
 
     Raises:
         ValueError: two tools share a name, or a declaration contradicts itself.
-        TypeError: `response_format` is no Pydantic model.
     """
-    model = _source(llm)
     runtime = ToolRuntime([contracted(tool) for tool in tools])
-    wanted = answer_form(response_format, taken=runtime.tools) if response_format else None
-    plan = planning(model, list(runtime.tools.values()), system_prompt=system_prompt, response_format=wanted)
-    loop = Loop(
+    form = answer_form(response_format, taken=runtime.tools) if response_format else None
+    model, later = _source(llm), _later(llm, fallbacks)
+    specs = list(runtime.tools.values())
+    plan = planning(model, specs, system_prompt=system_prompt, response_format=form, fallbacks=later)
+    loop = _loop(model, runtime, plan, name=name, structured=form is not None)
+    state = state_with(response_format) if response_format else AgentState
+    return assemble(loop, state).compile(checkpointer=checkpointer, store=store, name=name)
+
+
+def _loop(model: ModelSource, runtime: ToolRuntime, plan: Node, *, name: str, structured: bool) -> Loop:
+    return Loop(
         receive=receiving(model, graph=name),
         plan=recovering(plan) if runtime.has_effects else plan,
         execute=executing(runtime),
         observe=observe,
         review=review if runtime.may_ask else None,
-        respond=respond_structured if wanted else respond,
+        respond=respond_structured if structured else respond,
     )
-    state = state_with(response_format) if response_format else AgentState
-    return assemble(loop, state).compile(checkpointer=checkpointer, store=store, name=name)
 
 
-def _source(llm: BaseChatModel | ModelSource | str | None) -> ModelSource:
+def _later(llm: Llm | None, fallbacks: Sequence[Llm] | None) -> FallbackSource:
+    if llm is None and fallbacks is None:
+        return configured_fallbacks
+    return given_fallbacks(*map(_source, fallbacks or ()))
+
+
+def _source(llm: Llm | None) -> ModelSource:
     if isinstance(llm, BaseChatModel):
         return given_model(llm)
     return configured_model(llm) if llm is None or isinstance(llm, str) else llm

@@ -2,11 +2,13 @@
 
 import httpx
 
-from core.errors import BoringError, TransientError
+from core.errors import BoringError, ConfigurationError, TransientError
 
 MODEL_ATTEMPTS = 3
 """Attempts at a step of the model that fails transiently, before the run ends with the failure."""
 _PASSING_STATUS = {408, 409, 425, 429, 500, 502, 503, 504, 529}
+_SERVER_ERROR = 500
+_MISCONFIGURED_STATUS = {401, 403, 404}
 _PASSING_NAMES = {"APIConnectionError", "APITimeoutError"}
 
 
@@ -25,6 +27,32 @@ def is_unreachable(error: Exception) -> bool:
     if isinstance(error, (httpx.TransportError, ConnectionError)):
         return True
     return any(kind.__name__ in _PASSING_NAMES for kind in type(error).__mro__)
+
+
+def is_unhealthy(error: Exception) -> bool:
+    """Tell whether a failure speaks against the model's health, for its circuit breaker."""
+    status = getattr(error, "status_code", None)
+    if status is not None:
+        return status >= _SERVER_ERROR
+    return isinstance(error, (TransientError, TimeoutError)) or is_unreachable(error)
+
+
+def is_misconfigured(error: Exception) -> bool:
+    """Tell whether the operator has to change something before this model can be used."""
+    return (
+        isinstance(error, ConfigurationError) or getattr(error, "status_code", None) in _MISCONFIGURED_STATUS
+    )
+
+
+def is_refused(error: Exception) -> bool:
+    """Tell whether the endpoint answered, but not with what was asked for; see HTTP 4xx without 429."""
+    status = getattr(error, "status_code", None)
+    return status is not None and status < _SERVER_ERROR and status not in _PASSING_STATUS
+
+
+def may_fall_back(error: Exception) -> bool:
+    """Tell whether another model may do better: not with a request that is wrong or too long (HTTP 400)."""
+    return is_transient(error) or is_unhealthy(error) or is_misconfigured(error)
 
 
 def readable(error: Exception) -> str:

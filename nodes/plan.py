@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage
@@ -12,15 +13,19 @@ from langgraph.runtime import Runtime
 
 from core.context import RunContext, context_of
 from core.process import current_process
-from core.protocols import Model, ModelSource, PlanRequest, ResponseFormat, ToolSpec
+from core.protocols import FallbackSource, Model, ModelSource, PlanRequest, ResponseFormat, ToolSpec
 from core.state import AgentState, Stop, Turn
 from guardrails.limits import spent, time_left_s
 from memory.buffer import fitted, turn_start
-from nodes.faults import MODEL_ATTEMPTS, is_transient, is_unreachable, readable
+from nodes.fallback import Planned, first_to_plan
+from nodes.faults import MODEL_ATTEMPTS, is_transient, readable
 from nodes.own_ids import with_own_ids
 from nodes.schema_planner import SchemaPlanner
 from nodes.structured import unfit
+from nodes.threads import thread_of
 from nodes.tool_planner import ToolPlanner
+from observability.decisions import record_decision
+from tools.breakers import current_breakers
 
 
 def planning(
@@ -29,36 +34,61 @@ def planning(
     *,
     system_prompt: str,
     response_format: ResponseFormat | None = None,
+    fallbacks: FallbackSource | None = None,
 ) -> Callable[..., Awaitable[dict[str, Any]]]:
-    """Return the node `plan`. The model's profile says which form of planner it gets."""
+    """Return the node `plan`. The profile of a model says which form of planner it gets.
+
+    `fallbacks` are the models to ask when the first one can't be used, in order.
+    """
 
     async def plan(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-        turn = state["turn"]
-        if stop := spent(turn, context_of(runtime)):
+        turn, context = state["turn"], context_of(runtime)
+        if stop := spent(turn, context):
             return {"stop": stop}
-        ready = await model()
-        begun = time.monotonic()
-        limit = time_left_s(turn, context_of(runtime))
+        await model()  # the time until it is open is not the turn's
+        models = [model, *(await fallbacks() if fallbacks else ())]
+        ask = partial(_planned, tools=tools, state=state, prompt=system_prompt, wanted=response_format)
+        breakers, begun = await current_breakers(), time.monotonic()
         try:
-            async with asyncio.timeout(limit):
-                message = await _planned(ready, tools, state, system_prompt, response_format)
+            async with asyncio.timeout(time_left_s(turn, context)):
+                planned = await first_to_plan(models, ask, breakers)
         except TimeoutError:
             used = {**turn, "elapsed_s": turn["elapsed_s"] + time.monotonic() - begun}
-            return {"turn": used, "stop": _too_slow(context_of(runtime))}
+            return {"turn": used, "stop": _too_slow(context)}
         except GraphBubbleUp:
             raise
         except Exception as error:
             if is_transient(error) and _attempt(runtime) < MODEL_ATTEMPTS:
-                if is_unreachable(error):
-                    (await current_process()).forget(ready)
                 raise  # to the retry policy of the node
             return {"stop": Stop(reason="failed", message=readable(error))}
-        charged = _charged(turn, state["messages"], message, time.monotonic() - begun)
-        if stop := unfit(message, response_format):
-            return {"turn": charged, "stop": stop}
-        return {"messages": [with_own_ids(message, state["messages"])], "turn": charged}
+        if planned.reasons:
+            await _record(planned, turn, thread_of(runtime))
+        charged = _charged(turn, state["messages"], planned.message, time.monotonic() - begun)
+        return _update(planned.message, charged, state, response_format)
 
     return plan
+
+
+def _update(
+    message: AIMessage, charged: Turn, state: AgentState, response_format: ResponseFormat | None
+) -> dict[str, Any]:
+    if stop := unfit(message, response_format):
+        return {"turn": charged, "stop": stop}
+    return {"messages": [with_own_ids(message, state["messages"])], "turn": charged}
+
+
+async def _record(planned: Planned, turn: Turn, thread_id: str) -> None:
+    passed_over = zip(planned.names, planned.reasons, strict=False)
+    await record_decision(
+        await (await current_process()).database(),
+        thread_id=thread_id,
+        run_id=turn["run_id"],
+        step=turn["step"] + 1,
+        kind="fallback",
+        choice=planned.names[-1],
+        candidates=planned.names,
+        reason="; ".join(f"{name}: {why}" for name, why in passed_over),
+    )
 
 
 def _attempt(runtime: Runtime[RunContext]) -> int:
@@ -67,11 +97,7 @@ def _attempt(runtime: Runtime[RunContext]) -> int:
 
 
 async def _planned(
-    model: Model,
-    tools: Sequence[ToolSpec],
-    state: AgentState,
-    system_prompt: str,
-    response_format: ResponseFormat | None,
+    model: Model, *, tools: Sequence[ToolSpec], state: AgentState, prompt: str, wanted: ResponseFormat | None
 ) -> AIMessage:
     planner = SchemaPlanner(model) if model.profile.plans_by == "schema" else ToolPlanner(model)
     messages = fitted(
@@ -81,11 +107,11 @@ async def _planned(
     )
     return await planner.plan(
         PlanRequest(
-            system_prompt=system_prompt,
+            system_prompt=prompt,
             messages=messages,
             turn_start=turn_start(messages),
             tools=tools,
-            response_format=response_format,
+            response_format=wanted,
         )
     )
 

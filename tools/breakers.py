@@ -114,8 +114,9 @@ class Breakers:
         state, _ = self._known.get(name, (None, 0.0))
         if state is not None and state.state == "open":  # the call began before that
             return
+        kept = storable_text(error) if isinstance(error, str) else failure_kind(error)
         try:
-            if not self._written(await self._table.failed(name, _kept(error))):
+            if not self._written(await self._table.failed(name, kept[:MAX_ERROR_CHARS])):
                 await self._reload(name)
         except psycopg.Error as away:
             _log.warning("A failure of %s could not be recorded: %s", name, away)
@@ -202,9 +203,8 @@ class Breakers:
         return Refusal(state.name, state.changed_at, state.last_error or "", state.failures, left)
 
 
-def _kept(error: BaseException | str) -> str:
-    if isinstance(error, str):
-        return storable_text(error)[:MAX_ERROR_CHARS]
+def failure_kind(error: BaseException) -> str:
+    """Return an exception's HTTP status or class: what everybody may read of it."""
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     return f"HTTP {status}" if status else type(error).__name__
@@ -229,6 +229,11 @@ async def current_breakers() -> Breakers:
     Raises:
         DatabaseError: the database is away.
     """
-    process = await current_process()
-    database, worker = await process.database(), await current_worker()
-    return await process.once("breakers", lambda: opened_breakers(database, worker))
+    return await (await current_process()).once("breakers", _opened_here)
+
+
+@asynccontextmanager
+async def _opened_here() -> AsyncGenerator[Breakers]:
+    database, worker = await (await current_process()).database(), await current_worker()
+    async with opened_breakers(database, worker) as breakers:
+        yield breakers
