@@ -33,7 +33,7 @@ async def test_the_common_form_is_read_with_its_extensions(
             "web": {
                 "type": "http",
                 "url": "https://x/mcp",
-                "headers": {"Authorization": "Bearer ${SOME_KEY}"},
+                "headers": {"A": "Bearer ${SOME_KEY}"},
             },
         },
     )
