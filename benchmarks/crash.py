@@ -12,12 +12,14 @@ from pathlib import Path
 
 from evals.crashes.enumeration import Tally, boundaries_of, cases_of, kinds, model_process, run_cases
 from evals.crashes.place import Place, embedded_database
+from evals.crashes.worker import warm_up
 
 
 def main() -> int:
     """Run the enumeration and print what came of it."""
     options = _options()
     begun = time.monotonic()
+    warm_up()
     whole = Tally()
     with (
         tempfile.TemporaryDirectory(prefix="boring-crash-") as folder,
@@ -28,7 +30,7 @@ def main() -> int:
         for kind in kinds(journal=not options.no_journal):
             boundaries = boundaries_of(place, kind)
             cases = cases_of(
-                kind, boundaries, doubles=options.doubles, seed=options.seed, every=options.every
+                kind, boundaries, singles=options.singles, doubles=options.doubles, seed=options.seed
             )
             tally = run_cases(place, cases, lanes=options.lanes)
             whole.add(tally)
@@ -45,10 +47,10 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-journal", action="store_true", help="switch the journal off: duplicates show")
-    parser.add_argument("--every", type=int, default=1, help="take every so many boundaries only")
-    parser.add_argument("--doubles", type=int, default=20, help="double crashes for each kind of run")
+    parser.add_argument("--singles", type=int, default=75, help="cases killed once, for each kind of run")
+    parser.add_argument("--doubles", type=int, default=10, help="cases killed twice, for each kind of run")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--lanes", type=int, default=2, help="cases at the same time")
+    parser.add_argument("--lanes", type=int, default=3, help="cases at the same time")
     return parser.parse_args()
 
 

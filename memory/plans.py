@@ -11,7 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from langchain_core.messages import AnyMessage, messages_from_dict, messages_to_dict
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    BaseMessage,
+    ToolMessage,
+    messages_from_dict,
+    messages_to_dict,
+)
 
 from core.database import Database
 from core.state import Turn
@@ -60,7 +67,7 @@ def plan_record(thread_id: str, in_turn: Sequence[AnyMessage], plan: AnyMessage,
     """
     return PlanRecord(
         thread_id=thread_id,
-        basis=_digest([in_turn[0].text, *[message.id for message in in_turn]]),
+        basis=_digest([in_turn[0].id, in_turn[0].text, *_plan_ids(in_turn)]),
         plan_id=str(plan.id),
         turn_id=turn_id_of(in_turn[0]),
         run_id=turn["run_id"],
@@ -74,23 +81,41 @@ async def recorded_ahead(
 ) -> tuple[list[AnyMessage], Turn] | None:
     """Return how far the turn had come already: the messages it lacks, and its account; or None.
 
-    A record counts only if it goes on from exactly these messages: a fork that was edited plans anew.
+    A record counts only if it goes on from these messages: a fork that was edited plans anew.
     """
-    ids = [message.id for message in in_turn[1:]]
     wanted = {"thread_id": thread_id, "turn_id": turn_id_of(in_turn[0]), "run_id": turn["run_id"]}
     async with database.pool.connection() as connection:
         rows = await (await connection.execute(_BY_TURN, wanted)).fetchall()
     found = [(messages_from_dict(row["messages"]), cast("Turn", row["turn"])) for row in rows]
-    ahead = [
-        (messages, recorded)
-        for messages, recorded in found
-        if len(messages) > len(ids) and [message.id for message in messages[: len(ids)]] == ids
-    ]
+    ahead = [one for one in found if _goes_on_from(in_turn[1:], one[0])]
     if not ahead:
         return None
-    messages, recorded = max(ahead, key=lambda one: len(one[0]))
-    missing = cast("list[AnyMessage]", messages[len(ids) :])
-    return missing, {**recorded, "run_id": turn["run_id"], "question": turn["question"]}
+    recorded, account = max(ahead, key=lambda one: len(_plan_ids(one[0])))
+    known = {message.id for message in in_turn}
+    missing = cast("list[AnyMessage]", [message for message in recorded if message.id not in known])
+    return missing, {**account, "run_id": turn["run_id"], "question": turn["question"]}
+
+
+def _goes_on_from(so_far: Sequence[AnyMessage], recorded: Sequence[BaseMessage]) -> bool:
+    """Tell whether the recorded turn begins with these messages and holds more plans.
+
+    The results of a step may stand in another order, and a read that was repeated may have found other
+    things; a result that somebody edited has the record of its call but another text.
+    """
+    mine, theirs = _plan_ids(so_far), _plan_ids(recorded)
+    if len(theirs) <= len(mine) or theirs[: len(mine)] != mine:
+        return False
+    results = {message.tool_call_id: message for message in recorded if isinstance(message, ToolMessage)}
+    return all(
+        (known := results.get(message.tool_call_id)) is not None
+        and (known.content == message.content or known.artifact != message.artifact)
+        for message in so_far
+        if isinstance(message, ToolMessage)
+    )
+
+
+def _plan_ids(messages: Sequence[BaseMessage]) -> list[str | None]:
+    return [message.id for message in messages if isinstance(message, AIMessage)]
 
 
 def _digest(parts: Sequence[Any]) -> str:

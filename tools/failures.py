@@ -5,19 +5,20 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal
+from typing import Any, Literal
 
-import httpx
 import psycopg
 
 from core.errors import ToolError, TransientError
 
 Happened = Literal["no", "unknown", "failed"]
 """`no`: it certainly did not happen. `unknown`: nobody answered. `failed`: the tool itself says it failed."""
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, ConnectionRefusedError)
-_LOST = (TransientError, TimeoutError, ConnectionError, httpx.TransportError, psycopg.OperationalError)
+_LOST = (TransientError, TimeoutError, ConnectionError, psycopg.OperationalError)
+# HTTP clients are many, and their errors are told by name: httpx, httpx2, requests, aiohttp.
+_NEVER_SENT_NAMES = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError"}
+_LOST_NAMES = {"TransportError", "ConnectionError", "Timeout", "ClientConnectionError", "APIConnectionError"}
 _ROLLED_BACK = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
-_TOO_MANY, _UNAVAILABLE, _SERVER_ERROR = 429, 503, 500
+_FIRST_ERROR, _TOO_MANY, _SERVER_ERROR, _UNAVAILABLE, _LAST_ERROR = 400, 429, 500, 503, 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +46,40 @@ def failure_of(name: str, error: BaseException, timeout_s: float) -> Failure:
     """Return what an exception of the tool `name` means, after at most `timeout_s` seconds."""
     if isinstance(error, ToolError):
         return Failure(str(error), transient=False, happened="no")
-    if isinstance(error, httpx.HTTPStatusError):
-        return _of_status(name, error.response)
+    if (answered := _status_of(error)) is not None:
+        return _of_status(name, *answered)
     return _of_exception(name, error, timeout_s)
 
 
 def _of_exception(name: str, error: BaseException, timeout_s: float) -> Failure:
     text = f"{name} failed: {type(error).__name__}: {error}"
-    if isinstance(error, _NEVER_SENT):
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, ConnectionRefusedError) or kinds & _NEVER_SENT_NAMES:
         return Failure(text, transient=True, happened="no", counts=True)
     if isinstance(error, _ROLLED_BACK):
         return Failure(text, transient=True, happened="no")
     if isinstance(error, TimeoutError):
         text = f"{name} gave no result within {timeout_s:g} s."
         return Failure(text, transient=True, happened="unknown", counts=True, timed_out=True)
-    if isinstance(error, _LOST):
+    if isinstance(error, _LOST) or kinds & _LOST_NAMES:
         return Failure(text, transient=True, happened="unknown", counts=True)
     if isinstance(error, asyncio.CancelledError):
         text = f"{name} cancelled itself."
     return Failure(text, transient=False, happened="failed")
 
 
-def _of_status(name: str, response: httpx.Response) -> Failure:
-    status = response.status_code
-    wait_s = _retry_after_s(response.headers.get("Retry-After", ""))
+def _status_of(error: BaseException) -> tuple[int, str] | None:
+    """Return the HTTP status and `Retry-After` of a client's error about an answer, or None."""
+    answer: Any = getattr(error, "response", None) or error
+    status = getattr(answer, "status_code", getattr(answer, "status", None))
+    if not isinstance(status, int) or not _FIRST_ERROR <= status < _LAST_ERROR:
+        return None
+    headers = getattr(answer, "headers", None) or {}
+    return status, str(headers.get("Retry-After", ""))
+
+
+def _of_status(name: str, status: int, retry_after: str) -> Failure:
+    wait_s = _retry_after_s(retry_after)
     text = f"{name} failed: the service answered HTTP {status}."
     if status in {_TOO_MANY, _UNAVAILABLE} and wait_s:
         text += f" It asks to wait {wait_s:g} s."

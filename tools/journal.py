@@ -25,9 +25,10 @@ from tenacity import (
 
 from core.database import Database
 from core.errors import ThreadBusyError
-from core.state import Source
+from core.state import OpenQuestion, Source
 from core.text import storable
 from memory.plans import PlanRecord
+from tools.questions import ask
 
 OUTCOME_PATIENCE_S: Final = 30.0
 """How long the outcome of a call is kept trying to be written when the database is away."""
@@ -58,6 +59,15 @@ select held.held, fresh.idempotency_key as fresh_key, effect.idempotency_key, ef
 from held left join fresh on true
 left join boring.effect on effect.key = %(key)s
 left join boring.plan on plan.thread_id = %(thread_id)s and plan.basis = %(basis)s
+"""  # noqa: S608 - put together from constants
+_RECORD: LiteralString = f"""
+with lease as ({_IS_OURS}), recorded as (
+    insert into boring.plan (thread_id, basis, plan_id, turn_id, run_id, messages, turn)
+    select %(thread_id)s, %(basis)s::text, %(plan_id)s, %(turn_id)s, %(plan_run_id)s, %(messages)s, %(turn)s
+    from lease where %(basis)s::text is not null
+    on conflict (thread_id, basis) do update set plan_id = plan.plan_id returning plan_id
+)
+select recorded.plan_id from lease left join recorded on true
 """  # noqa: S608 - put together from constants
 _FINISH: LiteralString = """
 update boring.effect set outcome = %(outcome)s, result = %(result)s, resolved_by = %(by)s, finished_at = now()
@@ -156,6 +166,21 @@ class Journal:
                 return Entry(fresh=True, idempotency_key=row["fresh_key"])
             if row["idempotency_key"] is not None:  # else it was committed while this statement ran
                 return _entry(row)
+
+    async def ask(
+        self, question: OpenQuestion, plan: PlanRecord | None, *, thread_id: str, run_id: str
+    ) -> None:
+        """Record that a person is asked, with the plan that the question is about, in one commit.
+
+        Raises:
+            ThreadBusyError: another worker has taken the thread over, or made another plan for it.
+        """
+        values = {**_plan_values(plan), "thread_id": thread_id, "worker": self._worker_id}
+        async with self.database.pool.connection() as connection, connection.transaction():
+            row = await (await connection.execute(_RECORD, values)).fetchone()
+            if row is None or (plan is not None and row["plan_id"] != plan.plan_id):
+                raise _taken_over(thread_id)
+            await ask(connection, question, thread_id=thread_id, run_id=run_id)
 
     async def finish(self, key: str, recorded: Recorded, *, by: str | None = None) -> None:
         """Record how an action ended. A database that is away is waited for: the effect is there already."""

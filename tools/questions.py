@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -94,8 +96,10 @@ def approval_payload(tool: str, arguments: Mapping[str, Any], *, reason: str) ->
     return {"kind": "approval", "action_requests": [action], "review_configs": [review]}
 
 
-async def ask(database: Database, question: OpenQuestion, *, thread_id: str, run_id: str) -> None:
-    """Record that a question is open."""
+async def ask(
+    connection: AsyncConnection[DictRow], question: OpenQuestion, *, thread_id: str, run_id: str
+) -> None:
+    """Record that a question is open, in an open transaction."""
     values = {
         "key": question["key"],
         "kind": question["kind"],
@@ -104,8 +108,7 @@ async def ask(database: Database, question: OpenQuestion, *, thread_id: str, run
         "run_id": run_id,
         "payload": Jsonb(question["payload"]),
     }
-    async with database.pool.connection() as connection:
-        await connection.execute(_ASK, values)
+    await connection.execute(_ASK, values)
 
 
 async def find_answer(database: Database, key: str, kind: QuestionKind, attempt: int) -> Answered | None:

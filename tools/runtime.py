@@ -19,7 +19,6 @@ from tools.attempts import Attempted, attempted
 from tools.contract import Tool
 from tools.journal import Action, Journal
 from tools.performing import Performance, perform, unasked
-from tools.questions import ask
 from tools.records import CallRecord, Outcome
 from tools.results import cut, describe_invalid
 
@@ -139,6 +138,7 @@ class ToolRuntime:
             approved_by=outcome.approved_by,
         )
         return ToolMessage(
+            id=f"result_{call['id']}",  # the same when a killed call is run again
             content=text,
             tool_call_id=call["id"],
             name=call["name"],
@@ -220,7 +220,7 @@ class ToolRuntime:
 async def _asked(tool: Tool, question: OpenQuestion, scope: CallScope) -> Outcome | OpenQuestion:
     journal = _journal(tool, scope)
     if scope.thread_id:
-        await ask(journal.database, question, thread_id=scope.thread_id, run_id=scope.run_id)
+        await journal.ask(question, scope.plan, thread_id=scope.thread_id, run_id=scope.run_id)
         return question
     if question["kind"] == "approval":
         text = f"{tool.name} needs a person's approval, and this agent can't wait: it has no checkpointer."

@@ -1,11 +1,13 @@
 """Counts the boundaries that a worker crosses, and ends it at one of them."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Any, Final
 
 import psycopg
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg.transaction import AsyncTransaction
 
 from nodes.tool_planner import ToolPlanner
@@ -47,8 +49,15 @@ class Boundaries:
 
         return bounded
 
-    def watch(self) -> None:
-        """Put boundaries around every SQL statement, transaction and model call of this process."""
+    def watch(self, *, checkpoint_lag_s: float = 0.0) -> None:
+        """Put boundaries around every SQL statement, transaction and model call of this process.
+
+        Args:
+            checkpoint_lag_s: how long each checkpoint waits before it is written. Under durability `async`
+                the run goes on meanwhile, so that a crash throws it back by several steps.
+        """
+        if checkpoint_lag_s:
+            setattr(AsyncPostgresSaver, "aput", _late(AsyncPostgresSaver.aput, checkpoint_lag_s))  # noqa: B010 - as below
         for owner, names in (
             (psycopg.AsyncCursor, ("execute", "executemany")),
             (AsyncTransaction, ("__aenter__", "__aexit__")),
@@ -56,3 +65,12 @@ class Boundaries:
         ):
             for name in names:
                 setattr(owner, name, self.around(getattr(owner, name)))
+
+
+def _late(work: Callable[..., Awaitable[Any]], lag_s: float) -> Callable[..., Awaitable[Any]]:
+    @wraps(work)
+    async def late(*args: Any, **options: Any) -> Any:
+        await asyncio.sleep(lag_s)
+        return await work(*args, **options)
+
+    return late

@@ -105,20 +105,21 @@ def boundaries_of(place: Place, case: Case) -> int:
     return reports[-1].crossed
 
 
-def cases_of(case: Case, boundaries: int, *, doubles: int, seed: int, every: int = 1) -> list[Case]:
-    """Return a case for each boundary, and some that are killed twice.
+def cases_of(case: Case, boundaries: int, *, singles: int, doubles: int, seed: int) -> list[Case]:
+    """Return cases that are killed once, each at another boundary, and cases that are killed twice.
 
     Args:
         case: the kind of run.
         boundaries: how many it crosses.
-        doubles: how many cases to kill twice, at boundaries drawn by `seed`.
-        seed: for the drawing.
-        every: take every so many boundaries only.
+        singles: how many to kill once; from the number of boundaries on, every boundary is taken.
+        doubles: how many to kill twice.
+        seed: for drawing the boundaries.
     """
     draw = random.Random(seed)  # noqa: S311 - repeatable, keeps no secret
-    singles = [replace(case, crashes=(at,)) for at in range(1, boundaries + 1, every)]
+    drawn = sorted(draw.sample(range(1, boundaries + 1), min(singles, boundaries)))
+    once = [replace(case, crashes=(at,)) for at in drawn]
     pairs = [(draw.randint(1, boundaries), draw.randint(1, boundaries)) for _ in range(doubles)]
-    return singles + [replace(case, crashes=pair) for pair in pairs]
+    return once + [replace(case, crashes=pair) for pair in pairs]
 
 
 def run_case(place: Place, case: Case, *, name: str, reports: list[Report] | None = None) -> Tally:

@@ -1,5 +1,6 @@
 """One worker: begins a run or recovers it, answers what it asks, and tells how far it got."""
 
+import gc
 import json
 import os
 import uuid
@@ -24,6 +25,7 @@ from graphs.single import Agent, create_agent
 from memory.checkpoints import postgres_checkpointer
 from memory.runs import latest_run
 
+CHECKPOINT_LAG_S = 0.03
 _MAX_QUESTIONS = 20
 
 
@@ -64,7 +66,7 @@ class Report:
 async def work(job: Job) -> Report:
     """Begin the run or go on with it until it is finished."""
     boundaries = Boundaries(job.crash_at)
-    boundaries.watch()
+    boundaries.watch(checkpoint_lag_s=CHECKPOINT_LAG_S if job.durability == "async" else 0.0)
     world = World(job.folder / "ledger", job.thread_id, boundaries.cross)
     settings = Settings(database_url=SecretStr(job.database_url), database_pool_size=4)
     async with opened_process(settings) as process:
@@ -85,9 +87,20 @@ async def work(job: Job) -> Report:
 
 
 async def _agent(job: Job, world: World) -> Agent:
-    llm = ChatOpenAI(base_url=job.model_url, api_key=SecretStr("scripted"), model="scripted", max_retries=0)
     tools = journaled_tools(world) if job.journal else unjournaled_tools(world)
-    return create_agent(llm=llm, tools=tools, checkpointer=await postgres_checkpointer())
+    return create_agent(llm=_llm(job.model_url), tools=tools, checkpointer=await postgres_checkpointer())
+
+
+def _llm(url: str) -> ChatOpenAI:
+    return ChatOpenAI(base_url=url, api_key=SecretStr("scripted"), model="scripted", max_retries=0)
+
+
+def warm_up() -> None:
+    """Import in the parent what every worker would import anew."""
+    world = World(Path(os.devnull), "", lambda: None)
+    create_agent(llm=_llm("http://127.0.0.1:9/v1"), tools=journaled_tools(world))
+    gc.collect()
+    gc.freeze()
 
 
 async def _begun(agent: Agent, job: Job) -> dict[str, Any]:
