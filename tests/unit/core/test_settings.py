@@ -11,6 +11,11 @@ def test_hosts_and_domains_are_read_with_commas_between_them(monkeypatch: pytest
     assert load_settings().smtp_domains == ()
 
 
+def test_names_of_models_keep_their_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BORING_FALLBACK_MODELS", "Qwen/Qwen3-8B, embedded,")
+    assert load_settings().fallback_models == ("Qwen/Qwen3-8B", "embedded")
+
+
 @pytest.mark.parametrize("variable", ["BORING_FILES_DIR", "BORING_QUERY_DIR", "BORING_SMTP_HOST"])
 def test_what_is_set_to_nothing_is_unset(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, " ")
