@@ -11,6 +11,7 @@ from core.state import CallTask
 from core.worker import current_worker
 from memory.claims import current_claims
 from nodes.threads import Node, thread_of
+from tools.breakers import current_breakers
 from tools.journal import Journal
 from tools.progress import report_progress
 from tools.runtime import CallScope, ToolRuntime
@@ -32,6 +33,7 @@ def executing(tools: ToolRuntime) -> Node:
             plan=claim.plan,
             earlier=state["earlier"],
             duplicate_of=state["duplicate_of"],
+            breakers=await current_breakers(),
             journal=await _journal() if tools.needs_journal(call["name"]) else None,
         )
         done = await tools.call(call, scope)

@@ -210,6 +210,12 @@ class Journal:
             row = await found.fetchone()
         return _recorded(row["result"]) if row is not None else None
 
+    async def is_known(self, key: str) -> bool:
+        """Tell whether an action has been begun, whatever became of it."""
+        async with self.database.pool.connection() as connection:
+            found = await connection.execute("select 1 from boring.effect where key = %s", (key,))
+            return await found.fetchone() is not None
+
     async def rearm(self, action: Action, attempt: int) -> None:
         """Record that an action, known not to have happened, is about to be done after all.
 

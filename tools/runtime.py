@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from langchain_core.messages import ToolCall, ToolMessage
@@ -16,36 +16,12 @@ from core.text import storable, storable_text
 from memory.plans import PlanRecord
 from tools.approving import approved
 from tools.attempts import Attempted, attempted
+from tools.breakers import Breakers
 from tools.contract import Tool
 from tools.journal import Action, Journal
 from tools.performing import Performance, perform, unasked
 from tools.records import CallRecord, Outcome
 from tools.results import cut, describe_invalid
-
-
-class Refusal(Protocol):
-    """Why a call is not let through."""
-
-    @property
-    def message(self) -> str:
-        """For the model."""
-        ...
-
-
-class Breakers(Protocol):
-    """The circuit breakers, as the runtime needs them."""
-
-    async def admit(self, name: str) -> Refusal | None:
-        """Return why the call may not be made now, or None."""
-        ...
-
-    async def failed(self, name: str, error: str) -> None:
-        """Count a failure."""
-        ...
-
-    async def succeeded(self, name: str) -> None:
-        """Count a success."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +157,8 @@ class ToolRuntime:
                 return verdict
             by = verdict
         name = f"tool:{tool.name}"
-        if scope.breakers is not None and (refusal := await scope.breakers.admit(name)) is not None:
+        refusal = await scope.breakers.admit(name) if scope.breakers is not None else None
+        if refusal is not None and not await _has_begun(action, scope):
             return Outcome("refused", refusal.message)
         outcome = await self._in_slot(tool, values, action, scope)
         return replace(outcome, approved_by=by) if isinstance(outcome, Outcome) else outcome
@@ -215,6 +192,11 @@ class ToolRuntime:
         if tool.name not in of_loop:
             of_loop[tool.name] = asyncio.Semaphore(tool.max_concurrency)
         return of_loop[tool.name]
+
+
+async def _has_begun(action: Action, scope: CallScope) -> bool:
+    """Tell whether the call was made before: then what became of it counts, not whether it may be made."""
+    return scope.journal is not None and await scope.journal.is_known(action.key)
 
 
 async def _asked(tool: Tool, question: OpenQuestion, scope: CallScope) -> Outcome | OpenQuestion:
