@@ -134,9 +134,9 @@ async def test_a_server_that_dies_during_a_call_leaves_it_in_doubt_and_is_found_
         await run(tools["die"], {})
     assert not isinstance(caught.value, ConnectionRefusedError)
     if transport == "http":
+        await http.stop()
         with pytest.raises(ConnectionRefusedError):
             await run(tools["echo"], {"text": "nobody"})
-        await http.stop()
         await http.start()
     assert await run(tools["echo"], {"text": "again"}) == "again"
 
