@@ -1,12 +1,15 @@
 """Fallback models, on several scripted models behind real HTTP."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.outputs import ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, SecretStr
 
@@ -99,6 +102,32 @@ async def test_a_model_that_does_not_answer_in_time_is_passed_over(saver: Any, s
     assert (await run(agent))["answer"]["text"] == "In time."
 
 
+class Impatient(BaseChatModel):
+    """A client whose own time limit raises what asyncio raises."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "impatient"
+
+    def _generate(self, *_: Any, **__: Any) -> ChatResult:
+        raise NotImplementedError
+
+    async def _agenerate(self, *_: Any, **__: Any) -> ChatResult:
+        async with asyncio.timeout(0):
+            await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_the_time_limit_of_a_client_is_not_taken_for_the_deadline_of_the_run(
+    saver: Any, speaking: Any
+) -> None:
+    alone = await run(create_agent(llm=Impatient(), checkpointer=saver))
+    assert alone["answer"]["status"] == "failed"
+    assert "Impatient did not answer in time" in alone["answer"]["text"]
+    agent = create_agent(llm=Impatient(), fallbacks=[await speaking(["Yes."])], checkpointer=saver)
+    assert (await run(agent))["answer"]["text"] == "Yes."
+
+
 async def test_a_wrong_request_is_wrong_for_every_model(process: Process, saver: Any, speaking: Any) -> None:
     first, second = await speaking([Reply(status=400)]), await speaking(["Never asked."])
     result = await run(create_agent(llm=first, fallbacks=[second], checkpointer=saver))
@@ -141,6 +170,22 @@ async def test_a_model_whose_breaker_is_open_gets_no_request(
     ]
 
 
+async def cooled_down(process: Process) -> None:
+    await rows(process, "update boring.breaker set reopen_at = now() returning name")
+    breakers = await current_breakers()
+    await breakers._reload("model:scripted")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - nobody announces what the clock does
+
+
+async def test_an_endpoint_that_refuses_is_healthy(process: Process, saver: Any, speaking: Any) -> None:
+    first = await speaking([*[Reply(status=500)] * 5, Reply(status=404)])
+    agent = create_agent(llm=first, fallbacks=[await speaking(["Second."] * 6)], checkpointer=saver)
+    for _ in range(5):
+        await run(agent)
+    await cooled_down(process)
+    await run(agent)
+    assert [state.state for state in await (await current_breakers()).states()] == ["closed"]
+
+
 async def test_a_model_that_recovered_is_asked_first_again(
     process: Process, saver: Any, speaking: Any
 ) -> None:
@@ -148,12 +193,11 @@ async def test_a_model_that_recovered_is_asked_first_again(
     agent = create_agent(llm=first, fallbacks=[await speaking(["Second."] * 9)], checkpointer=saver)
     for _ in range(5):
         await run(agent)
-    await rows(process, "update boring.breaker set reopen_at = now() returning name")
-    breakers = await current_breakers()
-    await breakers._reload("model:scripted")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - nobody announces what the clock does
+    await cooled_down(process)
     assert (await run(agent))["answer"]["text"] == "First again."
     assert (await run(agent))["answer"]["text"] == "And again."
-    assert {state.name: state.state for state in await breakers.states()} == {"model:scripted": "closed"}
+    states = await (await current_breakers()).states()
+    assert {state.name: state.state for state in states} == {"model:scripted": "closed"}
 
 
 async def test_without_a_fallback_an_open_breaker_ends_the_run_at_once(saver: Any, speaking: Any) -> None:

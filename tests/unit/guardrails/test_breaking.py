@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -33,6 +35,8 @@ class Breaking(RuleBasedStateMachine):
         before = self.breaker
         self.breaker = after_failure(before, self.now_s)
         self.in_a_row += 1
+        if before.state == "open":
+            assert self.breaker == before
         if before.state == "closed":
             assert (self.breaker.state == "open") == (before.failures + 1 >= THRESHOLD)
         if before.state == "half_open":
@@ -45,8 +49,8 @@ class Breaking(RuleBasedStateMachine):
     def a_call_succeeds(self) -> None:
         before = self.breaker
         self.breaker = after_success(before)
+        assert self.breaker == (before if before.state == "open" else Breaker())
         if before.state != "open":
-            assert self.breaker == Breaker()
             self.in_a_row = 0
 
     @rule()
@@ -72,6 +76,14 @@ class Breaking(RuleBasedStateMachine):
     def closed_there_were_fewer_failures_than_open_it(self) -> None:
         if self.breaker.state == "closed":
             assert self.breaker.failures == self.in_a_row < THRESHOLD
+
+
+def test_each_failed_probe_doubles_the_cooldown_up_to_its_most() -> None:
+    breaker, cooldowns = Breaker("half_open", THRESHOLD, COOLDOWN_S, 0.0), list[float]()
+    for _ in range(6):
+        breaker = replace(after_failure(breaker, 0.0), state="half_open")
+        cooldowns.append(breaker.cooldown_s)
+    assert cooldowns == [20, 40, 80, 160, 300, 300]
 
 
 TestBreaking = Breaking.TestCase

@@ -15,7 +15,7 @@ from core.database import Database, opened_database
 from core.settings import Settings
 from core.worker import Worker, opened_worker
 from guardrails.breaking import THRESHOLD, Breaker, after_failure, after_success, probed
-from tools.breaker_table import BreakerTable
+from tools.breaker_table import BreakerState, BreakerTable
 from tools.breakers import Breakers, opened_breakers
 
 NAME = "tool:search"
@@ -206,6 +206,43 @@ async def test_the_end_of_a_call_that_began_earlier_changes_nothing(starts: Star
         await one.fails(1)
         await one.breakers.succeeded(NAME)
     assert await execute(a, "select * from boring.breaker") == before
+
+
+async def test_a_failure_while_open_costs_no_query(starts: Starts, caplog: pytest.LogCaptureFixture) -> None:
+    a = await starts()
+    await a.fails()
+    await a.database.pool.close()
+    await a.fails(1)
+    await a.breakers.succeeded(NAME)
+    assert "could not be recorded" not in caplog.text
+
+
+class HeldBack(BreakerTable):
+    """A table whose readings arrive late."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.read, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def named(self, names: list[str]) -> list[BreakerState]:
+        found = await super().named(names)
+        self.read.set()
+        await self.let_go.wait()
+        return found
+
+
+async def test_what_was_read_before_an_own_change_does_not_undo_it(starts: Starts) -> None:
+    a = await starts()
+    await a.fails(THRESHOLD - 1)
+    await a.breakers.fresh()
+    table = HeldBack(a.database)
+    a.breakers._table = table  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a slow answer of the database
+    await execute(a, f"select pg_notify('boring_breaker', '{NAME}')")
+    await table.read.wait()
+    await a.fails(1)
+    table.let_go.set()
+    await a.breakers.fresh()
+    assert a.known() == f"open {THRESHOLD}"
 
 
 async def test_a_row_that_was_deleted_is_a_closed_breaker(starts: Starts) -> None:
