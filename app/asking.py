@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app.pending import check_thread, new_request, new_thread
+from app.questions import Reply
 from app.running import run
 from core.context import RunContext
 from core.errors import InputError
@@ -24,6 +25,11 @@ IndexOption = Annotated[
     typer.Option("--index", "-i", help="File or folder to read into the knowledge base first; repeatable."),
 ]
 
+GraphOption = Annotated[
+    str | None,
+    typer.Option("--graph", "-g", help="An agent of your own: module and graph, `shop.agent:graph`."),
+]
+
 
 def ask(  # noqa: PLR0913 - each is an option of the command line
     question: Annotated[str, typer.Argument(help="What you want to know; - reads it from standard input.")],
@@ -33,6 +39,7 @@ def ask(  # noqa: PLR0913 - each is an option of the command line
     max_steps: Annotated[int, typer.Option(min=1, help="Most times the agent may plan.")] = 8,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens, input and output together.")] = 60_000,
     max_time: Annotated[float, typer.Option(min=0.1, help="Most seconds of work.")] = 600.0,
+    graph: GraphOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask one question and get an answer with its sources.
@@ -45,29 +52,38 @@ def ask(  # noqa: PLR0913 - each is an option of the command line
     request = new_request(text, check_thread(thread) if thread else new_thread(), context)
     from app.session import answer  # noqa: PLC0415
 
-    work = answer(request, index or [], as_json=as_json)
+    work = answer(request, index or [], graph=graph, as_json=as_json)
     raise typer.Exit(run(work, go_on_with=f"boring resume {request.thread_id}"))
 
 
-def chat(*, thread: ThreadOption = None, index: IndexOption = None) -> None:
+def chat(*, thread: ThreadOption = None, index: IndexOption = None, graph: GraphOption = None) -> None:
     """Talk with the agent, turn after turn, in one thread. An empty line or Ctrl-D ends it."""
     from app.session import talk  # noqa: PLC0415
 
-    raise typer.Exit(talk(check_thread(thread) if thread else new_thread(), index or []))
+    raise typer.Exit(talk(check_thread(thread) if thread else new_thread(), index or [], graph=graph))
 
 
-def resume(
-    thread: Annotated[str, typer.Argument(help="The thread whose run was cut off.")],
+def resume(  # noqa: PLR0913 - each is an option of the command line
+    thread: Annotated[str, typer.Argument(help="The thread whose run was cut off, or waits for an answer.")],
     *,
+    answer: Annotated[Reply | None, typer.Option(help="The answer to the run's question.")] = None,
+    words: Annotated[
+        str, typer.Option("--with", help="What the call returned, if it happened; why, if it is rejected.")
+    ] = "",
+    question: Annotated[
+        str | None, typer.Option(help="The question that is answered, where there are several.")
+    ] = None,
+    graph: GraphOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on with a run whose process was killed, from its last finished step.
+    """Go on with a run whose process was killed, from its last finished step, or that waits for an answer.
 
     A run that has ended already is not run again: its answer is shown once more.
     """
-    from app.session import go_on  # noqa: PLC0415
+    from app.session import Said, go_on  # noqa: PLC0415
 
-    work = go_on(check_thread(thread), as_json=as_json)
+    said = Said(answer, words, question) if answer is not None else None
+    work = go_on(check_thread(thread), said, graph=graph, as_json=as_json)
     raise typer.Exit(run(work, go_on_with=f"boring resume {thread}"))
 
 

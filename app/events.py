@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from app.questions import Asked
     from core.state import Answer, Turn
 
 
@@ -40,4 +41,12 @@ class Ended:
     turn: Turn
 
 
-Event = Step | Token | ToolProgress | Ended
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The turn can't go on before a person has answered."""
+
+    questions: tuple[Asked, ...]
+    run_id: str
+
+
+Event = Step | Token | ToolProgress | Ended | Waiting

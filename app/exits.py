@@ -7,11 +7,13 @@ FAILED = 1
 BAD_INPUT = 2
 STOPPED = 3
 MISCONFIGURED = 4
+WAITING = 5
 INTERRUPTED = 130
 
 EXPLAINED = (
     "Exit codes: 0 answered; 1 failed; 2 the command or the question can't be worked on; 3 the run was "
-    "stopped by a limit; 4 something has to be set up (see `boring doctor`); 130 ended by Ctrl-C."
+    "stopped by a limit; 4 something has to be set up (see `boring doctor`); 5 the run waits for a person's "
+    "answer; 130 ended by Ctrl-C."
 )
 
 

@@ -9,13 +9,13 @@ from rich.markup import escape
 from rich.status import Status
 from rich.text import Text
 
-from app.events import Ended, Event, Step, Token, ToolProgress
+from app.events import Ended, Event, Step, Token, ToolProgress, Waiting
 
 
 class Screen(Protocol):
     """Shows the events of one turn."""
 
-    async def show(self, events: AsyncIterable[Event], *, thread_id: str) -> Ended:
+    async def show(self, events: AsyncIterable[Event], *, thread_id: str) -> Ended | Waiting:
         """Show all events and return the last."""
         ...
 
@@ -23,21 +23,36 @@ class Screen(Protocol):
 class PeopleScreen:
     """Steps as they happen, the answer as it is written, tokens and time in the last line."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, graph: str | None = None) -> None:
         self._console = console
+        self._graph = f" --graph {graph}" if graph else ""
         self._written = ""
 
-    async def show(self, events: AsyncIterable[Event], *, thread_id: str) -> Ended:
+    async def show(self, events: AsyncIterable[Event], *, thread_id: str) -> Ended | Waiting:
         """Show all events and return the last."""
-        ended: Ended | None = None
+        ended: Ended | Waiting | None = None
         with self._console.status("thinking") as status:
             async for event in events:
                 self._one(event, status)
-                ended = event if isinstance(event, Ended) else ended
+                ended = event if isinstance(event, Ended | Waiting) else ended
         if ended is None:
             raise RuntimeError("the turn yielded no Ended event")
-        self._rest(ended, thread_id)
+        if isinstance(ended, Waiting):
+            self._questions(ended, thread_id)
+        else:
+            self._rest(ended, thread_id)
         return ended
+
+    def _questions(self, waiting: Waiting, thread_id: str) -> None:
+        several = len(waiting.questions) > 1
+        for one in waiting.questions:
+            self._console.print(Text.assemble("\n", ("? ", "yellow"), one.text), soft_wrap=True)
+            if one.arguments:
+                self._console.print(Text(f"  {one.arguments}", "dim"), soft_wrap=True)
+            which = f" --question {one.id[:8]}" if several else ""
+            for reply in one.replies:
+                command = f"  boring resume {thread_id}{self._graph}{which} --answer {reply}"
+                self._console.print(Text(command, "cyan"), soft_wrap=True)
 
     def _one(self, event: Event, status: Status) -> None:
         match event:
@@ -89,16 +104,19 @@ class PipeScreen:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    async def show(self, events: AsyncIterable[Event], *, thread_id: str) -> Ended:
+    async def show(self, events: AsyncIterable[Event], *, thread_id: str) -> Ended | Waiting:
         """Wait for the end of the turn and write it."""
         steps: list[dict[str, str | float]] = []
         async for event in events:
             if isinstance(event, Step):
                 steps.append({"step": event.name, "what": event.what, "seconds": round(event.seconds, 3)})
-            if isinstance(event, Ended):
-                self._console.out(
-                    json.dumps(as_json(event, thread_id, steps), ensure_ascii=False), highlight=False
+            if isinstance(event, Ended | Waiting):
+                told = (
+                    as_json(event, thread_id, steps)
+                    if isinstance(event, Ended)
+                    else waiting_as_json(event, thread_id, steps)
                 )
+                self._console.out(json.dumps(told, ensure_ascii=False), highlight=False)
                 return event
         raise RuntimeError("the turn yielded no Ended event")
 
@@ -115,5 +133,28 @@ def as_json(ended: Ended, thread_id: str, steps: list[dict[str, str | float]]) -
         "input_tokens": turn["input_tokens"],
         "output_tokens": turn["output_tokens"],
         "seconds": turn["elapsed_s"],
+        "steps": steps,
+    }
+
+
+def waiting_as_json(
+    waiting: Waiting, thread_id: str, steps: list[dict[str, str | float]]
+) -> dict[str, object]:
+    """Return a turn that waits for a person as the command line's `--json` gives it."""
+    questions = [
+        {
+            "id": one.id,
+            "kind": one.kind,
+            "question": one.text,
+            "arguments": json.loads(one.arguments or "null"),
+            "answers": list(one.replies),
+        }
+        for one in waiting.questions
+    ]
+    return {
+        "thread": thread_id,
+        "run": waiting.run_id,
+        "status": "waiting",
+        "questions": questions,
         "steps": steps,
     }

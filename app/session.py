@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from app.downloads import download_bars
-from app.events import Ended
-from app.exits import ANSWERED, code_of_status
+from app.events import Ended, Waiting
+from app.exits import ANSWERED, WAITING, code_of_status
 from app.pending import Request, new_request, strike_off, written_down
+from app.questions import Reply, answer_to
 from app.running import interrupted
 from app.screen import PeopleScreen, PipeScreen, Screen
 from core.context import RunContext
@@ -49,10 +50,11 @@ class Session:
     agent: Agent
     console: Console
     as_json: bool
+    graph: str | None = None
 
     def screen(self) -> Screen:
         """Return a screen for one turn."""
-        return PipeScreen(self.console) if self.as_json else PeopleScreen(self.console)
+        return PipeScreen(self.console) if self.as_json else PeopleScreen(self.console, graph=self.graph)
 
     @asynccontextmanager
     async def alone(self, thread_id: str) -> AsyncGenerator[None]:
@@ -66,12 +68,15 @@ class Session:
         async with (await current_claims()).held(thread_id):
             yield
 
-    async def turn(self, request: Request, *, begin: bool = True) -> Ended:
-        """Run one turn to its end and show it.
+    async def turn(
+        self, request: Request, *, begin: bool = True, answers: Mapping[str, Any] | None = None
+    ) -> Ended | Waiting:
+        """Run one turn to its end, or to a question, and show it.
 
         Args:
             request: what to run.
             begin: False goes on from the checkpoint of a run that was cut off.
+            answers: to open questions, by the id of their interrupt.
         """
         database = await self.process.database()
         data_dir = self.process.settings.data_dir
@@ -94,19 +99,26 @@ class Session:
             thread_id=request.thread_id,
             run_id=request.run_id,
             context=context,
+            answers=answers,
         )
         return await self.screen().show(events, thread_id=request.thread_id)
 
 
 @asynccontextmanager
 async def opened_session(
-    console: Console, *, as_json: bool, index: Sequence[Path] = (), known: str | None = None
+    console: Console,
+    *,
+    as_json: bool,
+    graph: str | None = None,
+    index: Sequence[Path] = (),
+    known: str | None = None,
 ) -> AsyncGenerator[Session]:
     """Open the database, the model and the knowledge base side by side, and build the agent.
 
     Args:
         console: where to show what takes long.
         as_json: whether turns are written for a pipe.
+        graph: an agent of the user's own; see `app.graphs`.
         index: files and folders to bring the knowledge base up to date with first.
         known: a thread that has to be there; else nothing else is opened.
 
@@ -120,19 +132,19 @@ async def opened_session(
             async with asyncio.TaskGroup() as opening:
                 # The libraries take seconds to import; the model and the database start meanwhile.
                 loading = opening.create_task(load(*_LIBRARIES), name="load libraries")
-                opening.create_task(configured_model()(), name="open model")
+                if graph is None:
+                    opening.create_task(configured_model()(), name="open model")
                 opening.create_task(process.database(), name="open database")
-                agent = opening.create_task(_agent(loading), name="build agent")
+                agent = opening.create_task(_agent(loading, graph), name="build agent")
                 opening.create_task(_bring_up_to_date(index, process, loading), name="index")
-            yield Session(process, agent.result(), console, as_json)
+            yield Session(process, agent.result(), console, as_json, graph)
 
 
-async def _agent(loading: asyncio.Task[None]) -> Agent:
+async def _agent(loading: asyncio.Task[None], graph: str | None) -> Agent:
     await loading
-    from graphs.single import create_single  # noqa: PLC0415 - loaded above
-    from memory.checkpoints import postgres_checkpointer  # noqa: PLC0415 - loaded above
+    from app.graphs import opened_graph  # noqa: PLC0415 - what it needs is loaded above
 
-    return create_single(await postgres_checkpointer())
+    return await opened_graph(graph)
 
 
 async def _bring_up_to_date(paths: Sequence[Path], process: Process, loading: asyncio.Task[None]) -> None:
@@ -145,43 +157,64 @@ async def _bring_up_to_date(paths: Sequence[Path], process: Process, loading: as
         await index_path(await document_store(), path, tenant=RunContext().tenant, base=PROJECT_ROOT)
 
 
-async def answer(request: Request, index: Sequence[Path], *, as_json: bool) -> int:
+async def answer(request: Request, index: Sequence[Path], *, graph: str | None, as_json: bool) -> int:
     """Run a request and show it; return the exit code."""
     console = Console()
     if not as_json:
         console.print(f"[dim]thread {request.thread_id}[/dim]", highlight=False)
     async with (
-        opened_session(console, as_json=as_json, index=index) as session,
+        opened_session(console, as_json=as_json, graph=graph, index=index) as session,
         session.alone(request.thread_id),
     ):
         ended = await session.turn(request)
-    return code_of_status(ended.answer["status"])
+    return _code(ended)
 
 
-async def go_on(thread_id: str, *, as_json: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the user answers to a question of the run; see `app.questions.answer_to`."""
+
+    reply: Reply
+    words: str
+    question: str | None
+
+
+async def go_on(thread_id: str, said: Said | None = None, *, graph: str | None, as_json: bool) -> int:
     """Finish the last run of a thread and show it; return the exit code.
 
     Raises:
-        InputError: nothing is known of the thread.
+        InputError: nothing is known of the thread, or there is nothing to answer.
     """
     async with (
-        opened_session(Console(), as_json=as_json, known=thread_id) as session,
+        opened_session(Console(), as_json=as_json, graph=graph, known=thread_id) as session,
         session.alone(thread_id),
     ):
         database = await session.process.database()
         noted = await asyncio.to_thread(written_down, session.process.settings.data_dir, thread_id)
         row = await latest_run(database, thread_id)
+        answers = await _answers(session, thread_id, said) if said is not None else None
         if noted is not None and (row is None or row.run_id != noted.run_id):
             ended = await session.turn(noted)
         elif row is not None and await _has_begun(session, row):
-            ended = await session.turn(_request(row), begin=False)
+            ended = await session.turn(_request(row), begin=False, answers=answers)
         elif row is not None and row.finished_at is not None:
             ended = await _shown_again(session, thread_id)
         elif row is not None:
             ended = await session.turn(_request(row))
         else:
             raise _unknown(thread_id)
-    return code_of_status(ended.answer["status"])
+    return _code(ended)
+
+
+async def _answers(session: Session, thread_id: str, said: Said) -> dict[str, Any]:
+    from app.turns import open_questions  # noqa: PLC0415 - loaded with the session
+
+    questions = await open_questions(session.agent, thread_id)
+    return answer_to(questions, said.reply, said.words, said.question)
+
+
+def _code(ended: Ended | Waiting) -> int:
+    return WAITING if isinstance(ended, Waiting) else code_of_status(ended.answer["status"])
 
 
 async def _check_known(process: Process, thread_id: str) -> None:
@@ -194,7 +227,7 @@ def _unknown(thread_id: str) -> InputError:
     return InputError(f"There is no thread {thread_id!r}. `boring threads` lists the ones there are.")
 
 
-async def _shown_again(session: Session, thread_id: str) -> Ended:
+async def _shown_again(session: Session, thread_id: str) -> Ended | Waiting:
     from app.turns import last_turn  # noqa: PLC0415 - loaded with the session
 
     said = Console(stderr=True)
@@ -202,12 +235,12 @@ async def _shown_again(session: Session, thread_id: str) -> Ended:
     return await session.screen().show(last_turn(session.agent, thread_id), thread_id=thread_id)
 
 
-def talk(thread_id: str, index: Sequence[Path]) -> int:
+def talk(thread_id: str, index: Sequence[Path], *, graph: str | None) -> int:
     """Read questions from the terminal and answer them until the user ends it; return the exit code."""
     console = Console()
     console.print(f"[dim]thread {thread_id} · an empty line ends the chat[/dim]", highlight=False)
     with asyncio.Runner() as runner:
-        opening = opened_session(console, as_json=False, index=index)
+        opening = opened_session(console, as_json=False, graph=graph, index=index)
         try:
             session = runner.run(opening.__aenter__())
             try:

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
+from langgraph.types import Command
 
-from app.events import Ended, Event, Step, Token, ToolProgress
+from app.events import Ended, Event, Step, Token, ToolProgress, Waiting
+from app.questions import asked
 from core.context import RunContext
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
+    from app.questions import Asked
     from graphs.single import Agent
 
 
+INTERRUPT = "__interrupt__"
+"""Under which LangGraph tells of interrupts among the updates of nodes."""
 RUN_KEY = "boring_run"
 """Under which the metadata of a checkpoint tell the run that wrote it."""
 
 
-async def turn_events(
-    graph: Agent, question: str | None, *, thread_id: str, run_id: str, context: RunContext
+async def turn_events(  # noqa: PLR0913 - named at the call
+    graph: Agent,
+    question: str | None,
+    *,
+    thread_id: str,
+    run_id: str,
+    context: RunContext,
+    answers: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[Event]:
-    """Run a turn and yield its events; the last one is `Ended`.
+    """Run a turn and yield its events; the last one is `Ended` or `Waiting`.
 
     Args:
         graph: compiled with a checkpointer.
@@ -33,29 +44,45 @@ async def turn_events(
         thread_id: the conversation.
         run_id: under which the run is recorded.
         context: what the caller sets for the run.
+        answers: to open questions, by the id of their interrupt.
     """
+    asked_or_answered: Any = Command(resume=dict(answers)) if answers else None
+    if question is not None:
+        asked_or_answered = {"messages": [HumanMessage(question)]}
     config: RunnableConfig = {
         "configurable": {"thread_id": thread_id},
         "run_id": UUID(run_id),
         "metadata": {RUN_KEY: run_id},
     }
     stream = graph.astream(
-        None if question is None else {"messages": [HumanMessage(question)]},
+        asked_or_answered,
         config,
         context=context,
         stream_mode=["updates", "messages", "custom"],
         durability="sync",
     )
+    async for event in _events(stream):
+        yield event
+    async for event in last_turn(graph, thread_id):
+        yield event
+
+
+async def _events(stream: AsyncIterable[Any]) -> AsyncGenerator[Event]:
     begun = time.monotonic()
     async for mode, data in stream:
         if mode == "updates":
             for name, update in cast("Mapping[str, Any]", data).items():
-                yield Step(name, _what(update or {}), time.monotonic() - begun)
+                if name != INTERRUPT:
+                    yield Step(name, _what(update or {}), time.monotonic() - begun)
             begun = time.monotonic()
         elif (event := _in_between(mode, data)) is not None:
             yield event
-    async for event in last_turn(graph, thread_id):
-        yield event
+
+
+async def open_questions(graph: Agent, thread_id: str) -> list[Asked]:
+    """Return what a thread's run waits for."""
+    state = await graph.aget_state({"configurable": {"thread_id": thread_id}})
+    return [asked(interrupt) for interrupt in state.interrupts]
 
 
 def _in_between(mode: str, data: Any) -> Event | None:
@@ -69,7 +96,12 @@ def _in_between(mode: str, data: Any) -> Event | None:
 
 async def last_turn(graph: Agent, thread_id: str) -> AsyncGenerator[Event]:
     """Yield the end of a thread's last turn, as its checkpoint has it."""
-    values = (await graph.aget_state({"configurable": {"thread_id": thread_id}})).values
+    state = await graph.aget_state({"configurable": {"thread_id": thread_id}})
+    values = state.values
+    if state.interrupts:
+        questions = tuple(asked(interrupt) for interrupt in state.interrupts)
+        yield Waiting(questions, values["turn"]["run_id"])
+        return
     yield Ended(answer=values["answer"], turn=values["turn"])
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, Any, Literal, LiteralString
 
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from core.context import RunContext
@@ -87,6 +89,15 @@ async def receive_turn(  # noqa: PLR0913 - a row's columns, named at the call
     async with database.pool.connection() as connection:
         row = await (await connection.execute(_RECEIVE, values)).fetchone()
     return bool(row and row["fresh"])
+
+
+async def mark_run(
+    connection: AsyncConnection[DictRow], run_id: str, status: Literal["running", "interrupted"]
+) -> None:
+    """Record that a run waits for a person, or goes on."""
+    await connection.execute(
+        "update boring.run set status = %s where run_id = %s and finished_at is null", (status, run_id)
+    )
 
 
 async def finish_run(database: Database, turn: Turn, answer: Answer) -> None:

@@ -28,6 +28,7 @@ from core.errors import ThreadBusyError
 from core.state import OpenQuestion, Source
 from core.text import storable
 from memory.plans import PlanRecord
+from memory.runs import mark_run
 from tools.questions import ask
 
 OUTCOME_PATIENCE_S: Final = 30.0
@@ -181,6 +182,7 @@ class Journal:
             if row is None or (plan is not None and row["plan_id"] != plan.plan_id):
                 raise _taken_over(thread_id)
             await ask(connection, question, thread_id=thread_id, run_id=run_id)
+            await mark_run(connection, run_id, "interrupted")
 
     async def finish(self, key: str, recorded: Recorded, *, by: str | None = None) -> None:
         """Record how an action ended. A database that is away is waited for: the effect is there already."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.database import Database
 from core.state import OpenQuestion, QuestionKind
 from core.text import storable
+from memory.runs import mark_run
 
 _ASK = """
 insert into boring.question (key, kind, attempt, thread_id, run_id, payload)
@@ -25,6 +26,7 @@ on conflict (key, kind, attempt) do nothing
 _ANSWER = """
 update boring.question set answer = %(answer)s, answered_by = %(by)s, answered_at = now()
 where key = %(key)s and kind = %(kind)s and attempt = %(attempt)s and answer is null
+returning run_id
 """
 _FIND = "select answer, answered_by from boring.question where key = %s and kind = %s and attempt = %s"
 
@@ -121,7 +123,7 @@ async def find_answer(database: Database, key: str, kind: QuestionKind, attempt:
 
 
 async def keep_answer(database: Database, question: OpenQuestion, answer: BaseModel, *, by: str) -> None:
-    """Record the answer to a question; the first one counts."""
+    """Record the answer to a question, and that its run goes on; the first answer counts."""
     values = {
         "key": question["key"],
         "kind": question["kind"],
@@ -129,5 +131,7 @@ async def keep_answer(database: Database, question: OpenQuestion, answer: BaseMo
         "answer": Jsonb(answer.model_dump()),
         "by": by,
     }
-    async with database.pool.connection() as connection:
-        await connection.execute(_ANSWER, values)
+    async with database.pool.connection() as connection, connection.transaction():
+        found = await (await connection.execute(_ANSWER, values)).fetchone()
+        if found is not None:
+            await mark_run(connection, found["run_id"], "running")

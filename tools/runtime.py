@@ -92,6 +92,11 @@ class ToolRuntime:
         outcome = await self._outcome(call, scope)
         if not isinstance(outcome, Outcome):
             return outcome
+        return self._message(call, scope, outcome, started_at, time.perf_counter() - begun)
+
+    def _message(
+        self, call: ToolCall, scope: CallScope, outcome: Outcome, started_at: datetime, seconds: float
+    ) -> ToolMessage:
         failed = outcome.ended != "ok"
         text = storable_text(outcome.text)
         if failed and scope.earlier:
@@ -107,7 +112,7 @@ class ToolRuntime:
             outcome=outcome.ended,
             error=text if failed else None,
             started_at=started_at.isoformat(),
-            latency_ms=round((time.perf_counter() - begun) * 1000, 3),
+            latency_ms=round(seconds * 1000, 3),
             sources=storable(outcome.sources),
             key=outcome.key,
             replayed=outcome.replayed,

@@ -17,6 +17,8 @@ from tools.injection import IdempotencyKey, Transaction
 EFFECTS = ("pay", "pay_checked", "refund", "mail", "ticket")
 """The tools with an effect; every run has to have each of them once."""
 
+_OPEN_TICKET = "insert into boring.ticket (tenant, title, body, created_by) values (%s, %s, %s, 'crash')"
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -65,16 +67,6 @@ def journaled_tools(world: World) -> list[Tool]:
         world.happen("pay")
         return f"paid order {order} ({note})"
 
-    async def pay_checked(order: int, note: str, key: IdempotencyKey) -> str:
-        """Pay for an order at a bank that can be asked."""
-        world.happen("pay_checked", key)
-        return f"paid order {order} ({note})"
-
-    async def was_paid(arguments: Mapping[str, Any], key: str) -> Finding:
-        del arguments
-        happened = any(line["key"] == key for line in world.lines() if line["tool"] == "pay_checked")
-        return Finding(happened=happened, result="paid, says the bank")
-
     async def refund(order: int, note: str) -> str:
         """Give money back; somebody has to agree."""
         world.happen("refund")
@@ -85,23 +77,38 @@ def journaled_tools(world: World) -> list[Tool]:
         world.happen("mail", key)
         return f"told about order {order} ({note})"
 
-    async def ticket(order: int, note: str, transaction: Transaction) -> str:
-        """Open a ticket about an order."""
-        world.cross()
-        await transaction.execute(
-            "insert into boring.ticket (tenant, title, body, created_by) values (%s, %s, %s, 'crash')",
-            (world.thread_id, f"order {order}", note),
-        )
-        return f"opened a ticket about order {order}"
-
     return [
         contract(look, effect="read"),
         contract(pay),
-        contract(pay_checked, reconcile=was_paid),
         contract(refund, approval=always),
         contract(mail, effect="idempotent"),
-        contract(ticket, effect="transactional"),
+        _bank(world),
+        _tickets(world),
     ]
+
+
+def _bank(world: World) -> Tool:
+    async def pay_checked(order: int, note: str, key: IdempotencyKey) -> str:
+        """Pay for an order at a bank that can be asked."""
+        world.happen("pay_checked", key)
+        return f"paid order {order} ({note})"
+
+    async def was_paid(arguments: Mapping[str, Any], key: str) -> Finding:
+        del arguments
+        happened = any(line["key"] == key for line in world.lines() if line["tool"] == "pay_checked")
+        return Finding(happened=happened, result="paid, says the bank")
+
+    return contract(pay_checked, reconcile=was_paid)
+
+
+def _tickets(world: World) -> Tool:
+    async def ticket(order: int, note: str, transaction: Transaction) -> str:
+        """Open a ticket about an order."""
+        world.cross()
+        await transaction.execute(_OPEN_TICKET, (world.thread_id, f"order {order}", note))
+        return f"opened a ticket about order {order}"
+
+    return contract(ticket, effect="transactional")
 
 
 def unjournaled_tools(world: World) -> list[Tool]:
@@ -130,10 +137,7 @@ async def open_ticket(world: World, order: int, note: str) -> None:
     """Insert a ticket over a connection of its own."""
     database = await (await current_process()).database()
     async with database.pool.connection() as connection:
-        await connection.execute(
-            "insert into boring.ticket (tenant, title, body, created_by) values (%s, %s, %s, 'crash')",
-            (world.thread_id, f"order {order}", note),
-        )
+        await connection.execute(_OPEN_TICKET, (world.thread_id, f"order {order}", note))
 
 
 def missing_and_twice(world: World, tickets: int) -> tuple[list[str], list[str]]:

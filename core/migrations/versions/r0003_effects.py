@@ -13,6 +13,7 @@ def upgrade() -> None:
     """Create the tables, and give the log and the runs what they lack."""
     _widen_calls_and_runs()
     _create_journal()
+    _create_effects()
     _create_questions()
     _create_breakers_and_decisions()
     _create_mcp_and_tickets()
@@ -49,6 +50,9 @@ def _create_journal() -> None:
         )
     """)
     op.execute("create index plan_by_turn on boring.plan (thread_id, turn_id)")
+
+
+def _create_effects() -> None:
     op.execute("""
         create table boring.effect (
             key text primary key,
