@@ -218,13 +218,16 @@ async def test_a_failure_while_open_costs_no_query(starts: Starts, caplog: pytes
 
 
 class HeldBack(BreakerTable):
-    """A table whose readings arrive late."""
+    """A table whose readings arrive late; it notes what was known when each began."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
+    def __init__(self, one: One) -> None:
+        super().__init__(one.database)
+        self.known: list[str] = []
+        self._one = one
         self.read, self.let_go = asyncio.Event(), asyncio.Event()
 
     async def named(self, names: list[str]) -> list[BreakerState]:
+        self.known.append(self._one.known())
         found = await super().named(names)
         self.read.set()
         await self.let_go.wait()
@@ -235,14 +238,15 @@ async def test_what_was_read_before_an_own_change_does_not_undo_it(starts: Start
     a = await starts()
     await a.fails(THRESHOLD - 1)
     await a.breakers.fresh()
-    table = HeldBack(a.database)
+    table = HeldBack(a)
     a.breakers._table = table  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a slow answer of the database
     await execute(a, f"select pg_notify('boring_breaker', '{NAME}')")
     await table.read.wait()
     await a.fails(1)
     table.let_go.set()
     await a.breakers.fresh()
-    assert a.known() == f"open {THRESHOLD}"
+    assert len(table.known) > 1
+    assert {*table.known[1:], a.known()} == {f"open {THRESHOLD}"}
 
 
 async def test_a_row_that_was_deleted_is_a_closed_breaker(starts: Starts) -> None:
