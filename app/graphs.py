@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import InputError
+from core.process import current_process
 
 if TYPE_CHECKING:
     from graphs.single import Agent
+    from tools.contract import Tool
 
 
 async def opened_graph(name: str | None) -> Agent:
-    """Return a graph with the Postgres checkpointer, None naming the reference agent.
+    """Return a graph with the Postgres checkpointer, None naming the reference agent with MCP tools.
 
     Args:
         name: module and graph, as `langgraph.json` names them: `shop.agent:graph`. Modules are looked for in
@@ -30,9 +32,17 @@ async def opened_graph(name: str | None) -> Agent:
     if name is None:
         from graphs.single import create_single  # noqa: PLC0415 - loaded with the session
 
-        return create_single(saver)
+        return create_single(saver, tools=await _tools_of_mcp_servers())
     graph = await asyncio.to_thread(_imported, name)
     return graph.copy(update={"checkpointer": saver})
+
+
+async def _tools_of_mcp_servers() -> list[Tool]:
+    if (await current_process()).settings.mcp is None:
+        return []
+    from tools.mcp_tools import mcp_tools  # noqa: PLC0415 - takes time, and is needed only where servers are named
+
+    return await mcp_tools()
 
 
 def _imported(name: str) -> Agent:

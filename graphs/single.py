@@ -101,9 +101,17 @@ def _source(llm: Llm | None) -> ModelSource:
     return configured_model(llm) if llm is None or isinstance(llm, str) else llm
 
 
-def create_single(checkpointer: BaseCheckpointSaver[str] | None = None) -> Agent:
-    """Return the reference agent: a research assistant over the indexed documents."""
-    return create_agent(tools=[document_search(), arithmetic(), clock()], checkpointer=checkpointer)
+def create_single(
+    checkpointer: BaseCheckpointSaver[str] | None = None, *, tools: Sequence[AnyTool] = ()
+) -> Agent:
+    """Return the reference agent: a research assistant over the indexed documents.
+
+    Args:
+        checkpointer: keeps threads; None inside a server.
+        tools: more tools, such as those of MCP servers.
+    """
+    own = [document_search(), arithmetic(), clock()]
+    return create_agent(tools=[*own, *tools], checkpointer=checkpointer)
 
 
 graph = create_single()

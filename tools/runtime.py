@@ -234,5 +234,5 @@ async def _told(breakers: Breakers, name: str, done: Attempted) -> None:
     """Tell the breaker how the tool did."""
     if done.failure is None or not done.failure.transient:
         await breakers.succeeded(name)
-    elif done.failure.counts:
-        await breakers.failed(name, done.failure.text)
+    elif done.failure.counts and isinstance(done.error, Exception):
+        await breakers.failed(name, done.error)
