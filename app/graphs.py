@@ -40,7 +40,7 @@ async def opened_graph(name: str | None) -> Agent:
 async def _tools_of_mcp_servers() -> list[Tool]:
     if (await current_process()).settings.mcp is None:
         return []
-    from tools.mcp_tools import mcp_tools  # noqa: PLC0415 - takes time, and is needed only where servers are named
+    from tools.mcp.tools import mcp_tools  # noqa: PLC0415 - takes time, and is needed only where servers are named
 
     return await mcp_tools()
 

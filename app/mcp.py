@@ -16,7 +16,7 @@ from core.errors import ConfigurationError, InputError
 
 if TYPE_CHECKING:
     from core.process import Process
-    from tools.mcp_servers import McpServerReport, McpToolReport
+    from tools.mcp.servers import McpServerReport, McpToolReport
 
 mcp = typer.Typer(help="Shows and accepts the tools of MCP servers.", no_args_is_help=True)
 
@@ -64,7 +64,7 @@ def accept(
 
 async def _reports() -> "list[McpServerReport]":
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
-    from tools.mcp_tools import mcp_hub  # noqa: PLC0415
+    from tools.mcp.tools import mcp_hub  # noqa: PLC0415
 
     async with opened_process() as process:
         return await (await mcp_hub(process)).reports()
@@ -72,7 +72,7 @@ async def _reports() -> "list[McpServerReport]":
 
 async def _accept(server: str, tool: str | None, *, yes: bool) -> None:
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
-    from tools.mcp_tools import mcp_hub  # noqa: PLC0415
+    from tools.mcp.tools import mcp_hub  # noqa: PLC0415
 
     async with opened_process() as process:
         reports = {report.server: report for report in await (await mcp_hub(process)).reports()}
@@ -83,7 +83,7 @@ async def _accept(server: str, tool: str | None, *, yes: bool) -> None:
         await _show(process, server, waiting)
         if not yes and not (sys.stdin.isatty() and typer.confirm("Accept?")):
             raise InputError("Nothing was accepted. Repeat the command with --yes to accept what is shown.")
-        from tools.mcp_pins import accept as keep  # noqa: PLC0415 - loaded with the servers
+        from tools.mcp.pins import accept as keep  # noqa: PLC0415 - loaded with the servers
 
         await keep(await process.database(), server, {one.tool: one.description for one in waiting})
         typer.echo(f"Accepted: {', '.join(_plain(one.tool) for one in waiting)}")
@@ -109,7 +109,7 @@ def _waiting(reports: "dict[str, McpServerReport]", server: str, tool: str | Non
 
 
 async def _show(process: "Process", server: str, waiting: "Sequence[McpToolReport]") -> None:
-    from tools.mcp_pins import accepted_description, difference  # noqa: PLC0415 - loaded with the servers
+    from tools.mcp.pins import accepted_description, difference  # noqa: PLC0415 - loaded with the servers
 
     database = await process.database()
     for one in waiting:
@@ -123,7 +123,7 @@ def _is_waiting(tool: "McpToolReport") -> bool:
 
 
 def _state(tool: "McpToolReport") -> str:
-    from tools.mcp_servers import EXPLAINED  # noqa: PLC0415 - loaded with the servers
+    from tools.mcp.servers import EXPLAINED  # noqa: PLC0415 - loaded with the servers
 
     if tool.offered is not None:
         return "offered"
@@ -131,7 +131,7 @@ def _state(tool: "McpToolReport") -> str:
 
 
 def _plain(text: str) -> str:
-    from tools.mcp_pins import visible  # noqa: PLC0415 - loaded with the servers
+    from tools.mcp.pins import visible  # noqa: PLC0415 - loaded with the servers
 
     return visible(text)
 

@@ -16,7 +16,7 @@ from core.settings import Settings
 from evals.scripted_model import Reply, ToolCall
 from graphs.single import create_agent
 from memory.checkpoints import postgres_checkpointer
-from tools.mcp_tools import mcp_tools
+from tools.mcp.tools import mcp_tools
 
 SERVER = str(Path(__file__).parents[1] / "unit/tools/mcp_server.py")
 CONFIG: Any = {"configurable": {"thread_id": "t"}}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tools.mcp_arguments import arguments_by_schema
+from tools.mcp.arguments import arguments_by_schema
 
 TEXT = {"type": "string"}
 POINT = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}

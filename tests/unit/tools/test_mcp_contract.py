@@ -7,10 +7,10 @@ import pytest
 from mcp import types
 
 from core.errors import ToolError
-from tools.mcp_contract import contracted_mcp_tool, description_of, effect_of, tool_names
-from tools.mcp_pins import difference, digest
-from tools.mcp_results import result_text
-from tools.mcp_settings import McpServer
+from tools.mcp.contract import contracted_mcp_tool, description_of, effect_of, tool_names
+from tools.mcp.pins import difference, digest
+from tools.mcp.results import result_text
+from tools.mcp.settings import McpServer
 
 BYTES = "AAECAwQFBgc="
 

@@ -14,8 +14,8 @@ from core.database import Database
 from core.errors import ToolError
 from core.process import Process, opened_process
 from core.settings import Settings
-from tools.mcp_pins import Standing, accept, accepted_description, standings
-from tools.mcp_tools import mcp_hub, mcp_tools
+from tools.mcp.pins import Standing, accept, accepted_description, standings
+from tools.mcp.tools import mcp_hub, mcp_tools
 
 SERVER = str(Path(__file__).with_name("mcp_server.py"))
 SAYS = {"name": "a", "description": "Say.", "inputSchema": {"type": "object"}}

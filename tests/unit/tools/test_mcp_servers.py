@@ -15,7 +15,7 @@ from core.errors import ToolError
 from core.process import Process, opened_process
 from core.settings import Settings
 from tools.contract import Tool
-from tools.mcp_tools import mcp_hub, mcp_tools
+from tools.mcp.tools import mcp_hub, mcp_tools
 
 HERE = Path(__file__).parent
 SERVER = str(HERE / "mcp_server.py")
@@ -222,7 +222,7 @@ async def test_secrets_come_from_the_environment_and_show_nowhere(
 
 async def test_without_servers_nothing_of_mcp_is_imported() -> None:
     code = (
-        "import sys, asyncio, tools.mcp_tools as t\nasyncio.run(t.mcp_tools()); print('mcp' in sys.modules)"
+        "import sys, asyncio, tools.mcp.tools as t\nasyncio.run(t.mcp_tools()); print('mcp' in sys.modules)"
     )
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, cwd=HERE.parents[2], stdout=asyncio.subprocess.PIPE

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import ConfigurationError
 from core.settings import Settings
-from tools.mcp_settings import McpServer, mcp_servers
+from tools.mcp.settings import McpServer, mcp_servers
 
 
 async def read(folder: Path, given: Any) -> dict[str, McpServer]:
