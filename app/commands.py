@@ -8,11 +8,13 @@ from rich.console import Console
 from rich.text import Text
 
 from app.asking import ask, chat, resume
+from app.calls import calls
 from app.doctor import doctor
 from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
 from app.listing import index, threads
 from app.mcp import mcp
 from app.serving import serve
+from app.tools import tools
 from core.errors import BoringError
 
 app = typer.Typer(
@@ -22,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for command in (ask, chat, resume, index, threads, doctor, serve):
+for command in (ask, chat, resume, index, threads, calls, tools, doctor, serve):
     app.command()(command)
 app.add_typer(mcp, name="mcp")
 

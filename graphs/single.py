@@ -25,7 +25,7 @@ from nodes.structured import answer_form
 from nodes.threads import Node
 from tools.calculator import arithmetic
 from tools.clock import clock
-from tools.contract import AnyTool, contracted
+from tools.contract import AnyTool, Tool, contracted
 from tools.documents import document_search
 from tools.runtime import ToolRuntime
 
@@ -101,6 +101,11 @@ def _source(llm: Llm | None) -> ModelSource:
     return configured_model(llm) if llm is None or isinstance(llm, str) else llm
 
 
+def reference_tools() -> list[Tool]:
+    """Return the tools of the reference agent."""
+    return [document_search(), arithmetic(), clock()]
+
+
 def create_single(
     checkpointer: BaseCheckpointSaver[str] | None = None, *, tools: Sequence[AnyTool] = ()
 ) -> Agent:
@@ -110,8 +115,7 @@ def create_single(
         checkpointer: keeps threads; None inside a server.
         tools: more tools, such as those of MCP servers.
     """
-    own = [document_search(), arithmetic(), clock()]
-    return create_agent(tools=[*own, *tools], checkpointer=checkpointer)
+    return create_agent(tools=[*reference_tools(), *tools], checkpointer=checkpointer)
 
 
 graph = create_single()
