@@ -63,21 +63,7 @@ def database_reader(*, url: str | None = None, max_rows: int = MAX_ROWS, time_s:
 
     async def query_database(sql: Sql) -> str:
         """Query the database by SQL: counts, sums, filters, joins. It can only be read."""
-        connection = await _connected(given)
-        async with connection:
-            await connection.set_read_only(True)
-            await _check_role(connection)
-            try:
-                return await _rows(connection, sql, max_rows=max_rows, time_s=time_s)
-            except QueryCanceled as error:
-                raise ToolError(
-                    f"The query took more than {time_s} s. Filter first, or join less."
-                ) from error
-            except psycopg.OperationalError as error:
-                raise TransientError(f"The database stopped the query: {error}") from error
-            except psycopg.Error as error:
-                await connection.rollback()
-                raise ToolError(f"{error}\n{await _hint(connection, error, sql)}".rstrip()) from error
+        return await _queried(given, sql, max_rows=max_rows, time_s=time_s)
 
     return contract(
         query_database,
@@ -86,6 +72,21 @@ def database_reader(*, url: str | None = None, max_rows: int = MAX_ROWS, time_s:
         max_concurrency=4,
         rest="Select less, or use LIMIT and OFFSET.",
     )
+
+
+async def _queried(url: SecretStr, sql: str, *, max_rows: int, time_s: int) -> str:
+    async with await _connected(url) as connection:
+        await connection.set_read_only(True)
+        await _check_role(connection)
+        try:
+            return await _rows(connection, sql, max_rows=max_rows, time_s=time_s)
+        except QueryCanceled as error:
+            raise ToolError(f"The query took more than {time_s} s. Filter first, or join less.") from error
+        except psycopg.OperationalError as error:
+            raise TransientError(f"The database stopped the query: {error}") from error
+        except psycopg.Error as error:
+            await connection.rollback()
+            raise ToolError(f"{error}\n{await _hint(connection, error, sql)}".rstrip()) from error
 
 
 async def _connected(url: SecretStr) -> Connection:

@@ -87,7 +87,7 @@ def _searching(folder: Folder, max_bytes: int) -> Tool:
 def _writing(folder: Folder, max_bytes: int) -> Tool:
     async def write_file(
         path: FilePath,
-        content: Annotated[str, Field(max_length=max_bytes, description="all of the new content")],
+        content: Annotated[str, Field(description="all of the new content")],
     ) -> str:
         """Write a text file: create it, or replace all that it held."""
         data = content.encode(errors="replace")

@@ -14,7 +14,7 @@ ROLE = "boring_reader"
 
 @pytest.fixture
 def reader_url(empty_postgres_url: str) -> Iterator[str]:
-    """A database with a shop in it, and the address of a role that may read one of its tables."""
+    """A database with a shop in it, and the address of a role that may even write one of its tables."""
     with psycopg.connect(empty_postgres_url, autocommit=True) as admin:
         admin.execute("create table orders (id int primary key, article text, ordered_on date)")
         admin.execute("insert into orders values (1, 'chair', '2026-01-02'), (2, null, 'infinity')")
@@ -22,7 +22,7 @@ def reader_url(empty_postgres_url: str) -> Iterator[str]:
         admin.execute("create sequence numbers")
         admin.execute(SQL("drop role if exists {}").format(Identifier(ROLE)))
         admin.execute(SQL("create role {} login password 'reads'").format(Identifier(ROLE)))
-        admin.execute(SQL("grant select on orders to {}").format(Identifier(ROLE)))
+        admin.execute(SQL("grant all on orders to {}").format(Identifier(ROLE)))
         admin.execute(SQL("grant all on sequence numbers to {}").format(Identifier(ROLE)))
     yield make_conninfo(empty_postgres_url, user=ROLE, password="reads")  # noqa: S106 - of a test
     with psycopg.connect(empty_postgres_url, autocommit=True) as admin:
@@ -71,7 +71,8 @@ async def test_rows_over_the_limit_are_left_out_with_a_note(query: Tool) -> None
         "commit",
         "begin",
         "select 1; drop table orders",
-        "select 1; commit; drop table orders",
+        "select 1; commit; delete from orders",
+        "select 1; rollback; begin read write; delete from orders; commit",
         "with gone as (delete from orders returning *) select * from gone",
         "select nextval('numbers')",
         "select 1 into x",
