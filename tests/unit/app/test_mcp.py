@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SERVER = str(Path(__file__).parents[1] / "tools/mcp/server.py")
+SERVER = str(Path(__file__).parents[1] / "tools/mcp_server.py")
 BORING = str(Path(sys.executable).with_name("boring"))
 
 
