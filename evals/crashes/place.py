@@ -7,11 +7,16 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psycopg
 
+from core.embedded.flock import is_held
+from core.embedded.home import lock_file
 from core.embedded.postgres import join, leave
 from core.migrations import apply_migrations
+
+_STOP_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +42,6 @@ def embedded_database() -> Generator[str]:
         yield url
     finally:
         leave(folder, hold)
+        # The watchdog finds the server by this folder; without it, the server would be left running.
+        is_held(lock_file(folder, "watchdog"), timeout_s=_STOP_S)
         shutil.rmtree(folder, ignore_errors=True)
