@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import psycopg
@@ -82,7 +83,8 @@ async def _carried_out(
     finding = await _reconciled(call, entry.idempotency_key)
     if finding.happened is not None:
         return await _kept(journal, call, _found(call, finding, done), done.attempts), done
-    return _question(call, entry.attempt, done.failure.text, "now"), done
+    reason = f"{done.failure.text} {as_result(finding.result).text}".strip()
+    return _question(call, entry.attempt, reason, datetime.now(UTC).isoformat(timespec="seconds")), done
 
 
 async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome | OpenQuestion | None:
@@ -97,8 +99,9 @@ async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome
         return await _kept(journal, call, Recorded(ended, text), entry.attempt, by=answered.by)
     finding = await _reconciled(call, entry.idempotency_key)
     if finding.happened is None:
-        reason = "The process that began it ended before its end was recorded."
-        return _question(call, entry.attempt, reason, entry.intended_at)
+        reason = "Its process ended, or lost the database, before its end was recorded."
+        told = as_result(finding.result).text
+        return _question(call, entry.attempt, f"{reason} {told}".strip(), entry.intended_at)
     if finding.happened:
         return await _kept(journal, call, _found(call, finding, None), entry.attempt, by="reconcile")
     return await journal.rearm(call.action, entry.attempt)
