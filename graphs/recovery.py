@@ -6,13 +6,15 @@ from uuid import UUID
 
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import Command
+from langgraph.constants import START
+from langgraph.types import Command, StateSnapshot
 
 from core.context import RunContext
 from core.errors import InputError
 from core.process import current_process
 from graphs.single import Agent
-from memory.runs import latest_run
+from memory.plans import turn_id_of
+from memory.runs import RunRow, latest_run, turn_of_run
 
 
 async def resume_thread(
@@ -37,22 +39,57 @@ async def resume_thread(
         InputError: nothing is known of the thread.
         ThreadBusyError: another process is working on it.
     """
-    config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
-    row = await latest_run(await (await current_process()).database(), thread_id)
-    state = await graph.aget_state(config)
-    if row is None and not state.tasks:
+    database = await (await current_process()).database()
+    row = await latest_run(database, thread_id)
+    config, state = await _standing(graph, thread_id, row)
+    if row is None and (state is None or not state.tasks):
         raise InputError(f"There is no run of a thread {thread_id!r} to go on with.")
     context = RunContext(**row.context) if row is not None else RunContext()  # pyright: ignore[reportArgumentType] - fields by name
-    if row is not None:
-        config["run_id"] = _as_uuid(row.run_id)
-    if state.tasks:
+    if state is not None and state.tasks:
         # Not `state.next`: that is empty too when the last step is done but its checkpoint is not written.
         following: Any = Command(resume=dict(answers)) if answers else None
         return await graph.ainvoke(following, config, context=context, durability=durability)
-    if row is None or row.finished_at is not None:
+    if state is not None and (row is None or row.finished_at is not None):
         return state.values
-    asked: Any = {"messages": [HumanMessage(row.question or "")]}
+    asked: Any = {"messages": [HumanMessage((row and row.question) or "")]}
     return await graph.ainvoke(asked, config, context=context, durability=durability)
+
+
+async def _standing(
+    graph: Agent, thread_id: str, row: RunRow | None
+) -> tuple[RunnableConfig, StateSnapshot | None]:
+    """Return how to invoke the thread's last run, and where it stands; None where that is lost.
+
+    The newest checkpoint may hold another question, which nobody has received: that of an invocation that
+    was refused while the run went on, or that was killed at once after the run was over.
+    """
+    thread: RunnableConfig = {"configurable": {"thread_id": thread_id}}
+    state = await graph.aget_state(thread)
+    if row is None:
+        return thread, state
+    run_id = _as_uuid(row.run_id)
+    turn_id = await turn_of_run(await (await current_process()).database(), row.run_id)
+    if turn_id is None or not _waits_with_another(state, turn_id):
+        return {**thread, "run_id": run_id}, state
+    if row.finished_at is not None:
+        return thread, state
+    async for older in graph.aget_state_history(thread):
+        if _turn_of(older) == turn_id and older.next != (START,):
+            return {**older.config, "run_id": run_id}, older
+    return {**thread, "run_id": run_id}, None
+
+
+def _waits_with_another(state: StateSnapshot, turn_id: str) -> bool:
+    """Tell whether the question that waits to be received is not that of the turn."""
+    if state.next == (START,):
+        return _turn_of(state) == turn_id  # what waits is not among the messages yet
+    return state.next == ("receive",) and _turn_of(state) != turn_id
+
+
+def _turn_of(state: StateSnapshot) -> str | None:
+    messages = state.values.get("messages") or []
+    asked = [message for message in messages if isinstance(message, HumanMessage)]
+    return turn_id_of(asked[-1]) if asked else None
 
 
 def _as_uuid(run_id: str) -> UUID | None:

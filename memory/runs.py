@@ -119,6 +119,14 @@ async def latest_run(database: Database, thread_id: str) -> RunRow | None:
     return rows[0] if rows else None
 
 
+async def turn_of_run(database: Database, run_id: str) -> str | None:
+    """Return the name of the turn that a run has received, or None where it has received none yet."""
+    async with database.pool.connection() as connection:
+        found = await connection.execute("select turn_id from boring.run where run_id = %s", (run_id,))
+        row = await found.fetchone()
+    return row["turn_id"] if row is not None else None
+
+
 async def recent_threads(database: Database, limit: int) -> list[RunRow]:
     """Return the newest run of each thread, newest thread first."""
     return await _select(
