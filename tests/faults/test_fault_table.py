@@ -1,6 +1,6 @@
 """What comes of a fault, for each class of effect: the table in `docs/effects.md`, row by row."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from graphs.recovery import resume_thread
 from graphs.single import Agent, create_agent
 from memory.checkpoints import postgres_checkpointer
 from tests.faults.outside import CLASSES, CRASHED, Answering, Service, Trouble, Where, tools_of_every_class
-from tests.faults.workers import Job, opened_workers
+from tests.faults.workers import Job, Workers, opened_workers
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,12 @@ def calling(*names: str) -> Any:
     return speak
 
 
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    with opened_workers() as opened:
+        yield opened
+
+
 async def agent_with(model: ScriptedModel, where: Where) -> Agent:
     llm = ChatOpenAI(base_url=model.base_url, api_key=SecretStr("x"), model="scripted", max_retries=0)
     return create_agent(
@@ -185,19 +191,18 @@ async def test_what_comes_of_a_fault(fault: str, process: Process, service: Serv
 
 @pytest.mark.parametrize("fault", ["crash before", "crash after"])
 async def test_what_comes_of_a_crash(
-    fault: str, process: Process, service: Service, postgres_url: str
+    fault: str, process: Process, service: Service, postgres_url: str, workers: Workers
 ) -> None:
     """Every tool in a thread of its own, begun by a process that crashes, gone on with by another."""
     found: list[Row] = []
-    async with opened_workers() as workers:
-        for name in CLASSES:
-            async with ScriptedModel(calling(name)) as model:
-                job = Job(postgres_url, model.base_url, service.url, thread_id=name)
-                job = replace(job, **{fault.replace(" ", "_"): name})
-                assert await workers.done(job) == f"code {CRASHED}"
-                agent = await agent_with(model, Where(service.url))
-                values, asked = await answered(agent, name, await resume_thread(agent, name), service)
-                (message,) = [one for one in values["messages"] if isinstance(one, ToolMessage)]
-                found.append(await seen(process, service, message, asked))
-                assert len(service.keys(name)) <= 1
+    for name in CLASSES:
+        async with ScriptedModel(calling(name)) as model:
+            job = Job(postgres_url, model.base_url, service.url, thread_id=name)
+            job = replace(job, **{fault.replace(" ", "_"): name})
+            assert await workers.done(job) == f"code {CRASHED}"
+            agent = await agent_with(model, Where(service.url))
+            values, asked = await answered(agent, name, await resume_thread(agent, name), service)
+            (message,) = [one for one in values["messages"] if isinstance(one, ToolMessage)]
+            found.append(await seen(process, service, message, asked))
+            assert len(service.keys(name)) <= 1
     assert [matched(*pair) for pair in zip(found, TABLE[fault], strict=True)] == TABLE[fault]

@@ -7,13 +7,14 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 import traceback
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any, Literal
 
 from langchain_core.messages import HumanMessage
@@ -23,11 +24,12 @@ from pydantic import SecretStr
 from core.context import RunContext
 from core.errors import BoringError
 from core.process import opened_process
+from core.protocols import Model
 from core.settings import Settings
 from graphs.recovery import resume_thread
 from graphs.single import Agent, create_agent
 from memory.checkpoints import postgres_checkpointer
-from tests.faults.outside import Where, crashing, tools_of_every_class
+from tests.faults.outside import CRASHED, Where, crashing, tools_of_every_class
 
 ROOT = Path(__file__).resolve().parents[2]
 Stop = Literal["", "before its intent", "in a read"]
@@ -39,7 +41,8 @@ class Job:
 
     Attributes:
         do: begin a turn, or go on with the last one.
-        crash_before, crash_after: the tool whose effect it crashes at.
+        crash_before, crash_after: the tool whose effect it crashes at; before `receive`: nothing is done yet
+            about a turn that is in its checkpoint.
         stop: where it stops itself, to be continued by a signal.
         answer: what it says to every question, once.
     """
@@ -85,8 +88,14 @@ async def agent_of(job: Job) -> Agent:
         where = Where(job.service_url, approval=_stopping_policy())
     llm = ChatOpenAI(base_url=job.model_url, api_key=SecretStr("x"), model="scripted", max_retries=0)
     return create_agent(
-        llm=llm, tools=tools_of_every_class(where), checkpointer=await postgres_checkpointer()
+        llm=_crash_at_once if job.crash_before == "receive" else llm,
+        tools=tools_of_every_class(where),
+        checkpointer=await postgres_checkpointer(),
     )
+
+
+async def _crash_at_once() -> Model:
+    os._exit(CRASHED)
 
 
 async def _values(agent: Agent, job: Job) -> dict[str, Any]:
@@ -123,7 +132,7 @@ def _stopping_policy() -> Callable[[Mapping[str, Any]], None]:
 class Workers:
     """Starts workers and tells how they end."""
 
-    def __init__(self, ground: Process) -> None:
+    def __init__(self, ground: "subprocess.Popen[str]") -> None:
         self._ground = ground
 
     async def start(self, job: Job) -> int:
@@ -142,20 +151,17 @@ class Workers:
     async def _said(self, command: dict[str, Any]) -> Any:
         assert self._ground.stdin
         assert self._ground.stdout
-        self._ground.stdin.write(json.dumps(command).encode() + b"\n")
-        return json.loads(await self._ground.stdout.readline())
+        self._ground.stdin.write(json.dumps(command) + "\n")
+        self._ground.stdin.flush()
+        return json.loads(await asyncio.to_thread(self._ground.stdout.readline))
 
 
-@asynccontextmanager
-async def opened_workers() -> AsyncGenerator[Workers]:
+@contextmanager
+def opened_workers() -> Generator[Workers]:
     """Have workers; those that are left at the end are killed."""
-    ground = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.faults.workers", cwd=ROOT, stdin=PIPE, stdout=PIPE
-    )
-    try:
+    command = [sys.executable, "-m", "tests.faults.workers"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=PIPE, stdout=PIPE, text=True) as ground:
         yield Workers(ground)
-    finally:
-        await ground.communicate(b"")
 
 
 class _Ground:
