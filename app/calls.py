@@ -165,7 +165,7 @@ async def _whole(wanted: "Wanted") -> "tuple[LoggedCall, JournalEntry | None, li
 
 def _key(call: "LoggedCall") -> str:
     """Return the name of the action; a read that a person was asked about has one and does not log it."""
-    from tools.journal import Action  # noqa: PLC0415 - commands import what they need when they run
+    from tools.actions import Action  # noqa: PLC0415 - commands import what they need when they run
 
     names = ("thread_id", "call_id", "tool", "arguments")
     same = {name: getattr(call, name) for name in names}

@@ -3,6 +3,9 @@
 import math
 from typing import Any, cast
 
+MAX_BITS = 63
+"""Checkpoints hold no longer integers; arguments of a tool read them from text again."""
+
 
 def storable_text(text: str) -> str:
     """Return `text` with what can't be stored replaced by a mark."""
@@ -14,6 +17,8 @@ def storable(value: Any) -> Any:
     if isinstance(value, str):
         return storable_text(value)
     if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
         return str(value)
     if isinstance(value, dict):
         entries = cast("dict[Any, Any]", value)

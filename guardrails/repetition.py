@@ -4,16 +4,30 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from langchain_core.messages import AIMessage, AnyMessage, ToolCall
+from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
 
 from core.state import Stop
 
 MAX_SAME_CALLS = 3
+REPEATED = "\nThis call has been made "
+"""How the note begins that a failing call gets when it is made again."""
 
 
 def repeated(turn_messages: Sequence[AnyMessage]) -> Stop | None:
-    """Return why the turn is stopped when it made the same call three times over, else None."""
-    for (name, arguments), times in _made(turn_messages).items():
+    """Return why the turn is stopped when the same call came to the same end three times over, else None.
+
+    Calls of one message count once: it is the loop that repeats itself. What a call returns may change, and
+    then it is asked again with reason.
+    """
+    results = {one.tool_call_id: one.text for one in turn_messages if isinstance(one, ToolMessage)}
+    ended: Counter[tuple[str, str, str]] = Counter()
+    for message in turn_messages:
+        if isinstance(message, AIMessage):
+            calls = {
+                (*_as_made(call), _bare(results.get(call["id"] or "", ""))) for call in message.tool_calls
+            }
+            ended.update(calls)
+    for (name, arguments, _), times in ended.items():
         if times >= MAX_SAME_CALLS:
             return Stop(
                 reason="repeated",
@@ -21,6 +35,11 @@ def repeated(turn_messages: Sequence[AnyMessage]) -> Stop | None:
                 f"({arguments[:200]}) and got no further.",
             )
     return None
+
+
+def _bare(result: str) -> str:
+    """Return a result without the note on how often the call was made."""
+    return result.partition(REPEATED)[0]
 
 
 def times_made(turn_messages: Sequence[AnyMessage], call: ToolCall) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolCall, ToolMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
-_CUT_OFF = "This call was cut off; nothing is known of its result."
+_CUT_OFF = "This call was cut off before it was made, or its result is not known."
 RESERVED_SHARE = 0.25
 """Share of the context kept free for the system prompt, the tools and tokens that were underestimated."""
 
@@ -48,18 +48,28 @@ def unanswered_calls(messages: Sequence[AnyMessage]) -> list[ToolCall]:
 
 
 def answered(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
-    """Return the messages with a result for every tool call: endpoints refuse a call without one.
+    """Return the messages with a result right after every tool call: endpoints refuse anything else.
 
-    A call has none when its run was cut off and the user asked something else instead of resuming it.
+    A call has none when its run was cut off and the user asked something else instead of resuming it, and
+    its result comes late when it was looked up afterwards.
     """
     whole: list[AnyMessage] = []
-    results = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    results = {message.tool_call_id: message for message in messages if isinstance(message, ToolMessage)}
     for message in messages:
+        if isinstance(message, ToolMessage):
+            continue
         whole.append(message)
         if isinstance(message, AIMessage):
-            whole += [
-                ToolMessage(_CUT_OFF, tool_call_id=call["id"], name=call["name"], status="error")
-                for call in message.tool_calls
-                if call["id"] not in results
-            ]
+            whole += [results.get(call["id"] or "", _cut_off(call)) for call in message.tool_calls]
     return whole
+
+
+def calls_without_result(messages: Sequence[AnyMessage]) -> list[ToolCall]:
+    """Return every call of the conversation that has no result."""
+    results = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+    calls = [call for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
+    return [call for call in calls if call["id"] not in results]
+
+
+def _cut_off(call: ToolCall) -> ToolMessage:
+    return ToolMessage(_CUT_OFF, tool_call_id=call["id"], name=call["name"], status="error")

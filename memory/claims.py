@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import psycopg
@@ -40,6 +40,19 @@ _RELEASE = "delete from boring.thread_lease where thread_id = any(%s) and worker
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class Standing:
+    """How one agent of an invocation stands.
+
+    Attributes:
+        fresh: nobody else can have worked on its turn, so that nothing of it has to be looked up.
+        plan: the plan of its running step, until it is recorded.
+    """
+
+    fresh: bool = False
+    plan: PlanRecord | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Claim:
     """The right of one invocation to run a thread.
@@ -47,15 +60,13 @@ class Claim:
     Attributes:
         invocation: an object that all steps of the invocation share; None lets in any of this process.
         epoch: the worker's connection under which it was taken.
-        fresh: nobody else can have worked on this turn, so that nothing of it has to be looked up.
-        plan: the plan of the running step, until it is recorded.
+        standing: how each agent of the invocation stands, by its namespace.
     """
 
     thread_id: str
     invocation: object | None
     epoch: int
-    fresh: bool = False
-    plan: PlanRecord | None = None
+    standing: dict[str, Standing] = field(default_factory=dict[str, "Standing"])
     active: int = 0
     ending: bool = False
     idle_since: float = 0.0
@@ -79,7 +90,7 @@ class Claims:
             ThreadBusyError: another invocation is working on it, or has taken it over.
         """
         if not thread_id:
-            yield Claim("", invocation, 0, fresh=True)
+            yield Claim("", invocation, 0)
             return
         claim = await self._admitted(thread_id, invocation)
         claim.active += 1
@@ -110,9 +121,12 @@ class Claims:
             yield
             claim.ending = True
 
-    def current(self, thread_id: str) -> Claim:
-        """Return the claim that the running step holds."""
-        return self._claims.get(thread_id) or Claim(thread_id, None, 0, fresh=not thread_id)
+    def standing(self, thread_id: str, namespace: str) -> Standing:
+        """Return how an agent stands whose step is running; without a thread there is nothing to look up."""
+        claim = self._claims.get(thread_id)
+        if claim is None:
+            return Standing(fresh=not thread_id)
+        return claim.standing.setdefault(namespace, Standing())
 
     async def release(self, claim: Claim) -> None:
         """Let others have the thread, unless another step of the same invocation is running."""

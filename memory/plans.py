@@ -25,7 +25,8 @@ from core.state import Turn
 
 _BY_TURN = """
 select messages, turn from boring.plan
-where thread_id = %(thread_id)s and (turn_id = %(turn_id)s or run_id = %(run_id)s)
+where place = %(place)s
+    and (turn_id = %(turn_id)s or (run_id = %(run_id)s and turn ->> 'question' = %(question)s))
 order by recorded_at desc
 """
 
@@ -35,6 +36,7 @@ class PlanRecord:
     """A plan as it is recorded.
 
     Attributes:
+        place: the thread, and where on it the agent runs.
         basis: names the place in the conversation at which it was made: there can be one plan only.
         plan_id: names the plan itself.
         turn_id: names the user's request.
@@ -42,7 +44,7 @@ class PlanRecord:
         turn: the turn's account after the plan.
     """
 
-    thread_id: str
+    place: str
     basis: str
     plan_id: str
     turn_id: str
@@ -56,17 +58,17 @@ def turn_id_of(request: AnyMessage) -> str:
     return _digest([request.id, request.text])
 
 
-def plan_record(thread_id: str, in_turn: Sequence[AnyMessage], plan: AnyMessage, turn: Turn) -> PlanRecord:
+def plan_record(place: str, in_turn: Sequence[AnyMessage], plan: AnyMessage, turn: Turn) -> PlanRecord:
     """Return the record of a plan.
 
     Args:
-        thread_id: the thread.
+        place: the thread, and where on it the agent runs.
         in_turn: the turn's messages that the plan was made upon, the user's request first.
         plan: the message with the calls.
         turn: the turn's account after the plan.
     """
     return PlanRecord(
-        thread_id=thread_id,
+        place=place,
         basis=_digest([in_turn[0].id, in_turn[0].text, *_plan_ids(in_turn)]),
         plan_id=str(plan.id),
         turn_id=turn_id_of(in_turn[0]),
@@ -77,13 +79,18 @@ def plan_record(thread_id: str, in_turn: Sequence[AnyMessage], plan: AnyMessage,
 
 
 async def recorded_ahead(
-    database: Database, thread_id: str, in_turn: Sequence[AnyMessage], turn: Turn
+    database: Database, place: str, in_turn: Sequence[AnyMessage], turn: Turn
 ) -> tuple[list[AnyMessage], Turn] | None:
     """Return how far the turn had come already: the messages it lacks, and its account; or None.
 
     A record counts only if it goes on from these messages: a fork that was edited plans anew.
     """
-    wanted = {"thread_id": thread_id, "turn_id": turn_id_of(in_turn[0]), "run_id": turn["run_id"]}
+    wanted = {
+        "place": place,
+        "turn_id": turn_id_of(in_turn[0]),
+        "run_id": turn["run_id"],
+        "question": turn["question"],
+    }
     async with database.pool.connection() as connection:
         rows = await (await connection.execute(_BY_TURN, wanted)).fetchall()
     found = [(messages_from_dict(row["messages"]), cast("Turn", row["turn"])) for row in rows]

@@ -10,7 +10,7 @@ from core.process import current_process
 from core.state import CallTask
 from core.worker import current_worker
 from memory.claims import current_claims
-from nodes.threads import Node, thread_of
+from nodes.threads import Node, namespace_of, thread_of
 from tools.breakers import current_breakers
 from tools.journal import Journal
 from tools.progress import report_progress
@@ -23,14 +23,14 @@ def executing(tools: ToolRuntime) -> Node:
     async def execute(state: CallTask, runtime: Runtime[RunContext]) -> dict[str, Any]:
         call = state["call"]
         report_progress(f"{call['name']} is running")
-        claim = (await current_claims()).current(thread_of(runtime))
+        mine = (await current_claims()).standing(thread_of(runtime), namespace_of(runtime))
         left = max(0.001, context_of(runtime).max_time_s - state["elapsed_s"])
         scope = CallScope(
             step=state["step"],
             time_limit_s=min(left, context_of(runtime).max_tool_time_s),
             thread_id=thread_of(runtime),
             run_id=state["run_id"],
-            plan=claim.plan,
+            plan=mine.plan,
             earlier=state["earlier"],
             duplicate_of=state["duplicate_of"],
             breakers=await current_breakers(),

@@ -16,7 +16,8 @@ from guardrails.screening import refused
 from memory.claims import current_claims
 from memory.plans import turn_id_of
 from memory.runs import receive_turn
-from nodes.threads import Node, thread_of
+from nodes.earlier_calls import results_of_earlier_calls
+from nodes.threads import Node, namespace_of, thread_of
 
 
 def receiving(model: ModelSource, *, graph: str) -> Node:
@@ -32,9 +33,9 @@ def receiving(model: ModelSource, *, graph: str) -> Node:
         profile = (await model()).profile
         run_id = _run_id(runtime)
         database = await (await current_process()).database()
-        claim = (await current_claims()).current(thread_of(runtime))
-        claim.plan = None
-        claim.fresh = await receive_turn(
+        mine = (await current_claims()).standing(thread_of(runtime), namespace_of(runtime))
+        mine.plan = None
+        mine.fresh = await receive_turn(
             database,
             thread_id=thread_of(runtime),
             run_id=run_id,
@@ -53,7 +54,8 @@ def receiving(model: ModelSource, *, graph: str) -> Node:
             started_at=datetime.now(UTC).isoformat(),
         )
         stop = refused(question, max_chars=profile.max_input_chars)
-        return {"turn": turn, "stop": stop, "answer": None, "questions": None}
+        found = await results_of_earlier_calls(state.get("messages") or [])
+        return {"messages": found, "turn": turn, "stop": stop, "answer": None, "questions": None}
 
     return receive
 

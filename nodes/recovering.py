@@ -11,7 +11,7 @@ from core.state import AgentState
 from memory.buffer import turn_start
 from memory.claims import current_claims
 from memory.plans import plan_record, recorded_ahead
-from nodes.threads import Node, thread_of
+from nodes.threads import Node, namespace_of, place_of, thread_of
 
 
 def recovering(plan: Node) -> Node:
@@ -22,20 +22,20 @@ def recovering(plan: Node) -> Node:
     """
 
     async def plan_or_recover(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-        claim = (await current_claims()).current(thread_of(runtime))
-        claim.plan = None
+        mine = (await current_claims()).standing(thread_of(runtime), namespace_of(runtime))
+        mine.plan = None
         in_turn = state["messages"][turn_start(state["messages"]) :]
-        if not claim.fresh:
+        if not mine.fresh:
             database = await (await current_process()).database()
-            ahead = await recorded_ahead(database, claim.thread_id, in_turn, state["turn"])
-            claim.fresh = True  # what was ahead has been looked up, and nobody else can add to it
+            ahead = await recorded_ahead(database, place_of(runtime), in_turn, state["turn"])
+            mine.fresh = True  # what was ahead has been looked up, and nobody else can add to it
             if ahead is not None:
                 messages, turn = ahead
                 return {"messages": messages, "turn": turn}
         update = await plan(state, runtime)
         message = (update.get("messages") or [None])[0]
-        if claim.thread_id and isinstance(message, AIMessage) and message.tool_calls:
-            claim.plan = plan_record(claim.thread_id, in_turn, message, update["turn"])
+        if thread_of(runtime) and isinstance(message, AIMessage) and message.tool_calls:
+            mine.plan = plan_record(place_of(runtime), in_turn, message, update["turn"])
         return update
 
     return plan_or_recover

@@ -4,12 +4,11 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
-from pydantic import BaseModel
 
 from core.context import RunContext, context_of
 from core.process import current_process
 from core.state import ReviewTask
-from tools.questions import ANSWERS, find_answer, keep_answer
+from tools.questions import ANSWERS, Answer, find_answer, keep_answer
 
 
 async def review(state: ReviewTask, runtime: Runtime[RunContext]) -> dict[str, Any]:
@@ -18,6 +17,6 @@ async def review(state: ReviewTask, runtime: Runtime[RunContext]) -> dict[str, A
     database = await (await current_process()).database()
     known = await find_answer(database, question["key"], question["kind"], question["attempt"])
     if known is None:
-        answer: BaseModel = interrupt(question["payload"], response_schema=ANSWERS[question["kind"]])
-        await keep_answer(database, question, answer, by=context_of(runtime).user)
+        answer: Answer = interrupt(question["payload"], response_schema=ANSWERS[question["kind"]])
+        await keep_answer(database, question, answer, by=answer.by or context_of(runtime).user)
     return {"questions": {question["call_id"]: None}}

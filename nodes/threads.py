@@ -18,6 +18,18 @@ def thread_of(runtime: Runtime[RunContext]) -> str:
     return (info.thread_id if info else None) or ""
 
 
+def namespace_of(runtime: Runtime[RunContext]) -> str:
+    """Return where in the invocation the agent runs: empty unless it is a part of another graph."""
+    info = runtime.execution_info
+    return info.checkpoint_ns.rpartition("|")[0] if info else ""
+
+
+def place_of(runtime: Runtime[RunContext]) -> str:
+    """Return a name for the agent's place on its thread, the same for whoever runs it again."""
+    names = [part.partition(":")[0] for part in namespace_of(runtime).split("|") if part]
+    return "|".join([thread_of(runtime), *names])
+
+
 def on_its_thread(node: Node, *, ends: bool = False) -> Node:
     """Return the node, made to hold its thread while it runs.
 

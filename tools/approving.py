@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from core.state import OpenQuestion
+from tools.actions import Action
 from tools.contract import Tool
-from tools.journal import Action, Journal
+from tools.journal import Journal
 from tools.questions import ApprovalAnswer, approval_payload, find_answer
 from tools.records import Outcome
 

@@ -1,23 +1,31 @@
 """What a tool's failure means: whether it may pass, and whether the call may have happened all the same."""
 
 import asyncio
+import errno
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from ssl import SSLError
 from typing import Any, Literal
 
 import psycopg
+from psycopg_pool import PoolTimeout
 
 from core.errors import ToolError, TransientError
 
 Happened = Literal["no", "unknown", "failed"]
 """`no`: it certainly did not happen. `unknown`: nobody answered. `failed`: the tool itself says it failed."""
-_LOST = (TransientError, TimeoutError, ConnectionError, psycopg.OperationalError)
+_LOST = (TransientError, TimeoutError, ConnectionError, EOFError, HTTPException, SSLError)
+_LOST_ERRNO = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ETIMEDOUT, errno.EPIPE}
 # HTTP clients are many, and their errors are told by name: httpx, httpx2, requests, aiohttp.
 _NEVER_SENT_NAMES = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError"}
-_LOST_NAMES = {"TransportError", "ConnectionError", "Timeout", "ClientConnectionError", "APIConnectionError"}
-_ROLLED_BACK = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+_LOST_NAMES = {
+    *("TransportError", "ConnectionError", "Timeout", "ClientConnectionError", "APIConnectionError"),
+    *("URLError", "ChunkedEncodingError", "ReadTimeoutError", "ProtocolError", "SMTPServerDisconnected"),
+    *("ClosedResourceError", "BrokenResourceError", "EndOfStream"),
+}
 _FIRST_ERROR, _TOO_MANY, _SERVER_ERROR, _UNAVAILABLE, _LAST_ERROR = 400, 429, 500, 503, 600
 
 
@@ -44,6 +52,8 @@ class Failure:
 
 def failure_of(name: str, error: BaseException, timeout_s: float) -> Failure:
     """Return what an exception of the tool `name` means, after at most `timeout_s` seconds."""
+    if isinstance(error, BaseExceptionGroup):
+        return failure_of(name, error.exceptions[0], timeout_s)
     if isinstance(error, ToolError):
         return Failure(str(error), transient=False, happened="no")
     if (answered := _status_of(error)) is not None:
@@ -56,16 +66,24 @@ def _of_exception(name: str, error: BaseException, timeout_s: float) -> Failure:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, ConnectionRefusedError) or kinds & _NEVER_SENT_NAMES:
         return Failure(text, transient=True, happened="no", counts=True)
-    if isinstance(error, _ROLLED_BACK):
-        return Failure(text, transient=True, happened="no")
+    if isinstance(error, psycopg.OperationalError):
+        happened: Happened = "unknown" if is_connection_lost(error) else "no"
+        return Failure(text, transient=True, happened=happened, counts=happened == "unknown")
     if isinstance(error, TimeoutError):
         text = f"{name} gave no result within {timeout_s:g} s."
         return Failure(text, transient=True, happened="unknown", counts=True, timed_out=True)
-    if isinstance(error, _LOST) or kinds & _LOST_NAMES:
+    if isinstance(error, _LOST) or kinds & _LOST_NAMES or getattr(error, "errno", None) in _LOST_ERRNO:
         return Failure(text, transient=True, happened="unknown", counts=True)
     if isinstance(error, asyncio.CancelledError):
         text = f"{name} cancelled itself."
     return Failure(text, transient=False, happened="failed")
+
+
+def is_connection_lost(error: BaseException | None) -> bool:
+    """Tell whether the database went away, so that nobody knows what it did last."""
+    if not isinstance(error, psycopg.OperationalError) or isinstance(error, PoolTimeout):
+        return False
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def _status_of(error: BaseException) -> tuple[int, str] | None:

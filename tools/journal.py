@@ -4,12 +4,13 @@ The key of an entry is what the action is (thread, call, tool, arguments), not w
 stands. A call that finds its outcome is not made; one that finds its intent alone is in doubt.
 """
 
-import hashlib
-import json
+import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final, LiteralString
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import AsyncConnection
@@ -23,114 +24,21 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from core.database import Database
+from core.database import Database, Pool
 from core.errors import ThreadBusyError
-from core.state import OpenQuestion, Source
+from core.state import OpenQuestion
 from core.text import storable
 from memory.plans import PlanRecord
 from memory.runs import mark_run
+from tools.actions import Action, Entry, Recorded
+from tools.journal_sql import CLEAR_DOUBTS, FINISH, INTEND, REARM, RECORD
 from tools.questions import ask
 
 OUTCOME_PATIENCE_S: Final = 30.0
 """How long the outcome of a call is kept trying to be written when the database is away."""
 _log = logging.getLogger(__name__)
-_IS_OURS: LiteralString = """
-select 1 from boring.thread_lease where thread_id = %(thread_id)s and worker = %(worker)s for share
-"""
-_INTEND: LiteralString = f"""
-with lease as ({_IS_OURS}),
-held as (select %(thread_id)s = '' or exists (select from lease) as held),
-recorded as (
-    insert into boring.plan (thread_id, basis, plan_id, turn_id, run_id, messages, turn)
-    select %(thread_id)s, %(basis)s::text, %(plan_id)s, %(turn_id)s, %(plan_run_id)s, %(messages)s, %(turn)s
-    from held where held and %(basis)s::text is not null
-    on conflict (thread_id, basis) do nothing
-), fresh as (
-    insert into boring.effect (key, thread_id, run_id, call_id, tool, effect, arguments, idempotency_key)
-    select %(key)s, %(thread_id)s, %(run_id)s, %(call_id)s, %(tool)s, %(effect)s, %(arguments)s, coalesce((
-        select idempotency_key from boring.effect
-        where thread_id = %(thread_id)s and run_id = %(run_id)s and tool = %(tool)s
-            and arguments = %(arguments)s::jsonb and outcome = 'unknown' and effect = 'idempotent'
-        order by intended_at limit 1), %(key)s)
-    from held where held
-    on conflict (key) do nothing returning idempotency_key
-)
-select held.held, fresh.idempotency_key as fresh_key, effect.idempotency_key, effect.attempt, effect.outcome,
-       effect.result, effect.resolved_by, plan.plan_id as known_plan, effect.intended_at
-from held left join fresh on true
-left join boring.effect on effect.key = %(key)s
-left join boring.plan on plan.thread_id = %(thread_id)s and plan.basis = %(basis)s
-"""  # noqa: S608 - put together from constants
-_RECORD: LiteralString = f"""
-with lease as ({_IS_OURS}), recorded as (
-    insert into boring.plan (thread_id, basis, plan_id, turn_id, run_id, messages, turn)
-    select %(thread_id)s, %(basis)s::text, %(plan_id)s, %(turn_id)s, %(plan_run_id)s, %(messages)s, %(turn)s
-    from lease where %(basis)s::text is not null
-    on conflict (thread_id, basis) do update set plan_id = plan.plan_id returning plan_id
-)
-select recorded.plan_id from lease left join recorded on true
-"""  # noqa: S608 - put together from constants
-_FINISH: LiteralString = """
-update boring.effect set outcome = %(outcome)s, result = %(result)s, resolved_by = %(by)s, finished_at = now()
-where key = %(key)s and outcome is null
-"""
-_REARM: LiteralString = f"""
-with lease as ({_IS_OURS})
-update boring.effect set attempt = attempt + 1, intended_at = now()
-where key = %(key)s and attempt = %(attempt)s and outcome is null
-    and (%(thread_id)s = '' or exists (select from lease))
-returning attempt
-"""  # noqa: S608 - put together from constants
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """A call with an effect, named by what it is."""
-
-    thread_id: str
-    run_id: str
-    call_id: str
-    tool: str
-    effect: str
-    arguments: Mapping[str, Any]
-
-    @property
-    def key(self) -> str:
-        """The name of the action: 64 hexadecimal digits."""
-        parts = [self.thread_id, self.call_id, self.tool, self.arguments]
-        canonical = json.dumps(parts, sort_keys=True, default=str, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What the model was told of a finished call."""
-
-    outcome: str
-    text: str
-    sources: tuple[Source, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the journal holds of an action.
-
-    Attributes:
-        fresh: the intent was written now; nobody has begun the call before.
-        idempotency_key: what the call says who it is by: its key, or that of an equal call whose end is
-            unknown.
-        attempt: how often the call was meant to be made.
-        recorded: how it ended, where that is known.
-        resolved_by: who settled a doubt.
-        intended_at: ISO 8601; empty where `fresh`.
-    """
-
-    fresh: bool
-    idempotency_key: str
-    attempt: int = 1
-    recorded: Recorded | None = None
-    resolved_by: str | None = None
-    intended_at: str = ""
+_slots: WeakKeyDictionary[Pool, asyncio.Semaphore] = WeakKeyDictionary()
+"""For the transactions of tools, by the pool whose connections they take."""
 
 
 class Journal:
@@ -139,6 +47,14 @@ class Journal:
     def __init__(self, database: Database, worker_id: str) -> None:
         self.database = database
         self._worker_id = worker_id
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncConnection[DictRow]]:
+        """Open a transaction for a tool; they get half of the pool at most, or nobody else could go on."""
+        pool = self.database.pool
+        slots = _slots.setdefault(pool, asyncio.Semaphore(max(1, pool.max_size // 2)))
+        async with slots, pool.connection() as connection, connection.transaction():
+            yield connection
 
     async def intend(
         self, action: Action, plan: PlanRecord | None, *, connection: AsyncConnection[DictRow] | None = None
@@ -158,15 +74,37 @@ class Journal:
                 return await self.intend(action, plan, connection=own)
         values = {**_action_values(action), **_plan_values(plan), "worker": self._worker_id}
         while True:
-            row = await (await connection.execute(_INTEND, values)).fetchone()
+            row = await (await connection.execute(INTEND, values)).fetchone()
             if row is None or not row["held"]:
                 raise _taken_over(action.thread_id)
             if plan is not None and row["known_plan"] not in {None, plan.plan_id}:
                 raise _taken_over(action.thread_id)
             if row["fresh_key"] is not None:
-                return Entry(fresh=True, idempotency_key=row["fresh_key"])
+                return Entry(
+                    fresh=True,
+                    idempotency_key=row["fresh_key"],
+                    attempt=row["fresh_attempt"],
+                    doubtful=row["doubtful"],
+                )
             if row["idempotency_key"] is not None:  # else it was committed while this statement ran
                 return _entry(row)
+
+    async def record(self, plan: PlanRecord, thread_id: str) -> None:
+        """Record a plan, in a commit of its own: a transaction that goes on for long must not hold it up.
+
+        Raises:
+            ThreadBusyError: another worker has taken the thread over, or made another plan for it.
+        """
+        async with self.database.pool.connection() as connection:
+            await self._record(connection, plan, thread_id)
+
+    async def _record(
+        self, connection: AsyncConnection[DictRow], plan: PlanRecord | None, thread_id: str
+    ) -> None:
+        values = {**_plan_values(plan), "thread_id": thread_id, "worker": self._worker_id}
+        row = await (await connection.execute(RECORD, values)).fetchone()
+        if row is None or (plan is not None and row["plan_id"] != plan.plan_id):
+            raise _taken_over(thread_id)
 
     async def ask(
         self, question: OpenQuestion, plan: PlanRecord | None, *, thread_id: str, run_id: str
@@ -176,11 +114,8 @@ class Journal:
         Raises:
             ThreadBusyError: another worker has taken the thread over, or made another plan for it.
         """
-        values = {**_plan_values(plan), "thread_id": thread_id, "worker": self._worker_id}
         async with self.database.pool.connection() as connection, connection.transaction():
-            row = await (await connection.execute(_RECORD, values)).fetchone()
-            if row is None or (plan is not None and row["plan_id"] != plan.plan_id):
-                raise _taken_over(thread_id)
+            await self._record(connection, plan, thread_id)
             await ask(connection, question, thread_id=thread_id, run_id=run_id)
             await mark_run(connection, run_id, "interrupted")
 
@@ -202,8 +137,13 @@ class Journal:
         self, connection: AsyncConnection[DictRow], key: str, recorded: Recorded, *, by: str | None = None
     ) -> None:
         """Record how an action ended, in an open transaction."""
-        values = {"key": key, "outcome": recorded.outcome, "result": Jsonb(asdict(recorded)), "by": by}
-        await connection.execute(_FINISH, values)
+        values = {
+            "key": key,
+            "outcome": recorded.outcome,
+            "result": Jsonb(storable(asdict(recorded))),
+            "by": by,
+        }
+        await connection.execute(FINISH, values)
 
     async def find(self, key: str) -> Recorded | None:
         """Return how an action ended, or None where that is not recorded."""
@@ -231,13 +171,29 @@ class Journal:
             "worker": self._worker_id,
         }
         async with self.database.pool.connection() as connection:
-            if await (await connection.execute(_REARM, values)).fetchone() is None:
+            if await (await connection.execute(REARM, values)).fetchone() is None:
                 raise _taken_over(action.thread_id)
+
+    async def clear_doubts(self, action: Action) -> None:
+        """Record that what became of earlier calls, equal to this one, has been settled with it."""
+        async with self.database.pool.connection() as connection:
+            await connection.execute(CLEAR_DOUBTS, _action_values(action))
 
     async def withdraw(self, key: str) -> None:
         """Take an intent back: the tool has asked the user something before it did anything."""
         async with self.database.pool.connection() as connection:
-            await connection.execute("delete from boring.effect where key = %s and outcome is null", (key,))
+            await connection.execute(
+                "update boring.effect set outcome = 'withdrawn' where key = %s and outcome is null", (key,)
+            )
+
+
+async def effects_of_calls(database: Database, call_ids: Sequence[str]) -> dict[str, Recorded | None]:
+    """Return how calls ended, by their ids; None where that is in doubt. Unknown calls are left out."""
+    async with database.pool.connection() as connection:
+        rows = await connection.execute(
+            "select call_id, result from boring.effect where call_id = any(%s)", (list(call_ids),)
+        )
+        return {row["call_id"]: _recorded(row["result"]) for row in await rows.fetchall()}
 
 
 def _entry(row: DictRow) -> Entry:
@@ -252,7 +208,9 @@ def _entry(row: DictRow) -> Entry:
 
 
 def _recorded(told: dict[str, Any] | None) -> Recorded | None:
-    return None if told is None else Recorded(told["outcome"], told["text"], tuple(told["sources"]))
+    if told is None:
+        return None
+    return Recorded(told["outcome"], told["text"], tuple(told["sources"]), told["doubt"])
 
 
 def _action_values(action: Action) -> dict[str, Any]:
@@ -269,9 +227,10 @@ def _action_values(action: Action) -> dict[str, Any]:
 
 def _plan_values(plan: PlanRecord | None) -> dict[str, Any]:
     if plan is None:
-        names = ("basis", "plan_id", "turn_id", "plan_run_id", "messages", "turn")
+        names = ("place", "basis", "plan_id", "turn_id", "plan_run_id", "messages", "turn")
         return dict.fromkeys(names)
     return {
+        "place": plan.place,
         "basis": plan.basis,
         "plan_id": plan.plan_id,
         "turn_id": plan.turn_id,

@@ -6,22 +6,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
-import psycopg
 from langgraph.errors import GraphBubbleUp
 
 from core.state import OpenQuestion
 from core.text import storable_text
 from memory.plans import PlanRecord
+from tools.actions import Action, Entry, Recorded
 from tools.attempts import Attempted, attempted
 from tools.contract import Finding, Tool
-from tools.failures import failure_of
+from tools.failures import failure_of, is_connection_lost
 from tools.injection import CONNECTION, KEY
-from tools.journal import Action, Entry, Journal, Recorded
+from tools.journal import Journal
 from tools.questions import InDoubtAnswer, find_answer, in_doubt_payload
 from tools.records import Ended, Outcome
 from tools.results import as_result, cut
 
 _REPEATABLE = " It is not known whether it was done. The same call with the same arguments can be repeated."
+_FAILED = " Whether it had its effect before it failed is not known."
 _UNASKED = " It is not known whether it was done, and there is nobody to ask. Do not repeat it; say so."
 
 
@@ -57,7 +58,7 @@ async def perform(journal: Journal, call: Performance) -> tuple[Outcome | OpenQu
     entry = await journal.intend(call.action, call.plan)
     if entry.recorded is not None:
         return _replayed(call, entry.recorded), None
-    if not entry.fresh and call.tool.effect != "idempotent":
+    if call.tool.effect != "idempotent" and (not entry.fresh or entry.doubtful is not None):
         settled = await _settled(journal, call, entry)
         if settled is not None:
             return settled, None
@@ -81,7 +82,8 @@ async def _carried_out(
         unknown = Recorded("unknown", done.failure.text + _REPEATABLE)
         return await _kept(journal, call, unknown, done.attempts), done
     finding = await _reconciled(call, entry.idempotency_key)
-    if finding.happened is not None:
+    # After a timeout the call may still be under way: that it has not happened yet says nothing.
+    if finding.happened or (finding.happened is False and not done.failure.timed_out):
         return await _kept(journal, call, _found(call, finding, done), done.attempts), done
     reason = f"{done.failure.text} {as_result(finding.result).text}".strip()
     return _question(call, entry.attempt, reason, datetime.now(UTC).isoformat(timespec="seconds")), done
@@ -92,6 +94,7 @@ async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome
     answered = await find_answer(journal.database, call.action.key, "in_doubt", entry.attempt)
     if answered is not None:
         answer = cast("InDoubtAnswer", answered.answer)
+        await journal.clear_doubts(call.action)
         if answer.outcome == "not_happened":
             return await journal.rearm(call.action, entry.attempt)
         ended: Ended = "ok" if answer.outcome == "happened" else "stopped"
@@ -100,6 +103,10 @@ async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome
     finding = await _reconciled(call, entry.idempotency_key)
     if finding.happened is None:
         reason = "Its process ended, or lost the database, before its end was recorded."
+        if entry.doubtful is not None:
+            reason = (
+                f"An equal call was made on this thread before, and nobody knows its end. {entry.doubtful}"
+            )
         told = as_result(finding.result).text
         return _question(call, entry.attempt, f"{reason} {told}".strip(), entry.intended_at)
     if finding.happened:
@@ -130,9 +137,12 @@ async def _transacted(journal: Journal, call: Performance) -> tuple[Outcome | Op
     """Run a call in the journal's transaction: its rows and its record are committed together, or neither."""
     found: list[Recorded] = []
 
+    if call.plan is not None:
+        await journal.record(call.plan, call.action.thread_id)
+
     async def attempt() -> Any:
-        async with journal.database.pool.connection() as connection, connection.transaction():
-            entry = await journal.intend(call.action, call.plan, connection=connection)
+        async with journal.transaction() as connection:
+            entry = await journal.intend(call.action, None, connection=connection)
             if entry.recorded is not None:
                 found.append(entry.recorded)
                 return entry.recorded.text
@@ -148,7 +158,7 @@ async def _transacted(journal: Journal, call: Performance) -> tuple[Outcome | Op
     done = await attempted(call.tool, attempt, time_limit_s=call.time_limit_s)
     if found:
         return _replayed(call, found[-1]), None
-    if isinstance(done.error, psycopg.OperationalError):
+    if done.error is not None and is_connection_lost(done.error):
         raise done.error  # whether it was committed is found out by whoever resumes the run
     if done.failure is not None and (committed := await journal.find(call.action.key)) is not None:
         return _outcome(call, committed, done.attempts), done
@@ -162,7 +172,9 @@ def _recorded(tool: Tool, done: Attempted) -> Recorded:
         return Recorded("ok", text, done.result.sources)
     if done.failure is None:
         return Recorded("ok", done.unreadable or "")
-    return Recorded("timeout" if done.failure.timed_out else "error", storable_text(done.failure.text))
+    ended: Ended = "timeout" if done.failure.timed_out else "error"
+    doubt = tool.effect == "unsafe" and done.failure.happened == "failed"
+    return Recorded(ended, storable_text(done.failure.text) + (_FAILED if doubt else ""), doubt=doubt)
 
 
 def _found(call: Performance, finding: Finding, done: Attempted | None) -> Recorded:

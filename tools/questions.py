@@ -40,6 +40,7 @@ class InDoubtAnswer(BaseModel):
         description="happened: it is not made again. not_happened: it is made now. stop: the run ends."
     )
     result: str = Field(default="", description="What the call would have returned, where it happened.")
+    by: str = Field(default="", description="Who answers; unset, the user of the run.")
 
 
 class Decision(BaseModel):
@@ -57,9 +58,11 @@ class ApprovalAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     decisions: Annotated[list[Decision], Field(min_length=1, max_length=1)]
+    by: str = Field(default="", description="Who decides; unset, the user of the run.")
 
 
-ANSWERS: Mapping[QuestionKind, type[InDoubtAnswer] | type[ApprovalAnswer]] = {
+Answer = InDoubtAnswer | ApprovalAnswer
+ANSWERS: Mapping[QuestionKind, type[Answer]] = {
     "in_doubt": InDoubtAnswer,
     "approval": ApprovalAnswer,
 }
@@ -74,7 +77,7 @@ class Answered:
         by: who gave it.
     """
 
-    answer: BaseModel
+    answer: Answer
     by: str
 
 
@@ -122,13 +125,13 @@ async def find_answer(database: Database, key: str, kind: QuestionKind, attempt:
     return Answered(ANSWERS[kind].model_validate(row["answer"]), row["answered_by"])
 
 
-async def keep_answer(database: Database, question: OpenQuestion, answer: BaseModel, *, by: str) -> None:
+async def keep_answer(database: Database, question: OpenQuestion, answer: Answer, *, by: str) -> None:
     """Record the answer to a question, and that its run goes on; the first answer counts."""
     values = {
         "key": question["key"],
         "kind": question["kind"],
         "attempt": question["attempt"],
-        "answer": Jsonb(answer.model_dump()),
+        "answer": Jsonb(storable(answer.model_dump())),
         "by": by,
     }
     async with database.pool.connection() as connection, connection.transaction():

@@ -13,12 +13,14 @@ from pydantic import ValidationError
 
 from core.state import OpenQuestion
 from core.text import storable, storable_text
+from guardrails.repetition import REPEATED
 from memory.plans import PlanRecord
+from tools.actions import Action
 from tools.approving import approved
 from tools.attempts import Attempted, attempted
 from tools.breakers import Breakers
 from tools.contract import Tool
-from tools.journal import Action, Journal
+from tools.journal import Journal
 from tools.performing import Performance, perform, unasked
 from tools.records import CallRecord, Outcome
 from tools.results import cut, describe_invalid
@@ -100,7 +102,7 @@ class ToolRuntime:
         failed = outcome.ended != "ok"
         text = storable_text(outcome.text)
         if failed and scope.earlier:
-            text += f"\nThis call has been made {scope.earlier + 1} times. Change it, or answer without it."
+            text += f"{REPEATED}{scope.earlier + 1} times. Change it, or answer without it."
         tool = self.tools.get(call["name"])
         record = CallRecord(
             call_id=call["id"] or "",

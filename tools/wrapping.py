@@ -10,6 +10,8 @@ from typing import Any, cast
 from langchain_core.tools import BaseTool, StructuredTool
 from pydantic import BaseModel
 
+from core.errors import ToolError
+
 _UNNAMED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -26,6 +28,8 @@ def as_langchain_tool(tool: BaseTool | Callable[..., Any]) -> BaseTool:
         raise ValueError(f"function {tool!r} has no docstring; the model needs it to know what the tool does")
     if unnamed := [p.name for p in inspect.signature(tool).parameters.values() if p.kind in _UNNAMED]:
         raise ValueError(f"function {tool!r} takes {unnamed}; a model can only fill in named arguments")
+    if inspect.isgeneratorfunction(tool) or inspect.isasyncgenfunction(tool):
+        raise ValueError(f"function {tool!r} is a generator; a tool returns its result once, at the end")
     is_async = inspect.iscoroutinefunction(tool)
     return StructuredTool.from_function(
         func=None if is_async else tool,
@@ -60,12 +64,14 @@ def runner(tool: BaseTool, *, is_ours: bool) -> Callable[..., Awaitable[Any]]:
         message = await tool.ainvoke(
             {"type": "tool_call", "name": tool.name, "args": arguments, "id": f"call_{uuid.uuid4().hex}"}
         )
+        if message.status == "error":
+            raise ToolError(message.text)
         return cast("str", message.text)
 
     return run
 
 
-async def _in_thread(function: Callable[..., Any] | None, **arguments: Any) -> Any:
+async def _in_thread(function: Callable[..., Any] | None, /, **arguments: Any) -> Any:
     """Run a synchronous function in a thread. What only has a meaning within one becomes an error."""
 
     def call() -> Any:

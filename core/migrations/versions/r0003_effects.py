@@ -38,7 +38,7 @@ def _create_journal() -> None:
     """)
     op.execute("""
         create table boring.plan (
-            thread_id text not null,
+            place text not null,
             basis text not null,
             plan_id text not null,
             turn_id text not null,
@@ -46,10 +46,10 @@ def _create_journal() -> None:
             messages jsonb not null,
             turn jsonb not null,
             recorded_at timestamptz not null default now(),
-            primary key (thread_id, basis)
+            primary key (place, basis)
         )
     """)
-    op.execute("create index plan_by_turn on boring.plan (thread_id, turn_id)")
+    op.execute("create index plan_by_turn on boring.plan (place, turn_id)")
 
 
 def _create_effects() -> None:
@@ -71,7 +71,8 @@ def _create_effects() -> None:
             resolved_by text
         )
     """)
-    op.execute("create index effect_in_doubt on boring.effect (thread_id) where outcome is null")
+    op.execute("create index effect_by_thread on boring.effect (thread_id, tool)")
+    op.execute("create index effect_by_call on boring.effect (call_id)")
     op.execute("create index effect_unknown on boring.effect (thread_id, run_id) where outcome = 'unknown'")
 
 
