@@ -1,0 +1,192 @@
+"""What is in doubt stays in doubt, whatever the model, the user or the graph around does next."""
+
+import asyncio
+import json
+from typing import Any
+
+import psycopg
+import pytest
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command
+
+from core.context import RunContext
+from core.state import AgentInput, AgentState
+from evals.scripted_model import Reply, ToolCall
+from graphs.single import create_agent
+from tools.contract import ONCE, ToolResult, contract
+from tools.injection import Transaction
+
+CONFIG: Any = {"configurable": {"thread_id": "doubt"}}
+PAY = Reply(tool_calls=(ToolCall("pay", {"amount": 7}),))
+
+
+def asks(text: str) -> Any:
+    return {"messages": [("user", text)]}
+
+
+class Bank:
+    """Pays for real, and then answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.paid: list[int] = []
+        self.begun = asyncio.Event()
+        self.garbled = False
+        self.hangs = False
+
+    async def pay(self, amount: int) -> str:
+        """Pay an amount."""
+        self.paid.append(amount)
+        self.begun.set()
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.garbled:
+            json.loads("garbled")
+        return f"paid {amount}, ref 4711"
+
+
+@pytest.fixture
+def bank() -> Bank:
+    return Bank()
+
+
+async def cut_off(agent: Any, bank: Bank) -> None:
+    """Cancel a run in the middle of its payment."""
+    bank.hangs = True
+    running = asyncio.create_task(agent.ainvoke(asks("Pay 7"), CONFIG))
+    await bank.begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    bank.hangs = False
+
+
+async def test_a_call_that_failed_after_its_effect_is_not_repeated_unasked(
+    saver: Any, speaking: Any, bank: Bank
+) -> None:
+    bank.garbled = True
+    agent = create_agent(llm=await speaking([PAY, PAY, "Done."]), tools=[bank.pay], checkpointer=saver)
+    result = await agent.ainvoke(asks("Pay 7"), CONFIG)
+    question = result["__interrupt__"][0]
+    assert "An equal call was made on this thread" in question.value["question"]
+    answer = {question.id: {"outcome": "happened", "result": "ref 4711", "by": "bob"}}
+    result = await agent.ainvoke(Command(resume=answer), CONFIG)
+    assert (result["answer"]["text"], bank.paid) == ("Done.", [7])
+
+
+async def test_a_new_message_does_not_pay_again_what_was_cut_off(
+    saver: Any, speaking: Any, bank: Bank
+) -> None:
+    agent = create_agent(llm=await speaking([PAY, PAY, "Done."]), tools=[bank.pay], checkpointer=saver)
+    await cut_off(agent, bank)
+    result = await agent.ainvoke(asks("Pay 7, I said"), CONFIG)
+    question = result["__interrupt__"][0]
+    result = await agent.ainvoke(Command(resume={question.id: {"outcome": "not_happened"}}), CONFIG)
+    assert (result["answer"]["text"], bank.paid) == ("Done.", [7, 7])
+    told = [message.text for message in result["messages"] if message.type == "tool"]
+    assert "it is not known whether it happened" in told[0]
+
+
+async def test_a_new_message_tells_the_model_what_became_of_a_call_that_was_cut_off(
+    process: Any, saver: Any, speaking: Any, bank: Bank
+) -> None:
+    async def hang() -> str:
+        """Hang."""
+        return await asyncio.Event().wait()  # pyright: ignore[reportReturnType] - never returns
+
+    both = Reply(tool_calls=(*PAY.tool_calls, ToolCall("hang")))
+    llm = await speaking([both, "It was paid."])
+    agent = create_agent(llm=llm, tools=[bank.pay, contract(hang, effect="read")], checkpointer=saver)
+    running = asyncio.create_task(agent.ainvoke(asks("Pay 7"), CONFIG, durability="sync"))
+    await bank.begun.wait()
+    database = await process.database()
+    async with database.pool.connection() as connection:
+        written = "select 1 from boring.effect where outcome = 'ok'"
+        while await (await connection.execute(written)).fetchone() is None:
+            pass
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await agent.ainvoke(asks("And?"), CONFIG)
+    sent = llm.metadata["scripted"].requests[-1]["messages"]
+    results = [message["content"] for message in sent if message["role"] == "tool"]
+    assert results[0] == "paid 7, ref 4711"
+
+
+async def test_agents_one_after_the_other_in_one_graph_keep_their_plans_apart(
+    saver: Any, speaking: Any, bank: Bank
+) -> None:
+    shipped: list[int] = []
+
+    async def ship(order: int) -> str:
+        """Ship an order."""
+        shipped.append(order)
+        return f"shipped {order}"
+
+    first = create_agent(llm=await speaking([PAY, "Paid."]), tools=[bank.pay], name="first")
+    shipping = Reply(tool_calls=(ToolCall("ship", {"order": 1}),))
+    second = create_agent(llm=await speaking([shipping, "Shipped."]), tools=[ship], name="second")
+    builder = StateGraph(AgentState, input_schema=AgentInput)
+
+    async def run_first(state: AgentState) -> Any:
+        await first.ainvoke({"messages": state["messages"][:1]})
+        return {}
+
+    async def run_second(state: AgentState) -> Any:
+        return {"answer": (await second.ainvoke({"messages": state["messages"][:1]}))["answer"]}
+
+    builder.add_node("first", run_first)
+    builder.add_node("second", run_second)
+    builder.add_edge(START, "first")
+    builder.add_edge("first", "second")
+    builder.add_edge("second", END)
+    result = await builder.compile(checkpointer=saver).ainvoke(asks("Do it"), CONFIG)
+    assert (result["answer"]["text"], bank.paid, shipped) == ("Shipped.", [7], [1])
+
+
+async def test_a_database_error_of_a_tool_is_an_observation_and_harms_no_sibling(
+    saver: Any, speaking: Any, bank: Bank
+) -> None:
+    async def locked(transaction: Transaction) -> str:
+        """Wait for a lock in vain."""
+        del transaction
+        raise psycopg.errors.LockNotAvailable("canceling statement due to lock timeout")
+
+    both = Reply(tool_calls=(ToolCall("locked"), *PAY.tool_calls))
+    tools = [contract(locked, effect="transactional", retry=ONCE), bank.pay]
+    agent = create_agent(llm=await speaking([both, "Half."]), tools=tools, checkpointer=saver)
+    result = await agent.ainvoke(asks("Go"), CONFIG)
+    assert (result["answer"]["text"], bank.paid) == ("Half.", [7])
+
+
+async def test_arguments_and_sources_that_can_not_be_stored_as_they_are_stick_no_run(
+    saver: Any, speaking: Any
+) -> None:
+    taken: list[int] = []
+
+    async def keep(number: int) -> ToolResult:
+        """Keep a number."""
+        taken.append(number)
+        return ToolResult("kept", ({"source": "a\0b", "section": "", "text": "\ud800"},))
+
+    huge = 99999999999999999999
+    call = Reply(tool_calls=(ToolCall("keep", {"number": huge}),))
+    agent = create_agent(llm=await speaking([call, "Kept."]), tools=[keep], checkpointer=saver)
+    result = await agent.ainvoke(asks("Keep it"), CONFIG, context=RunContext(), durability="sync")
+    assert (result["answer"]["status"], taken) == ("answered", [huge])
+
+
+async def test_a_call_that_returns_something_new_each_time_is_no_loop(saver: Any, speaking: Any) -> None:
+    rolls = iter(range(10))
+
+    async def roll() -> int:
+        """Roll the dice."""
+        return next(rolls)
+
+    again = Reply(tool_calls=(ToolCall("roll"),))
+    agent = create_agent(
+        llm=await speaking([again] * 4 + ["Rolled."]),
+        tools=[contract(roll, effect="read")],
+        checkpointer=saver,
+    )
+    result = await agent.ainvoke(asks("Roll four times"), CONFIG)
+    assert result["answer"]["text"] == "Rolled."
