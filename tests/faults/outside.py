@@ -191,6 +191,17 @@ def tools_of_every_class(where: Where, *, retry: Retry = QUICK) -> list[Tool]:
         del order
         return await where.act("unsafe")
 
+    timeout_s, approval = where.timeout_s, where.approval
+    return [
+        contract(read, effect="read", retry=retry, timeout_s=timeout_s),
+        contract(idempotent, effect="idempotent", retry=retry, timeout_s=timeout_s),
+        contract(transactional, effect="transactional", retry=retry, timeout_s=timeout_s),
+        contract(unsafe, timeout_s=timeout_s, approval=approval),
+        _reconciled(where),
+    ]
+
+
+def _reconciled(where: Where) -> Tool:
     async def reconciled(order: int, key: IdempotencyKey) -> Any:
         """Pay for an order at a bank that can be asked."""
         del order
@@ -202,14 +213,7 @@ def tools_of_every_class(where: Where, *, retry: Retry = QUICK) -> list[Tool]:
             answer = await client.get(f"{where.look_up_url or where.url}/{key}")
         return Finding(happened=answer.json()["happened"], result="done, says the bank")
 
-    timeout_s, approval = where.timeout_s, where.approval
-    return [
-        contract(read, effect="read", retry=retry, timeout_s=timeout_s),
-        contract(idempotent, effect="idempotent", retry=retry, timeout_s=timeout_s),
-        contract(transactional, effect="transactional", retry=retry, timeout_s=timeout_s),
-        contract(unsafe, timeout_s=timeout_s, approval=approval),
-        contract(reconciled, timeout_s=timeout_s, reconcile=look_up),
-    ]
+    return contract(reconciled, timeout_s=where.timeout_s, reconcile=look_up)
 
 
 def crashing(at: str) -> Callable[[str], None]:

@@ -114,7 +114,7 @@ async def test_two_processes_do_not_work_on_one_thread(postgres_url: str, tmp_pa
         first.kill()
         await first.communicate()
     assert second.returncode == 2
-    assert "Another process is working on the thread 'shared'" in err.decode()
+    assert "Another process or request is working on the thread 'shared'" in err.decode()
 
 
 async def test_a_thread_that_nobody_knows_is_said_so(postgres_url: str, tmp_path: Path) -> None:
