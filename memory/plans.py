@@ -22,6 +22,7 @@ from langchain_core.messages import (
 
 from core.database import Database
 from core.state import Turn
+from core.text import storable_text
 
 _BY_TURN = """
 select messages, turn from boring.plan
@@ -37,7 +38,7 @@ class PlanRecord:
 
     Attributes:
         place: the thread, and where on it the agent runs.
-        basis: names the place in the conversation at which it was made: there can be one plan only.
+        basis: names the messages that it was made upon: there can be one plan only.
         plan_id: names the plan itself.
         turn_id: names the user's request.
         messages: of the turn, the request left out and the plan at the end, as JSON.
@@ -69,7 +70,7 @@ def plan_record(place: str, in_turn: Sequence[AnyMessage], plan: AnyMessage, tur
     """
     return PlanRecord(
         place=place,
-        basis=_digest([in_turn[0].id, in_turn[0].text, *_plan_ids(in_turn)]),
+        basis=_basis(in_turn),
         plan_id=str(plan.id),
         turn_id=turn_id_of(in_turn[0]),
         run_id=turn["run_id"],
@@ -89,7 +90,7 @@ async def recorded_ahead(
         "place": place,
         "turn_id": turn_id_of(in_turn[0]),
         "run_id": turn["run_id"],
-        "question": turn["question"],
+        "question": storable_text(in_turn[0].text),  # not the turn's: a fork may have other words
     }
     async with database.pool.connection() as connection:
         rows = await (await connection.execute(_BY_TURN, wanted)).fetchall()
@@ -97,7 +98,7 @@ async def recorded_ahead(
     ahead = [one for one in found if _goes_on_from(in_turn[1:], one[0])]
     if not ahead:
         return None
-    recorded, account = max(ahead, key=lambda one: len(_plan_ids(one[0])))
+    recorded, account = max(ahead, key=lambda one: len(_plans(one[0])))
     known = {message.id for message in in_turn}
     missing = cast("list[AnyMessage]", [message for message in recorded if message.id not in known])
     return missing, {**account, "run_id": turn["run_id"], "question": turn["question"]}
@@ -109,7 +110,7 @@ def _goes_on_from(so_far: Sequence[AnyMessage], recorded: Sequence[BaseMessage])
     The results of a step may stand in another order, and a read that was repeated may have found other
     things; a result that somebody edited has the record of its call but another text.
     """
-    mine, theirs = _plan_ids(so_far), _plan_ids(recorded)
+    mine, theirs = _plans(so_far), _plans(recorded)
     if len(theirs) <= len(mine) or theirs[: len(mine)] != mine:
         return False
     results = {message.tool_call_id: message for message in recorded if isinstance(message, ToolMessage)}
@@ -121,8 +122,19 @@ def _goes_on_from(so_far: Sequence[AnyMessage], recorded: Sequence[BaseMessage])
     )
 
 
-def _plan_ids(messages: Sequence[BaseMessage]) -> list[str | None]:
-    return [message.id for message in messages if isinstance(message, AIMessage)]
+def _basis(in_turn: Sequence[AnyMessage]) -> str:
+    """Return a name for what a plan is made upon; a question, call or result that was edited changes it."""
+    results = [[one.tool_call_id, one.content] for one in in_turn if isinstance(one, ToolMessage)]
+    return _digest([in_turn[0].id, in_turn[0].text, _plans(in_turn), sorted(results, key=str)])
+
+
+def _plans(messages: Sequence[BaseMessage]) -> list[list[Any]]:
+    """Return the plans among the messages, each by its id and its calls."""
+    return [
+        [one.id, [[call["id"], call["name"], call["args"]] for call in one.tool_calls]]
+        for one in messages
+        if isinstance(one, AIMessage)
+    ]
 
 
 def _digest(parts: Sequence[Any]) -> str:
