@@ -31,7 +31,8 @@ select held.held, fresh.idempotency_key as fresh_key, fresh.attempt as fresh_att
            select coalesce(earlier.result ->> 'text', '') from boring.effect earlier
            where earlier.thread_id = %(thread_id)s and %(thread_id)s <> '' and earlier.effect = 'unsafe'
                and earlier.tool = %(tool)s and earlier.arguments = %(arguments)s::jsonb
-               and earlier.key <> %(key)s and (earlier.outcome is null or earlier.result @> '{{"doubt": true}}')
+               and earlier.key <> %(key)s
+               and (earlier.outcome is null or earlier.result @> '{{"doubt": true}}')
            order by earlier.intended_at limit 1
        ) as doubtful
 from held left join fresh on true
