@@ -81,7 +81,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
 def _loop(model: ModelSource, runtime: ToolRuntime, plan: Node, *, name: str, structured: bool) -> Loop:
     return Loop(
         receive=receiving(model, graph=name),
-        plan=recovering(plan) if runtime.has_effects else plan,
+        plan=recovering(plan) if runtime.has_effects or runtime.may_ask else plan,
         execute=executing(runtime),
         observe=observe,
         review=review if runtime.may_ask else None,
