@@ -139,7 +139,7 @@ async def _embedded(name: str, assets: list[Asset], settings: Settings, needs: s
     ]
     if missing:
         size = sum(asset.size for asset in missing)
-        return Check(name, "later", f"{titles}: {size // _MB:,} MB are fetched at the first question")
+        return Check(name, "later", f"{titles}: {size // _MB:,} MB are fetched when they are first needed")
     if deep:
         for asset in assets:
             if not await verify_asset(asset, settings.cache_dir):

@@ -26,7 +26,7 @@ def doctor(
 ) -> None:
     """Check versions, disk, database, pgvector, model and embeddings, and say what to do about each failure.
 
-    Nothing is downloaded; what the first question will fetch is marked `later`. Exit code 4 if a check fails.
+    Nothing is downloaded; what is fetched once it is needed is marked `later`. Exit code 4 if a check fails.
     """
     from app.checks import all_checks  # noqa: PLC0415 - commands import what they need when they run
 

@@ -13,7 +13,6 @@ import typer
 
 from app.exits import INTERRUPTED
 from core.errors import ConfigurationError
-from core.models import model_profile
 from core.settings import PROJECT_ROOT, Settings, settings
 
 _BACKLOG = 2048
@@ -54,6 +53,8 @@ def serve(  # noqa: PLR0913 - each is an option of the command line
             "The server is not installed. Install boring-agents with its extra `server`: "
             "pip install -e '.[server]', or run `make setup`."
         )
+    from core.models import model_profile  # noqa: PLC0415 - commands import what they need when they run
+
     used = _wherever(settings())
     model_profile(used)
     with listening(host, port) as listener:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from app.documents import bring_up_to_date
 from app.downloads import download_bars
 from app.events import Ended, Waiting
 from app.exits import ANSWERED, WAITING, code_of_status
 from app.pending import Request, new_request, strike_off, written_down
-from app.questions import Reply, answer_to
+from app.questions import Said, answer_to
 from app.running import interrupted
 from app.screen import PeopleScreen, PipeScreen, Screen
 from core.context import RunContext
@@ -23,7 +25,7 @@ from core.errors import InputError
 from core.loading import load
 from core.models import configured_model
 from core.process import Process, opened_process
-from core.settings import PROJECT_ROOT, settings
+from core.settings import settings
 from memory.runs import RunRow, begin_run, latest_run
 
 if TYPE_CHECKING:
@@ -37,8 +39,6 @@ _LIBRARIES = (
     "memory.indexing",
     "memory.claims",
     "langchain_openai",
-    "langchain_postgres",
-    "core.embedded.embeddings",
 )
 
 
@@ -136,7 +136,9 @@ async def opened_session(
                     opening.create_task(configured_model()(), name="open model")
                 opening.create_task(process.database(), name="open database")
                 agent = opening.create_task(_agent(loading, graph), name="build agent")
-                opening.create_task(_bring_up_to_date(index, process, loading), name="index")
+                work = bring_up_to_date(index, process, loading, searched=graph is None)
+                opening.create_task(work, name="index")
+            gc.freeze()  # what was loaded is never garbage
             yield Session(process, agent.result(), console, as_json, graph)
 
 
@@ -145,16 +147,6 @@ async def _agent(loading: asyncio.Task[None], graph: str | None) -> Agent:
     from app.graphs import opened_graph  # noqa: PLC0415 - what it needs is loaded above
 
     return await opened_graph(graph)
-
-
-async def _bring_up_to_date(paths: Sequence[Path], process: Process, loading: asyncio.Task[None]) -> None:
-    await loading
-    from memory.documents import document_store, warm_up_documents  # noqa: PLC0415 - loaded above
-    from memory.indexing import index_path  # noqa: PLC0415 - loaded above
-
-    warm_up_documents(process)
-    for path in paths:
-        await index_path(await document_store(), path, tenant=RunContext().tenant, base=PROJECT_ROOT)
 
 
 async def answer(request: Request, index: Sequence[Path], *, graph: str | None, as_json: bool) -> int:
@@ -168,15 +160,6 @@ async def answer(request: Request, index: Sequence[Path], *, graph: str | None, 
     ):
         ended = await session.turn(request)
     return _code(ended)
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What the user answers to a question of the run; see `app.questions.answer_to`."""
-
-    reply: Reply
-    words: str
-    question: str | None
 
 
 async def go_on(thread_id: str, said: Said | None = None, *, graph: str | None, as_json: bool) -> int:
@@ -210,7 +193,7 @@ async def _answers(session: Session, thread_id: str, said: Said) -> dict[str, An
     from app.turns import open_questions  # noqa: PLC0415 - loaded with the session
 
     questions = await open_questions(session.agent, thread_id)
-    return answer_to(questions, said.reply, said.words, said.question)
+    return answer_to(questions, said)
 
 
 def _code(ended: Ended | Waiting) -> int:
