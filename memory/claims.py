@@ -19,6 +19,7 @@ from core.errors import ThreadBusyError
 from core.process import current_process
 from core.worker import LOCK_OF, Worker, current_worker
 from memory.plans import PlanRecord
+from memory.visits import Visits
 
 IDLE_S: Final = 2.0
 """How long a claim outlives the last step that ran: an invocation between two steps is not over."""
@@ -80,6 +81,7 @@ class Claims:
         self._database = database
         self._worker = worker
         self._claims: dict[str, Claim] = {}
+        self.visits = Visits()
         self._sweeper: asyncio.Task[None] | None = None
 
     @asynccontextmanager

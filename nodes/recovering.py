@@ -10,7 +10,7 @@ from core.process import current_process
 from core.state import AgentState
 from memory.buffer import turn_start
 from memory.claims import current_claims
-from memory.plans import plan_record, recorded_ahead
+from memory.plans import plan_record, recorded_ahead, turn_id_of
 from nodes.threads import Node, namespace_of, place_of, thread_of
 
 
@@ -22,12 +22,20 @@ def recovering(plan: Node) -> Node:
     """
 
     async def plan_or_recover(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-        mine = (await current_claims()).standing(thread_of(runtime), namespace_of(runtime))
+        claims = await current_claims()
+        mine = claims.standing(thread_of(runtime), namespace_of(runtime))
         mine.plan = None
         in_turn = state["messages"][turn_start(state["messages"]) :]
+        place = claims.visits.named(
+            thread_of(runtime),
+            runtime.control,
+            place=place_of(runtime),
+            namespace=namespace_of(runtime),
+            turn_id=turn_id_of(in_turn[0]),
+        )
         if not mine.fresh:
             database = await (await current_process()).database()
-            ahead = await recorded_ahead(database, place_of(runtime), in_turn, state["turn"])
+            ahead = await recorded_ahead(database, place, in_turn, state["turn"])
             mine.fresh = True  # what was ahead has been looked up, and nobody else can add to it
             if ahead is not None:
                 messages, turn = ahead
@@ -35,7 +43,7 @@ def recovering(plan: Node) -> Node:
         update = await plan(state, runtime)
         message = (update.get("messages") or [None])[0]
         if thread_of(runtime) and isinstance(message, AIMessage) and message.tool_calls:
-            mine.plan = plan_record(place_of(runtime), in_turn, message, update["turn"])
+            mine.plan = plan_record(place, in_turn, message, update["turn"])
         return update
 
     return plan_or_recover

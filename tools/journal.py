@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -158,8 +158,11 @@ class Journal:
             found = await connection.execute("select 1 from boring.effect where key = %s", (key,))
             return await found.fetchone() is not None
 
-    async def rearm(self, action: Action, attempt: int) -> None:
+    async def rearm(self, action: Action, entry: Entry) -> Entry:
         """Record that an action, known not to have happened, is about to be done after all.
+
+        Returns:
+            What the journal holds of it from now on.
 
         Raises:
             ThreadBusyError: another worker did so first.
@@ -167,12 +170,14 @@ class Journal:
         values = {
             "key": action.key,
             "thread_id": action.thread_id,
-            "attempt": attempt,
+            "attempt": entry.attempt,
             "worker": self._worker_id,
         }
         async with self.database.pool.connection() as connection:
-            if await (await connection.execute(REARM, values)).fetchone() is None:
-                raise _taken_over(action.thread_id)
+            row = await (await connection.execute(REARM, values)).fetchone()
+        if row is None:
+            raise _taken_over(action.thread_id)
+        return replace(entry, attempt=row["attempt"], doubtful=None)
 
     async def clear_doubts(self, action: Action) -> None:
         """Record that what became of earlier calls, equal to this one, has been settled with it."""

@@ -16,9 +16,12 @@ recorded as (
 ), fresh as (
     insert into boring.effect (key, thread_id, run_id, call_id, tool, effect, arguments, idempotency_key)
     select %(key)s, %(thread_id)s, %(run_id)s, %(call_id)s, %(tool)s, %(effect)s, %(arguments)s, coalesce((
-        select idempotency_key from boring.effect
-        where thread_id = %(thread_id)s and run_id = %(run_id)s and tool = %(tool)s
+        select idempotency_key from boring.effect unsettled
+        where thread_id = %(thread_id)s and (thread_id <> '' or run_id = %(run_id)s) and tool = %(tool)s
             and arguments = %(arguments)s::jsonb and outcome = 'unknown' and effect = 'idempotent'
+            and not exists (select from boring.effect later where later.outcome = 'ok'
+                and later.thread_id = unsettled.thread_id
+                and later.idempotency_key = unsettled.idempotency_key)
         order by intended_at limit 1), %(key)s)
     from held where held
     on conflict (key) do update set outcome = null, attempt = effect.attempt + 1, intended_at = now()

@@ -60,8 +60,9 @@ async def perform(journal: Journal, call: Performance) -> tuple[Outcome | OpenQu
         return _replayed(call, entry.recorded), None
     if call.tool.effect != "idempotent" and (not entry.fresh or entry.doubtful is not None):
         settled = await _settled(journal, call, entry)
-        if settled is not None:
+        if not isinstance(settled, Entry):
             return settled, None
+        entry = settled
     return await _carried_out(journal, call, entry)
 
 
@@ -89,14 +90,14 @@ async def _carried_out(
     return _question(call, entry.attempt, reason, datetime.now(UTC).isoformat(timespec="seconds")), done
 
 
-async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome | OpenQuestion | None:
-    """Settle a doubt that an earlier process left; None means that the call is to be made now."""
+async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome | OpenQuestion | Entry:
+    """Settle a doubt that an earlier process left; an entry means that the call is to be made now."""
     answered = await find_answer(journal.database, call.action.key, "in_doubt", entry.attempt)
     if answered is not None:
         answer = cast("InDoubtAnswer", answered.answer)
         await journal.clear_doubts(call.action)
         if answer.outcome == "not_happened":
-            return await journal.rearm(call.action, entry.attempt)
+            return await journal.rearm(call.action, entry)
         ended: Ended = "ok" if answer.outcome == "happened" else "stopped"
         text = answer.result or "It was done." if ended == "ok" else f"{answered.by} stopped the run here."
         return await _kept(journal, call, Recorded(ended, text), entry.attempt, by=answered.by)
@@ -111,7 +112,7 @@ async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome
         return _question(call, entry.attempt, f"{reason} {told}".strip(), entry.intended_at)
     if finding.happened:
         return await _kept(journal, call, _found(call, finding, None), entry.attempt, by="reconcile")
-    return await journal.rearm(call.action, entry.attempt)
+    return await journal.rearm(call.action, entry)
 
 
 async def _reconciled(call: Performance, key: str) -> Finding:

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
-from typing import Any
+from operator import add
+from typing import Annotated, Any
 
 import psycopg
 import pytest
+from langchain_core.messages import HumanMessage
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Command
+from langgraph.types import Command, Send
 
 from core.context import RunContext
 from core.state import AgentInput, AgentState
@@ -141,6 +143,56 @@ async def test_agents_one_after_the_other_in_one_graph_keep_their_plans_apart(
     builder.add_edge("second", END)
     result = await builder.compile(checkpointer=saver).ainvoke(asks("Do it"), CONFIG)
     assert (result["answer"]["text"], bank.paid, shipped) == ("Shipped.", [7], [1])
+
+
+class Asked(AgentInput):
+    """What a graph hands on, and how often it has."""
+
+    times: Annotated[int, add]
+
+
+@pytest.mark.parametrize("order", ["beside", "after"])
+async def test_an_agent_that_is_asked_the_very_same_twice_does_it_twice(
+    saver: Any, speaking: Any, bank: Bank, order: str
+) -> None:
+    def speak(request: Any) -> Reply:
+        return Reply(text="Paid.") if request["messages"][-1]["role"] == "tool" else PAY
+
+    pay = create_agent(llm=await speaking(speak), tools=[bank.pay], name="pay")
+
+    async def hand_on(state: Asked) -> Any:
+        await pay.ainvoke({"messages": state["messages"]})
+        return {"times": 1}
+
+    def next_one(state: Asked) -> Any:
+        return END if order == "beside" or state["times"] == 2 else "pay"
+
+    def first(state: Asked) -> Any:
+        return [Send("pay", state) for _ in range(2 if order == "beside" else 1)]
+
+    builder = StateGraph(Asked)
+    builder.add_node("pay", hand_on)
+    builder.add_conditional_edges(START, first, ["pay"])
+    builder.add_conditional_edges("pay", next_one, ["pay", END])
+    asked: Any = {"messages": [HumanMessage("Pay 7", id="same")]}
+    await builder.compile(checkpointer=saver).ainvoke(asked, CONFIG)
+    assert bank.paid == [7, 7]
+
+
+async def test_a_person_is_asked_again_when_a_second_attempt_is_cut_off_too(
+    saver: Any, speaking: Any, bank: Bank
+) -> None:
+    bank.hangs = True
+    agent = create_agent(
+        llm=await speaking([PAY, "Paid."]), tools=[contract(bank.pay, timeout_s=0.05)], checkpointer=saver
+    )
+    result = await agent.ainvoke(asks("Pay 7"), CONFIG)
+    for _ in range(2):
+        answer = {result["__interrupt__"][0].id: {"outcome": "not_happened"}}
+        result = await agent.ainvoke(Command(resume=answer), CONFIG)
+    answer = {result["__interrupt__"][0].id: {"outcome": "happened", "result": "paid at last"}}
+    result = await agent.ainvoke(Command(resume=answer), CONFIG)
+    assert (result["answer"]["text"], bank.paid) == ("Paid.", [7, 7, 7])
 
 
 async def test_a_database_error_of_a_tool_is_an_observation_and_harms_no_sibling(

@@ -145,14 +145,14 @@ async def test_a_worker_whose_thread_was_given_back_is_refused(journal: Journal,
 async def test_a_call_known_not_to_have_happened_is_made_again_by_one_worker_only(
     journal: Journal, database: Database
 ) -> None:
-    await journal.intend(PAY, None)
+    begun = await journal.intend(PAY, None)
     await hand_over(database, THEIRS)
     with pytest.raises(ThreadBusyError):
-        await journal.rearm(PAY, 1)
+        await journal.rearm(PAY, begun)
     theirs = Journal(database, THEIRS)
-    await theirs.rearm(PAY, 1)
+    assert (await theirs.rearm(PAY, begun)).attempt == 2
     with pytest.raises(ThreadBusyError):
-        await theirs.rearm(PAY, 1)
+        await theirs.rearm(PAY, begun)
     assert (await theirs.intend(PAY, None)).attempt == 2
 
 
@@ -194,6 +194,15 @@ async def test_an_equal_idempotent_call_after_an_unknown_end_has_the_key_of_the_
         await journal.finish(again.key, UNKNOWN)
 
 
+async def test_an_unknown_end_is_settled_by_an_equal_call_that_succeeded(journal: Journal) -> None:
+    await journal.intend(MAIL, None)
+    await journal.finish(MAIL.key, UNKNOWN)
+    again, third = (replace(MAIL, call_id=call_id, run_id="later") for call_id in ("c2", "c3"))
+    assert (await journal.intend(again, None)).idempotency_key == MAIL.key
+    await journal.finish(again.key, OK)
+    assert (await journal.intend(third, None)).idempotency_key == third.key
+
+
 @pytest.mark.parametrize(
     ("other", "ended"),
     [
@@ -201,7 +210,7 @@ async def test_an_equal_idempotent_call_after_an_unknown_end_has_the_key_of_the_
         ({}, Recorded("error", "no such address")),
         ({"arguments": {"to": "bo", "text": "ho"}}, UNKNOWN),
         ({"tool": "letter"}, UNKNOWN),
-        ({"run_id": "another"}, UNKNOWN),
+        ({"thread_id": ""}, UNKNOWN),
         ({"effect": "unsafe"}, UNKNOWN),
     ],
 )
