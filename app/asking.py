@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.pending import check_thread, new_request, new_thread
-from app.questions import Reply
+from app.questions import Reply, Said, account_name
 from app.running import run
 from core.context import RunContext
 from core.errors import InputError
@@ -73,6 +73,9 @@ def resume(  # noqa: PLR0913 - each is an option of the command line
     question: Annotated[
         str | None, typer.Option(help="The question that is answered, where there are several.")
     ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Who answers. Unless said: the account you are logged in with.")
+    ] = None,
     graph: GraphOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -80,9 +83,13 @@ def resume(  # noqa: PLR0913 - each is an option of the command line
 
     A run that has ended already is not run again: its answer is shown once more.
     """
-    from app.session import Said, go_on  # noqa: PLC0415
+    if answer is None and (words or question or by):
+        raise InputError("--with, --question and --by belong to an answer; say which by --answer.")
+    if by is not None and not by.strip():
+        raise InputError(f"{by!r} is no name for who answers. Leave --by out, or name somebody.")
+    from app.session import go_on  # noqa: PLC0415
 
-    said = Said(answer, words, question) if answer is not None else None
+    said = Said(answer, words, question, by or account_name()) if answer is not None else None
     work = go_on(check_thread(thread), said, graph=graph, as_json=as_json)
     raise typer.Exit(run(work, go_on_with=f"boring resume {thread}"))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -66,28 +68,48 @@ def asked(interrupt: Interrupt) -> Asked:
     return Asked(interrupt.id, kind, str(interrupt.value), "")
 
 
-def answer_to(questions: Sequence[Asked], reply: Reply, words: str, question: str | None) -> dict[str, Any]:
-    """Return the answer to one of the open questions, by the id of its interrupt.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the user answers to a question of the run.
 
-    Args:
-        questions: the open ones.
+    Attributes:
         reply: what is answered.
         words: the result of a call that happened, or why it is rejected.
         question: the beginning of the question's id, where there are several.
+        by: who answers.
+    """
+
+    reply: Reply
+    words: str
+    question: str | None
+    by: str
+
+
+def account_name() -> str:
+    """Return the name of the account that this process runs under, or its number where it has no name."""
+    number = os.geteuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"uid {number}"
+
+
+def answer_to(questions: Sequence[Asked], said: Said) -> dict[str, Any]:
+    """Return the answer to one of the open questions, by the id of its interrupt.
 
     Raises:
         InputError: nothing is asked, or it is not clear which question is meant, or the reply does not fit.
     """
-    meant = [one for one in questions if one.id.startswith(question or "")]
+    meant = [one for one in questions if one.id.startswith(said.question or "")]
     if not questions:
         raise InputError("This thread waits for no answer. `boring resume THREAD` goes on with it.")
     if len(meant) != 1:
         ids = ", ".join(one.id[:8] for one in questions)
         raise InputError(f"{len(meant)} open questions are meant; name one by --question. They are: {ids}.")
     one = meant[0]
-    if reply not in one.replies:
+    if said.reply not in one.replies:
         allowed = ", ".join(one.replies) or "none: answer it from Python"
-        raise InputError(f"{reply} is no answer to {one.text!r}. Answers are: {allowed}.")
+        raise InputError(f"{said.reply} is no answer to {one.text!r}. Answers are: {allowed}.")
     if one.kind == "approval":
-        return {one.id: {"decisions": [{"type": reply.value, "message": words}]}}
-    return {one.id: {"outcome": reply.value.replace("-", "_"), "result": words}}
+        return {one.id: {"decisions": [{"type": said.reply.value, "message": said.words}], "by": said.by}}
+    return {one.id: {"outcome": said.reply.value.replace("-", "_"), "result": said.words, "by": said.by}}

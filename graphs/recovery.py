@@ -1,20 +1,23 @@
 """Goes on with a thread whose last run was cut off, or waits for a person."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from uuid import UUID
 
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.constants import START
-from langgraph.types import Command, StateSnapshot
+from langgraph.types import Command, Interrupt, StateSnapshot
+from pydantic import ValidationError
 
 from core.context import RunContext
 from core.errors import InputError
 from core.process import current_process
+from core.text import storable
 from graphs.single import Agent
 from memory.plans import turn_id_of
 from memory.runs import RunRow, latest_run, turn_of_run
+from tools.questions import ALLOWED, form_of, whats_wrong, words_of
 
 
 async def resume_thread(
@@ -32,11 +35,13 @@ async def resume_thread(
     Args:
         graph: compiled with a checkpointer.
         thread_id: the thread.
-        answers: to open questions, by the id of their interrupt.
+        answers: to open questions, by the id of their interrupt; as JSON or of a type in `tools.questions`.
+            `by` says who answers: the user in the run's context is who asked, and is not taken for that.
         durability: of the checkpoints, as LangGraph has it.
 
     Raises:
-        InputError: nothing is known of the thread.
+        InputError: nothing is known of the thread; or an answer is to no open question, or not in its form.
+            Nothing was run then, and no answer is kept.
         ThreadBusyError: another process is working on it.
     """
     database = await (await current_process()).database()
@@ -44,15 +49,43 @@ async def resume_thread(
     config, state = await _standing(graph, thread_id, row)
     if row is None and (state is None or not state.tasks):
         raise InputError(f"There is no run of a thread {thread_id!r} to go on with.")
+    given = _checked(answers, state.interrupts if state is not None else (), thread_id) if answers else None
     context = RunContext(**row.context) if row is not None else RunContext()  # pyright: ignore[reportArgumentType] - fields by name
     if state is not None and state.tasks:
         # Not `state.next`: that is empty too when the last step is done but its checkpoint is not written.
-        following: Any = Command(resume=dict(answers)) if answers else None
+        following: Any = Command(resume=given) if given else None
         return await graph.ainvoke(following, config, context=context, durability=durability)
     if state is not None and (row is None or row.finished_at is not None):
         return state.values
     asked: Any = {"messages": [HumanMessage((row and row.question) or "")]}
     return await graph.ainvoke(asked, config, context=context, durability=durability)
+
+
+def _checked(
+    answers: Mapping[str, Any], questions: Sequence[Interrupt[Any]], thread_id: str
+) -> dict[str, Any]:
+    """Return the answers as JSON, each in the form that its question asks for."""
+    waiting = {one.id: one for one in questions}
+    checked: dict[str, Any] = {}
+    for name, answer in answers.items():
+        if name not in waiting:
+            raise InputError(
+                f"Thread {thread_id!r} has no open question {name!r}. Open are: "
+                f"{', '.join(waiting) or 'none'}. What was answered is not asked again; go on without it."
+            )
+        form = form_of(waiting[name].response_schema)
+        if form is None:
+            checked[name] = answer
+            continue
+        try:
+            checked[name] = storable(form.model_validate(answer).model_dump())
+        except ValidationError as error:
+            asked = words_of(waiting[name].value)
+            raise InputError(
+                f"The answer to question {name!r} of thread {thread_id!r}, {asked!r}, "
+                f"can't be taken: {whats_wrong(error)}. Allowed is {ALLOWED[form]}."
+            ) from error
+    return checked
 
 
 async def _standing(

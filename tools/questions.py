@@ -6,16 +6,16 @@ whoever comes by later, in whatever process, finds it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.database import Database
 from core.state import OpenQuestion, QuestionKind
-from core.text import storable
+from core.text import storable, storable_text
 from memory.runs import mark_run
 
 _ASK = """
@@ -40,7 +40,7 @@ class InDoubtAnswer(BaseModel):
         description="happened: it is not made again. not_happened: it is made now. stop: the run ends."
     )
     result: str = Field(default="", description="What the call would have returned, where it happened.")
-    by: str = Field(default="", description="Who answers; unset, the user of the run.")
+    by: str = Field(default="", description="Who answers; unset, it is recorded as unknown.")
 
 
 class Decision(BaseModel):
@@ -58,7 +58,7 @@ class ApprovalAnswer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     decisions: Annotated[list[Decision], Field(min_length=1, max_length=1)]
-    by: str = Field(default="", description="Who decides; unset, the user of the run.")
+    by: str = Field(default="", description="Who decides; unset, it is recorded as unknown.")
 
 
 Answer = InDoubtAnswer | ApprovalAnswer
@@ -66,6 +66,13 @@ ANSWERS: Mapping[QuestionKind, type[Answer]] = {
     "in_doubt": InDoubtAnswer,
     "approval": ApprovalAnswer,
 }
+ALLOWED: Mapping[type[Answer], str] = {
+    InDoubtAnswer: '{"outcome": "happened", "not_happened" or "stop", "result": text, "by": name}',
+    ApprovalAnswer: '{"decisions": [{"type": "approve" or "reject", "message": text}], "by": name}',
+}
+"""The answers in the words of JSON, for messages; `result`, `message` and `by` may be left out."""
+UNKNOWN = "unknown"
+"""Who answered, where the answer does not say. Never the user of the run: that is who asked for the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,19 @@ class Answered:
 
     answer: Answer
     by: str
+
+
+def form_of(schema: object) -> type[Answer] | None:
+    """Return the type that an interrupt's schema was made of, or None for a question that is not ours."""
+    title = cast("Mapping[str, object]", schema).get("title") if isinstance(schema, Mapping) else None
+    return next((form for form in ANSWERS.values() if form.__name__ == title), None)
+
+
+def whats_wrong(error: ValidationError) -> str:
+    """Return where an answer differs from its form, without what it held."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    places = [(".".join(map(str, one["loc"])), one["msg"]) for one in found]
+    return "; ".join(f"{place}: {message}" if place else message for place, message in places)
 
 
 def in_doubt_payload(
@@ -99,6 +119,14 @@ def approval_payload(tool: str, arguments: Mapping[str, Any], *, reason: str) ->
     action = {"name": tool, "args": storable(dict(arguments)), "description": reason}
     review = {"action_name": tool, "allowed_decisions": ["approve", "reject"]}
     return {"kind": "approval", "action_requests": [action], "review_configs": [review]}
+
+
+def words_of(payload: Mapping[str, Any]) -> str:
+    """Return what a person is asked, as a sentence."""
+    if payload["kind"] == "in_doubt":
+        return str(payload["question"])
+    action = payload["action_requests"][0]
+    return f"May {action['name']} be called? {action['description']}"
 
 
 async def ask(
@@ -125,14 +153,14 @@ async def find_answer(database: Database, key: str, kind: QuestionKind, attempt:
     return Answered(ANSWERS[kind].model_validate(row["answer"]), row["answered_by"])
 
 
-async def keep_answer(database: Database, question: OpenQuestion, answer: Answer, *, by: str) -> None:
+async def keep_answer(database: Database, question: OpenQuestion, answer: Answer) -> None:
     """Record the answer to a question, and that its run goes on; the first answer counts."""
     values = {
         "key": question["key"],
         "kind": question["kind"],
         "attempt": question["attempt"],
         "answer": Jsonb(storable(answer.model_dump())),
-        "by": by,
+        "by": storable_text(answer.by).strip() or UNKNOWN,
     }
     async with database.pool.connection() as connection, connection.transaction():
         found = await (await connection.execute(_ANSWER, values)).fetchone()

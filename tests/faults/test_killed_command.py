@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+import pwd
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
@@ -142,6 +144,24 @@ async def test_a_call_over_the_limit_waits_for_approval_and_a_rejection_reaches_
     wrong = await shop.start("resume", "t", "--answer", "happened")
     _, error = await wrong.communicate()
     assert (wrong.returncode, b"is no answer to" in error) == (2, True)
-    code, told = await shop.run("resume", "t", "--answer", "reject", "--with", "too much")
-    assert (code, told["answer"]) == (0, "Result: local rejected this call of pay: too much.")
+    code, told = await shop.run("resume", "t", "--answer", "reject", "--with", "too much", "--by", "bob")
+    assert (code, told["answer"]) == (0, "Result: bob rejected this call of pay: too much.")
     assert shop.paid() == []
+
+
+@pytest.mark.timeout(180)
+async def test_who_approves_is_who_is_logged_in_and_not_who_asked(shop: Shop, postgres_url: str) -> None:
+    await shop.run("ask", "Pay 500", "--thread", "t")
+    code, told = await shop.run("resume", "t", "--answer", "approve")
+    assert (code, told["answer"], shop.paid()) == (0, "Result: paid 500.", ["500"])
+    async with await psycopg.AsyncConnection.connect(postgres_url) as connection:
+        answered = await (await connection.execute("select answered_by from boring.question")).fetchall()
+        asked = await (await connection.execute("select context->>'user' from boring.run")).fetchall()
+    assert answered == [(pwd.getpwuid(os.geteuid()).pw_name,)]
+    assert asked == [("local",)]
+
+
+@pytest.mark.parametrize("without", [("--by", "bob"), ("--with", "words"), ("--answer", "stop", "--by", " ")])
+async def test_who_answers_without_an_answer_or_a_name_is_told(shop: Shop, without: tuple[str, ...]) -> None:
+    code, told = await shop.run("resume", "t", *without)
+    assert (code, "--by" in told["error"]) == (2, True)

@@ -63,10 +63,11 @@ async def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
         own = [contract(look, effect="read"), contract(pay, approval=always)]
         own.append(contract(peek, effect="read", approval=always))
         agent = create_agent(llm=llm, tools=own, checkpointer=await postgres_checkpointer())
-        context = RunContext(user="boss")
+        context = RunContext(user="clerk")
         asked: Any = {"messages": [HumanMessage("Pay it")]}
         waiting = await agent.ainvoke(asked, CONFIG, context=context)
-        answers = {one.id: {"decisions": [{"type": "approve"}]} for one in waiting["__interrupt__"]}
+        agreed = {"decisions": [{"type": "approve"}], "by": "boss"}
+        answers = {one.id: agreed for one in waiting["__interrupt__"]}
         assert len(answers) == 2
         await agent.ainvoke(Command(resume=answers), CONFIG, context=context)
         for _ in range(5):
