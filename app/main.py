@@ -11,7 +11,7 @@ def main() -> None:
 
         with uncollected():
             from app.commands import run_command  # noqa: PLC0415 - as above
-        gc.freeze()  # what was imported is never garbage
+        gc.freeze()  # what was imported is no garbage
         sys.exit(run_command())
     except KeyboardInterrupt:
         sys.stderr.write("\nStopped; what was done is kept.\n")

@@ -138,12 +138,12 @@ async def opened_session(
                 agent = opening.create_task(_agent(loading, graph), name="build agent")
                 work = bring_up_to_date(index, process, loading, searched=graph is None)
                 opening.create_task(work, name="index")
-            gc.freeze()  # what was loaded is never garbage
             yield Session(process, agent.result(), console, as_json, graph)
 
 
 async def _agent(loading: asyncio.Task[None], graph: str | None) -> Agent:
     await loading
+    gc.freeze()  # what was loaded is no garbage; a library that the graph brings may need its own given back
     from app.graphs import opened_graph  # noqa: PLC0415 - what it needs is loaded above
 
     return await opened_graph(graph)
