@@ -20,10 +20,20 @@ ROOT = Path(__file__).resolve().parents[2]
 BORING = Path(sys.executable).with_name("boring")
 
 PRODUCT = ToolCall("calculator", {"expression": "6 * 7"})
+
+
+def pays(amount: int, *, times: int) -> list[Reply]:
+    return [*[Reply(tool_calls=(ToolCall("pay", {"amount": amount}),))] * times, Reply(text="Settled.")]
+
+
 SCRIPTS: dict[str, list[Reply]] = {
     "Compute.": [Reply(tool_calls=(PRODUCT,)), Reply(text="It is forty two.")],
     "Twice.": [Reply(tool_calls=(PRODUCT, PRODUCT)), Reply(text="Both are 42.")],
     "Never mind the time.": [Reply(text="Much later.", delay_s=600.0)],
+    "Ship order 7.": [Reply(tool_calls=(ToolCall("ship", {"order": 7}),)), Reply(text="That is that.")],
+    "Pay 7.": pays(7, times=2),
+    "Pay 8.": pays(8, times=2),
+    "Pay 9.": pays(9, times=1),
     "And on.": [Reply(tool_calls=(ToolCall("calculator", {"expression": f"{n} + 1"}),)) for n in range(9)],
 }
 
