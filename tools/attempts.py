@@ -6,11 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from langgraph.errors import GraphBubbleUp
-
-from core.errors import ThreadBusyError
 from tools.contract import Retry, Tool, ToolResult
-from tools.failures import Failure, failure_of
+from tools.failures import Failure, failure_of, passing
 from tools.results import as_result
 
 Attempt = Callable[[], Awaitable[Any]]
@@ -61,9 +58,9 @@ async def attempted(tool: Tool, attempt: Attempt, *, time_limit_s: float) -> Att
         try:
             async with asyncio.timeout(limit):
                 value = await attempt()
-        except (GraphBubbleUp, ThreadBusyError):
-            raise
         except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if (through := passing(error)) is not None:
+                raise through from through.__cause__
             if _is_cancelled_from_outside(error):
                 raise
             failure = failure_of(tool.name, error, limit)

@@ -183,9 +183,9 @@ def contract(tool: BaseTool | Callable[..., Any], **terms: Unpack[Terms]) -> Too
     """Put a function or a LangChain tool under contract.
 
     A function's name, docstring and annotations become the tool's name, description and arguments. A
-    synchronous function runs in a thread. Parameters annotated `IdempotencyKey` or `Transaction` (see
-    `tools.injection`) are filled in by the runtime and never shown to the model. The defaults are the safe
-    ones: effects unknown, no retry, a result that is not to be trusted.
+    synchronous function runs in a thread. Parameters annotated `IdempotencyKey`, `Transaction` (see
+    `tools.injection`) or `InjectedToolCallId` are filled in by the runtime and never shown to the model. The
+    defaults are the safe ones: effects unknown, no retry, a result that is not to be trusted.
 
     Args:
         tool: the function or LangChain tool.
@@ -193,17 +193,20 @@ def contract(tool: BaseTool | Callable[..., Any], **terms: Unpack[Terms]) -> Too
             attempts, for everything but `unsafe`, which gets one.
 
     Raises:
-        ValueError: the function has no docstring, or the declaration contradicts itself.
+        ValueError: the function has no docstring, a parameter is to be filled in with what there is not here,
+            or the declaration contradicts itself.
     """
     wrapped = as_langchain_tool(tool)
+    is_ours = wrapped is not tool
+    injected = injected_names(wrapped, is_ours=is_ours)
     if terms.get("effect", "unsafe") != "unsafe":
         terms.setdefault("retry", Retry())
     return Tool(
         name=wrapped.name,
         description=wrapped.description,
-        arguments=strict_arguments(wrapped),
-        run=runner(wrapped, is_ours=wrapped is not tool),
-        injected=injected_names(wrapped),
+        arguments=strict_arguments(wrapped, is_ours=is_ours),
+        run=runner(wrapped, injected, is_ours=is_ours),
+        injected=injected,
         **terms,
     )
 

@@ -11,9 +11,10 @@ from ssl import SSLError
 from typing import Any, Literal
 
 import psycopg
+from langgraph.errors import GraphBubbleUp
 from psycopg_pool import PoolTimeout
 
-from core.errors import ToolError, TransientError
+from core.errors import ThreadBusyError, ToolError, TransientError
 
 Happened = Literal["no", "unknown", "failed"]
 """`no`: it certainly did not happen. `unknown`: nobody answered. `failed`: the tool itself says it failed."""
@@ -50,10 +51,22 @@ class Failure:
     timed_out: bool = False
 
 
+def passing(error: BaseException) -> BaseException | None:
+    """Return what has to pass through a call: a graph interrupt or a lost thread, None for a failure.
+
+    A group, such as a `TaskGroup` raises, passes as the first of its errors where it holds no failure.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        inner = [passing(one) for one in error.exceptions]
+        return inner[0] if None not in inner else None
+    return error if isinstance(error, (GraphBubbleUp, ThreadBusyError)) else None
+
+
 def failure_of(name: str, error: BaseException, timeout_s: float) -> Failure:
     """Return what an exception of the tool `name` means, after at most `timeout_s` seconds."""
     if isinstance(error, BaseExceptionGroup):
-        return failure_of(name, error.exceptions[0], timeout_s)
+        failures = (one for one in error.exceptions if passing(one) is None)
+        return failure_of(name, next(failures, error.exceptions[0]), timeout_s)
     if isinstance(error, ToolError):
         return Failure(str(error), transient=False, happened="no")
     if (answered := _status_of(error)) is not None:

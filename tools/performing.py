@@ -14,12 +14,13 @@ from memory.plans import PlanRecord
 from tools.actions import Action, Entry, Recorded
 from tools.attempts import Attempted, attempted
 from tools.contract import Finding, Tool
-from tools.failures import failure_of, is_connection_lost
-from tools.injection import CONNECTION, KEY
+from tools.failures import failure_of, is_connection_lost, passing
+from tools.injection import filled_in
 from tools.journal import Journal
 from tools.questions import InDoubtAnswer, find_answer, in_doubt_payload
 from tools.records import Ended, Outcome
-from tools.results import as_result, cut
+from tools.results import as_result, busy_text, cut
+from tools.slots import Slot
 
 _REPEATABLE = " It is not known whether it was done. The same call with the same arguments can be repeated."
 _FAILED = " Whether it had its effect before it failed is not known."
@@ -36,6 +37,7 @@ class Performance:
         values: its validated arguments by name.
         plan: the plan it is part of, where that is not known to be durable.
         time_limit_s: most seconds of all attempts together.
+        slot: its place among the calls of the tool; it need not be taken yet.
     """
 
     tool: Tool
@@ -43,6 +45,7 @@ class Performance:
     values: Mapping[str, Any]
     plan: PlanRecord | None
     time_limit_s: float
+    slot: Slot
 
 
 async def perform(journal: Journal, call: Performance) -> tuple[Outcome | OpenQuestion, Attempted | None]:
@@ -68,12 +71,14 @@ async def perform(journal: Journal, call: Performance) -> tuple[Outcome | OpenQu
 
 async def _carried_out(
     journal: Journal, call: Performance, entry: Entry
-) -> tuple[Outcome | OpenQuestion, Attempted]:
-    injected = {name: entry.idempotency_key for name, what in call.tool.injected.items() if what == KEY}
+) -> tuple[Outcome | OpenQuestion, Attempted | None]:
+    left_s = await call.slot.take(call.time_limit_s)
+    if left_s is None:
+        return await _kept(journal, call, _busy(call, entry), 0), None
+    injected = filled_in(call.tool.injected, call.action, key=entry.idempotency_key)
+    run = call.slot.holding(call.tool.run)
     try:
-        done = await attempted(
-            call.tool, lambda: call.tool.run(**call.values, **injected), time_limit_s=call.time_limit_s
-        )
+        done = await attempted(call.tool, lambda: run(**call.values, **injected), time_limit_s=left_s)
     except GraphBubbleUp:
         await journal.withdraw(call.action.key)
         raise
@@ -88,6 +93,14 @@ async def _carried_out(
         return await _kept(journal, call, _found(call, finding, done), done.attempts), done
     reason = f"{done.failure.text} {as_result(finding.result).text}".strip()
     return _question(call, entry.attempt, reason, datetime.now(UTC).isoformat(timespec="seconds")), done
+
+
+def _busy(call: Performance, entry: Entry) -> Recorded:
+    """Return what is to be said of a call that got no slot; an `idempotent` one may have been made before."""
+    if call.tool.effect == "idempotent" and not entry.fresh:
+        text = f"{call.tool.name} was called before, and was busy for {call.time_limit_s:g} s now."
+        return Recorded("unknown", text + _REPEATABLE)
+    return Recorded("timeout", busy_text(call.tool.name, call.time_limit_s))
 
 
 async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome | OpenQuestion | Entry:
@@ -127,9 +140,9 @@ async def _reconciled(call: Performance, key: str) -> Finding:
     try:
         async with asyncio.timeout(call.tool.timeout_s):
             return await look_up()
-    except GraphBubbleUp:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever the hook raises, a person is asked instead
+    except Exception as error:  # noqa: BLE001 - whatever else the hook raises, a person is asked instead
+        if (through := passing(error)) is not None:
+            raise through from through.__cause__
         reason = failure_of(call.tool.name, error, call.tool.timeout_s).text
         return Finding(happened=None, result=f"Its reconcile hook could not tell: {reason}")
 
@@ -137,7 +150,7 @@ async def _reconciled(call: Performance, key: str) -> Finding:
 async def _transacted(journal: Journal, call: Performance) -> tuple[Outcome | OpenQuestion, Attempted | None]:
     """Run a call in the journal's transaction: its rows and its record are committed together, or neither."""
     found: list[Recorded] = []
-
+    run = call.slot.holding(call.tool.run)
     if call.plan is not None:
         await journal.record(call.plan, call.action.thread_id)
 
@@ -147,11 +160,9 @@ async def _transacted(journal: Journal, call: Performance) -> tuple[Outcome | Op
             if entry.recorded is not None:
                 found.append(entry.recorded)
                 return entry.recorded.text
-            injected = {
-                name: connection if what == CONNECTION else entry.idempotency_key
-                for name, what in call.tool.injected.items()
-            }
-            result = as_result(await call.tool.run(**call.values, **injected))
+            key = entry.idempotency_key
+            injected = filled_in(call.tool.injected, call.action, key=key, connection=connection)
+            result = as_result(await run(**call.values, **injected))
             recorded = _recorded(call.tool, Attempted(1, result=result))
             await journal.finish_within(connection, call.action.key, recorded)
             return result

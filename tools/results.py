@@ -3,16 +3,22 @@
 import json
 from typing import Any
 
+from langgraph.types import Command
 from pydantic import BaseModel, ValidationError
 
 from tools.contract import Tool, ToolResult
+
+_COMMAND = (
+    "it is a LangGraph Command, and a tool here can't change the graph's state or where it goes on. Return "
+    "text, JSON or a tools.contract.ToolResult."
+)
 
 
 def as_result(value: Any) -> ToolResult:
     """Return what a tool returned as a `ToolResult`; values that are not text become JSON.
 
     Raises:
-        ValueError: it is neither text nor JSON, such as a list that holds itself.
+        ValueError: it is neither text nor JSON, such as a list that holds itself, or it commands the graph.
     """
     if isinstance(value, ToolResult):
         return value
@@ -21,9 +27,21 @@ def as_result(value: Any) -> ToolResult:
     if isinstance(value, BaseModel):
         return ToolResult(value.model_dump_json())
     try:
-        return ToolResult(json.dumps(value, ensure_ascii=False, default=str))
+        return ToolResult(json.dumps(value, ensure_ascii=False, default=_text_of))
     except (TypeError, RecursionError) as error:
         raise ValueError(f"a {type(value).__name__} that is no JSON: {error}") from error
+
+
+def _text_of(value: Any) -> str:
+    """Return what stands in JSON for a value that has no form there."""
+    if isinstance(value, Command):
+        raise ValueError(_COMMAND)  # noqa: TRY004 - what no result can be is a ValueError, whatever its type
+    return str(value)
+
+
+def busy_text(tool: str, seconds: float) -> str:
+    """Tell the model that there was no slot for its call, which was therefore not made."""
+    return f"{tool} was busy for {seconds:g} s and not called."
 
 
 def cut(text: str, max_chars: int, rest: str = "") -> str:

@@ -20,10 +20,12 @@ from tools.approving import approved
 from tools.attempts import Attempted, attempted
 from tools.breakers import Breakers
 from tools.contract import Tool
+from tools.injection import filled_in
 from tools.journal import Journal
 from tools.performing import Performance, perform, unasked
 from tools.records import CallRecord, Outcome
-from tools.results import cut, describe_invalid
+from tools.results import busy_text, cut, describe_invalid
+from tools.slots import Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,11 @@ class ToolRuntime:
             arguments = tool.arguments.model_validate(call["args"], extra="forbid")
         except ValidationError as error:
             return Outcome("invalid", describe_invalid(tool, error, call["args"]))
-        values = {name: getattr(arguments, name) for name in type(arguments).model_fields}
+        except Exception as error:  # noqa: BLE001 - a validator of the tool's own may raise anything
+            failed = f"{type(error).__name__}: {error}"
+            return Outcome("invalid", f"The arguments of {tool.name} can't be validated: {failed}")
+        fields = type(arguments).model_fields
+        values = {name: getattr(arguments, name) for name in fields if name not in tool.injected}
         action = Action(
             thread_id=scope.thread_id,
             run_id=scope.run_id,
@@ -173,28 +179,27 @@ class ToolRuntime:
     async def _in_slot(
         self, tool: Tool, values: Mapping[str, Any], action: Action, scope: CallScope
     ) -> Outcome | OpenQuestion:
-        begun = time.monotonic()
-        slot = self._slot(tool)
+        slot = Slot(self._free(tool))
+        # What was begun before may be done already: to find that out needs no slot, only to make the call.
+        begun = tool.effect != "read" and not slot.at_once and await _has_begun(action, scope)
+        left_s = scope.time_limit_s if begun else await slot.take(scope.time_limit_s)
+        if left_s is None:
+            return Outcome("timeout", busy_text(tool.name, scope.time_limit_s))
         try:
-            async with asyncio.timeout(scope.time_limit_s):
-                await slot.acquire()
-        except TimeoutError:
-            return Outcome("timeout", f"{tool.name} was busy for {scope.time_limit_s:g} s and not called.")
-        try:
-            limit = max(0.001, scope.time_limit_s - (time.monotonic() - begun))
             if tool.effect == "read":
-                done = await attempted(tool, lambda: tool.run(**values), time_limit_s=limit)
+                run, injected = slot.holding(tool.run), filled_in(tool.injected, action)
+                done = await attempted(tool, lambda: run(**values, **injected), time_limit_s=left_s)
                 outcome = _of_read(tool, done)
             else:
-                call = Performance(tool, action, values, scope.plan, limit)
+                call = Performance(tool, action, values, scope.plan, left_s, slot)
                 outcome, done = await perform(_journal(tool, scope), call)
         finally:
-            slot.release()
+            slot.leave()
         if scope.breakers is not None and done is not None:
             await _told(scope.breakers, f"tool:{tool.name}", done)
         return outcome
 
-    def _slot(self, tool: Tool) -> asyncio.Semaphore:
+    def _free(self, tool: Tool) -> asyncio.Semaphore:
         of_loop = self._slots.setdefault(asyncio.get_running_loop(), {})
         if tool.name not in of_loop:
             of_loop[tool.name] = asyncio.Semaphore(tool.max_concurrency)

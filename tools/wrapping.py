@@ -1,16 +1,21 @@
 """What turns functions and LangChain tools into something to run and something to validate by."""
 
-import asyncio
 import inspect
 import uuid
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, cast
 
+from langchain_core.messages import ToolCall, ToolMessage
 from langchain_core.tools import BaseTool, StructuredTool
-from pydantic import BaseModel
+from langchain_core.tools import Tool as SingleInputTool
+from pydantic import BaseModel, BeforeValidator
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
 
 from core.errors import ToolError
+from tools.injection import CALL_PARAMETER
+from tools.slots import Threaded
 
 _UNNAMED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -38,48 +43,87 @@ def as_langchain_tool(tool: BaseTool | Callable[..., Any]) -> BaseTool:
     )
 
 
-def strict_arguments(tool: BaseTool) -> type[BaseModel]:
+def strict_arguments(tool: BaseTool, *, is_ours: bool) -> type[BaseModel]:
     """Return the model of the arguments that a model fills in, made to refuse fields it does not know.
+
+    It is the tool's own `args_schema` with its aliases and validators; of what LangChain makes of it for
+    models, those are missing.
 
     Raises:
         TypeError: the tool describes its arguments by something other than a Pydantic model.
     """
-    schema = tool.tool_call_schema
-    if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+    shown = tool.tool_call_schema
+    if not (isinstance(shown, type) and issubclass(shown, BaseModel)):
         raise TypeError(
-            f"tool {tool.name!r} has arguments of type {schema!r}; expected a Pydantic model as args_schema"
+            f"tool {tool.name!r} has arguments of type {shown!r}; expected a Pydantic model as args_schema"
         )
-    config: dict[str, Any] = {**schema.model_config, "extra": "forbid"}
-    body = {"model_config": config, "__doc__": schema.__doc__, "__module__": schema.__module__}
-    return cast("type[BaseModel]", type(schema.__name__, (schema,), body))
+    schema = shown if is_ours else cast("type[BaseModel]", tool.get_input_schema())
+    hidden = {name: field for name, field in schema.model_fields.items() if name not in shown.model_fields}
+    body: dict[str, Any] = {
+        "model_config": {**schema.model_config, "extra": "forbid"},
+        "__annotations__": dict.fromkeys(hidden, _HIDDEN),
+        "__doc__": shown.__doc__,
+        "__module__": schema.__module__,
+        **{name: _default_of(field) for name, field in hidden.items()},
+    }
+    return cast("type[BaseModel]", type(shown.__name__, (schema,), body))
 
 
-def runner(tool: BaseTool, *, is_ours: bool) -> Callable[..., Awaitable[Any]]:
-    """Return what runs the tool: the function itself where the wrapping is ours, else LangChain's way."""
+def _unknown(value: Any) -> Any:
+    del value
+    raise PydanticCustomError("extra_forbidden", "Extra inputs are not permitted")
+
+
+_HIDDEN = Annotated[SkipJsonSchema[Any], BeforeValidator(_unknown)]
+"""A field that is filled in by something else than the model, which does not see it and may not set it."""
+
+
+def _default_of(field: FieldInfo) -> Any:
+    if field.is_required():
+        return None
+    return FieldInfo(default_factory=field.default_factory) if field.default_factory else field.default
+
+
+def runner(tool: BaseTool, injected: Mapping[str, str], *, is_ours: bool) -> Callable[..., Awaitable[Any]]:
+    """Return what runs the tool: the function itself where the wrapping is ours, else LangChain's way.
+
+    Args:
+        tool: what is run.
+        injected: the parameters that the runtime fills in.
+        is_ours: the tool was made of a function by `as_langchain_tool`.
+    """
     if is_ours and isinstance(tool, StructuredTool):
-        return tool.coroutine or partial(_in_thread, tool.func)
+        return tool.coroutine or Threaded(cast("Callable[..., Any]", tool.func))
 
-    async def run(**arguments: Any) -> str:
-        # As a call, so that LangChain injects what the tool asks of it and keeps artifacts from the model.
-        message = await tool.ainvoke(
-            {"type": "tool_call", "name": tool.name, "args": arguments, "id": f"call_{uuid.uuid4().hex}"}
-        )
-        if message.status == "error":
-            raise ToolError(message.text)
-        return cast("str", message.text)
+    def call_of(arguments: Mapping[str, Any]) -> ToolCall:
+        call = cast("ToolCall | None", arguments.get(CALL_PARAMETER))
+        given = {name: value for name, value in arguments.items() if name != CALL_PARAMETER}
+        if call is None:
+            return ToolCall(type="tool_call", name=tool.name, args=given, id=f"call_{uuid.uuid4().hex}")
+        if tool.args_schema is not None:  # LangChain validates what the model wrote, as was done before
+            given = {**call["args"], **{name: given[name] for name in injected if name in given}}
+        return {**call, "args": given}
 
-    return run
+    def run_in_thread(**arguments: Any) -> Any:
+        return _result_of(tool.invoke(call_of(arguments)))
+
+    async def run(**arguments: Any) -> Any:
+        return _result_of(await tool.ainvoke(call_of(arguments)))
+
+    return Threaded(run_in_thread) if _is_synchronous(tool) else run
 
 
-async def _in_thread(function: Callable[..., Any] | None, /, **arguments: Any) -> Any:
-    """Run a synchronous function in a thread. What only has a meaning within one becomes an error."""
+def _is_synchronous(tool: BaseTool) -> bool:
+    """Tell whether LangChain would run the tool in a thread."""
+    if isinstance(tool, (StructuredTool, SingleInputTool)):
+        return tool.coroutine is None
+    return type(tool)._arun is BaseTool._arun  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - as LangChain finds out
 
-    def call() -> Any:
-        if function is None:
-            raise TypeError("the tool has no function to call")
-        try:
-            return function(**arguments)
-        except StopIteration as error:
-            raise RuntimeError("the tool raised StopIteration") from error
 
-    return await asyncio.to_thread(call)
+def _result_of(message: Any) -> Any:
+    """Return the text of what LangChain made of a result: a message, unless it is no text at all."""
+    if not isinstance(message, ToolMessage):
+        return message
+    if message.status == "error":
+        raise ToolError(message.text)
+    return message.text
