@@ -31,6 +31,7 @@ class EndedAs(StrEnum):
     DUPLICATE = "duplicate"
     REFUSED = "refused"
     REJECTED = "rejected"
+    DECLINED = "declined"
     STOPPED = "stopped"
 
 

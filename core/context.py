@@ -21,6 +21,7 @@ class RunContext:
         max_tokens: most tokens (input and output together) in one turn.
         max_time_s: most seconds of work in one turn. Time in which the process was dead does not count.
         max_tool_time_s: most seconds of one tool call, whatever the tool declares.
+        depth: how many agents have handed the request down; 0 for the one that the user asked.
     """
 
     user: str = "local"
@@ -29,6 +30,7 @@ class RunContext:
     max_tokens: int = 60_000
     max_time_s: float = 600.0
     max_tool_time_s: float = 60.0
+    depth: int = 0
 
     def __post_init__(self) -> None:
         """Refuse limits that can't hold.

@@ -1,13 +1,21 @@
 """The checkpointed state of an agent's thread, channel by channel."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage, ToolCall
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
 StopReason = Literal[
-    "answered", "budget", "deadline", "step_limit", "repeated", "refused", "denied", "failed"
+    "answered",
+    "budget",
+    "deadline",
+    "step_limit",
+    "repeated",
+    "refused",
+    "declined",
+    "denied",
+    "failed",
 ]
 """Why a run ended. Everything but `answered` comes with a message that the user can read."""
 
@@ -46,6 +54,17 @@ class Source(TypedDict):
     text: str
 
 
+class Contribution(TypedDict):
+    """What another agent has said to the answer."""
+
+    agent: str
+    task: str
+    """What it was asked, in few words."""
+    status: StopReason
+    text: str
+    """What it reported, or why it did not."""
+
+
 class Answer(TypedDict):
     """How the turn ended. Written by `respond` only."""
 
@@ -53,6 +72,8 @@ class Answer(TypedDict):
     status: StopReason
     sources: list[str]
     """The `Source.source` values that the answer rests on, most used first."""
+    contributions: NotRequired[list[Contribution]]
+    """Which agent said what, in the order of the tasks; only where work was handed to others."""
 
 
 QuestionKind = Literal["approval", "in_doubt"]
@@ -107,12 +128,20 @@ class AgentState(TypedDict):
 
 
 class CallTask(TypedDict):
-    """What one `execute` worker gets: a single tool call of the plan."""
+    """What one worker gets: a single call of the plan."""
 
     call: ToolCall
     step: int
     elapsed_s: float
     """What the turn had used when the call was planned; see `Turn.elapsed_s`."""
+    used_tokens: int
+    """What the turn had used when the call was planned, input and output together."""
+    share: float
+    """The share of the tokens left that an agent may use which the call hands work to, 0 to 1."""
+    found: dict[str, str]
+    """Reports that such an agent has to be given, by the name of their task."""
+    blocked: str | None
+    """Why a call that hands work to an agent can't be carried out."""
     run_id: str
     earlier: int
     """How often the turn has made the same call before."""

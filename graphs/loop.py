@@ -3,9 +3,9 @@
 Calls that need a person take a way round by `review`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import RetryPolicy, Send
@@ -34,6 +34,8 @@ class Loop:
     review: Node | None
     """Left out where no call can need a person."""
     respond: Node
+    agents: Mapping[str, Node] = field(default_factory=dict[str, Node])
+    """The agents that work is handed to, each a worker beside `execute`, by the name of the call."""
 
 
 def assemble(
@@ -53,15 +55,22 @@ def assemble(
     builder.add_node("respond", on_its_thread(loop.respond, ends=True), timeout=NODE_LIMIT_S)
     builder.add_edge(START, "receive")
     builder.add_conditional_edges("receive", _unless_stopped, ["plan", "respond"])
-    builder.add_conditional_edges("plan", _calls_or_answer, ["execute", "respond"])
-    builder.add_edge("execute", "observe")
+    workers = ["execute", *loop.agents]
+    for name, agent in loop.agents.items():  # not wrapped: LangGraph looks for the agent's graph in the node
+        builder.add_node(name, agent, input_schema=CallTask)
+    for worker in workers:
+        builder.add_edge(worker, "observe")
+    calls_or_answer, what_is_left = _routes(loop.agents)
+    builder.add_conditional_edges("plan", calls_or_answer, [*workers, "respond"])
     after_observe = ["plan", "respond"]
+    if loop.agents:
+        after_observe += workers
     if loop.review is not None:
         review = on_its_thread(loop.review)
         builder.add_node("review", review, input_schema=ReviewTask, timeout=NODE_LIMIT_S)
         builder.add_edge("review", "observe")
         after_observe += ["review", "execute"]
-    builder.add_conditional_edges("observe", _what_is_left, after_observe)
+    builder.add_conditional_edges("observe", what_is_left, list(dict.fromkeys(after_observe)))
     builder.add_edge("respond", END)
     return builder
 
@@ -70,16 +79,24 @@ def _unless_stopped(state: AgentState) -> Literal["plan", "respond"]:
     return "respond" if state.get("stop") else "plan"
 
 
-def _calls_or_answer(state: AgentState) -> Sequence[Send] | Literal["respond"]:
-    if state.get("stop"):
-        return "respond"
-    return [Send("execute", task) for task in call_tasks(state)] or "respond"
+def _routes(agents: Container[str]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return what follows `plan` and what follows `observe`."""
 
+    def sent(state: AgentState) -> list[Send]:
+        return [
+            Send(task["call"]["name"] if task["call"]["name"] in agents else "execute", task)
+            for task in call_tasks(state, agents)
+        ]
 
-def _what_is_left(state: AgentState) -> Sequence[Send] | Literal["plan", "respond"]:
-    """Questions come first, then the calls that had to wait for them, then the next plan."""
-    if state.get("stop"):
-        return "respond"
-    if questions := review_tasks(state):
-        return [Send("review", task) for task in questions]
-    return [Send("execute", task) for task in call_tasks(state)] or "plan"
+    def calls_or_answer(state: AgentState) -> Sequence[Send] | Literal["respond"]:
+        return "respond" if state.get("stop") else sent(state) or "respond"
+
+    def what_is_left(state: AgentState) -> Sequence[Send] | Literal["plan", "respond"]:
+        """Questions come first, then the calls that had to wait, then the next plan."""
+        if state.get("stop"):
+            return "respond"
+        if questions := review_tasks(state):
+            return [Send("review", task) for task in questions]
+        return sent(state) or "plan"
+
+    return calls_or_answer, what_is_left

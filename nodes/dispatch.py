@@ -1,34 +1,56 @@
 """What is handed to the workers of a step: the calls to run, the questions to ask."""
 
-from langchain_core.messages import AIMessage
+from collections.abc import Container
+
+from langchain_core.messages import AIMessage, ToolMessage
 
 from core.state import AgentState, CallTask, ReviewTask
 from guardrails.repetition import times_made
 from memory.buffer import turn_start, unanswered_calls
+from nodes.assignments import Standing, longest_s, shares_of, standing_of, tokens_of
 from nodes.own_ids import duplicates_of
 
 
-def call_tasks(state: AgentState) -> list[CallTask]:
-    """Return a task for each call of the newest plan that has no result yet."""
+def call_tasks(state: AgentState, agents: Container[str] = ()) -> list[CallTask]:
+    """Return a task for each call of the newest plan that has no result yet and waits for no other.
+
+    Args:
+        state: of the agent.
+        agents: names of the calls that hand work to other agents.
+    """
     messages, turn = state["messages"], state["turn"]
     calls = unanswered_calls(messages)
     if not calls:
         return []
     at = max(index for index, message in enumerate(messages) if isinstance(message, AIMessage))
     plan = messages[at]
-    duplicates = duplicates_of(plan) if isinstance(plan, AIMessage) else {}
-    before = messages[turn_start(messages) : at]
-    return [
-        CallTask(
-            call=call,
-            step=turn["step"],
-            elapsed_s=turn["elapsed_s"],
-            run_id=turn["run_id"],
-            earlier=times_made(before, call),
-            duplicate_of=duplicates.get(call["id"] or ""),
-        )
-        for call in calls
-    ]
+    if not isinstance(plan, AIMessage):
+        raise TypeError(f"calls stand in {type(plan).__name__}; expected an AIMessage")
+    duplicates, before = duplicates_of(plan), messages[turn_start(messages) : at]
+    results = {one.tool_call_id: one for one in messages[at:] if isinstance(one, ToolMessage)}
+    handed_on = [call for call in plan.tool_calls if call["name"] in agents]
+    shares = shares_of([call for call in calls if call["name"] in agents])
+    used = turn["input_tokens"] + turn["output_tokens"] + sum(tokens_of(results.values()))
+    elapsed_s = turn["elapsed_s"] + longest_s(results.values())
+    tasks: list[CallTask] = []
+    for call in calls:
+        own = call["name"] not in agents
+        stands = Standing(ready=True) if own else standing_of(call, handed_on, results)
+        if stands.ready:
+            task = CallTask(
+                call=call,
+                step=turn["step"],
+                elapsed_s=elapsed_s,
+                used_tokens=used,
+                share=shares.get(call["id"] or "", 0.0),
+                found=dict(stands.found),
+                blocked=stands.refused,
+                run_id=turn["run_id"],
+                earlier=times_made(before, call),
+                duplicate_of=duplicates.get(call["id"] or ""),
+            )
+            tasks.append(task)
+    return tasks
 
 
 def review_tasks(state: AgentState) -> list[ReviewTask]:

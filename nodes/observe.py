@@ -12,6 +12,7 @@ from core.state import AgentState, Stop, Turn
 from guardrails.limits import spent
 from guardrails.repetition import repeated
 from memory.buffer import turn_start, unanswered_calls
+from nodes.assignments import longest_s, tokens_of
 from nodes.threads import thread_of
 from observability.calls import log_calls
 
@@ -32,7 +33,13 @@ async def observe(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, 
     )
     if unanswered_calls(state["messages"]):
         return {}
-    charged: Turn = {**turn, "elapsed_s": round(turn["elapsed_s"] + _longest_s(results), 3)}
+    tokens_in, tokens_out = tokens_of(results)
+    charged: Turn = {
+        **turn,
+        "elapsed_s": round(turn["elapsed_s"] + longest_s(results), 3),
+        "input_tokens": turn["input_tokens"] + tokens_in,
+        "output_tokens": turn["output_tokens"] + tokens_out,
+    }
     in_turn = state["messages"][turn_start(state["messages"]) :]
     stop = stopped(results) or repeated(in_turn) or spent(charged, context_of(runtime))
     return {"turn": charged, "stop": stop}
@@ -55,8 +62,3 @@ def stopped(results: Sequence[ToolMessage]) -> Stop | None:
         if message.artifact["outcome"] == "stopped":
             return Stop(reason="denied", message=f"I stopped: {message.text}")
     return None
-
-
-def _longest_s(results: Sequence[ToolMessage]) -> float:
-    """Calls of a step run side by side: the turn has waited for the longest."""
-    return max((float(message.artifact["latency_ms"]) / 1000 for message in results), default=0.0)

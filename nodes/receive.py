@@ -35,15 +35,16 @@ def receiving(model: ModelSource, *, graph: str) -> Node:
         database = await (await current_process()).database()
         mine = (await current_claims()).standing(thread_of(runtime), namespace_of(runtime))
         mine.plan = None
-        mine.fresh = await receive_turn(
-            database,
-            thread_id=thread_of(runtime),
-            run_id=run_id,
-            graph=graph,
-            question=question,
-            context=context_of(runtime),
-            turn_id=_turn_id(state),
-        )
+        if not context_of(runtime).depth:  # else the run is that of the agent which was asked first
+            mine.fresh = await receive_turn(
+                database,
+                thread_id=thread_of(runtime),
+                run_id=run_id,
+                graph=graph,
+                question=question,
+                context=context_of(runtime),
+                turn_id=_turn_id(state),
+            )
         turn = Turn(
             run_id=run_id,
             question=question[: profile.max_input_chars],

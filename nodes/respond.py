@@ -3,37 +3,45 @@
 from typing import Any
 
 from langchain_core.messages import AIMessage
+from langgraph.runtime import Runtime
 
+from core.context import RunContext, context_of
 from core.process import current_process
 from core.state import AgentState, Answer
 from core.structured import STRUCTURED_RESPONSE
 from memory.buffer import turn_start
 from memory.runs import finish_run
 from nodes.attribution import cited_sources, sources_found
+from nodes.contributions import contributions, undone
 
 
-async def respond(state: AgentState) -> dict[str, Any]:
+async def respond(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """End the turn. Every run passes here, whatever happened before."""
-    return await _ended(state, structured=False)
+    return await _ended(state, context_of(runtime), structured=False)
 
 
-async def respond_structured(state: AgentState) -> dict[str, Any]:
+async def respond_structured(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """End the turn of an agent whose answer is the JSON text of an object, which goes out unchanged."""
-    ended = await _ended(state, structured=True)
+    ended = await _ended(state, context_of(runtime), structured=True)
     answer: Answer = ended["answer"]
     return {**ended, STRUCTURED_RESPONSE: answer["text"] if answer["status"] == "answered" else None}
 
 
-async def _ended(state: AgentState, *, structured: bool) -> dict[str, Any]:
+async def _ended(state: AgentState, context: RunContext, *, structured: bool) -> dict[str, Any]:
     stop = state.get("stop")
     message = _stopped(stop["message"]) if stop else _answered(state)
     in_turn = state["messages"][turn_start(state["messages"]) :]
     cited = [] if stop else cited_sources(message.text, sources_found(in_turn))
     if cited and not structured and not all(source in message.text for source in cited):
         message = message.model_copy(update={"content": f"{message.text}\n\nSources: {', '.join(cited)}"})
+    contributed = contributions(in_turn)
+    if not structured and (missing := undone(contributed)):
+        message = message.model_copy(update={"content": f"{message.text}\n\n{missing}"})
     answer = Answer(text=message.text, status=stop["reason"] if stop else "answered", sources=cited)
-    database = await (await current_process()).database()
-    await finish_run(database, state["turn"], answer)
+    if contributed:
+        answer["contributions"] = contributed
+    if not context.depth:  # else the run is that of the agent which was asked first
+        await finish_run(await (await current_process()).database(), state["turn"], answer)
     return {"messages": [message], "answer": answer, "stop": None}
 
 

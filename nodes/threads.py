@@ -1,12 +1,13 @@
 """What a step knows of its thread: which one it is, and that nobody else is working on it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from inspect import signature
 from typing import Any
 
 from langgraph.runtime import Runtime
 
-from core.context import RunContext
+from core.context import RunContext, context_of
 from memory.claims import current_claims
 
 Node = Callable[..., Awaitable[dict[str, Any]]]
@@ -30,6 +31,23 @@ def place_of(runtime: Runtime[RunContext]) -> str:
     return "|".join([thread_of(runtime), *names])
 
 
+@asynccontextmanager
+async def holding(runtime: Runtime[RunContext], *, ends: bool = False) -> AsyncGenerator[None]:
+    """Hold the thread for one step.
+
+    Args:
+        runtime: of the step.
+        ends: the turn is over after it, unless another agent has asked for it and goes on.
+
+    Raises:
+        ThreadBusyError: another invocation is working on the thread, or has taken it over.
+    """
+    claims = await current_claims()
+    async with claims.working(thread_of(runtime), runtime.control) as claim:
+        yield
+        claim.ending = ends and not context_of(runtime).depth
+
+
 def on_its_thread(node: Node, *, ends: bool = False) -> Node:
     """Return the node, made to hold its thread while it runs.
 
@@ -44,11 +62,8 @@ def on_its_thread(node: Node, *, ends: bool = False) -> Node:
 
     # Not `wraps`: LangGraph reads the parameters, which are those of `held`; the state's type, of the node.
     async def held(state: Any, runtime: Runtime[RunContext]) -> dict[str, Any]:
-        claims = await current_claims()
-        async with claims.working(thread_of(runtime), runtime.control) as claim:
-            update = await (node(state, runtime) if takes_runtime else node(state))
-            claim.ending = ends
-            return update
+        async with holding(runtime, ends=ends):
+            return await (node(state, runtime) if takes_runtime else node(state))
 
     held.__annotations__["state"] = node.__annotations__["state"]
     held.__name__ = held.__qualname__ = node.__name__

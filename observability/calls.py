@@ -32,7 +32,7 @@ async def log_calls(
     """
     rows = [
         {
-            **{key: value for key, value in record.items() if key != "sources"},
+            **{key: value for key, value in record.items() if key not in {"sources", "handed_on"}},
             "id": uuid.uuid5(uuid.NAMESPACE_OID, f"{run_id}|{record['step']}|{record['call_id']}"),
             "thread_id": thread_id,
             "run_id": run_id,

@@ -31,8 +31,9 @@ from core.text import storable
 from memory.plans import PlanRecord
 from memory.runs import mark_run
 from tools.actions import Action, Entry, Recorded
-from tools.journal_sql import CLEAR_DOUBTS, FINISH, INTEND, REARM, RECORD
+from tools.journal_sql import CLEAR_DOUBTS, DOUBTFUL, FINISH, INTEND, REARM, RECORD
 from tools.questions import ask
+from tools.under_way import UnderWay, under_way
 
 OUTCOME_PATIENCE_S: Final = 30.0
 """How long the outcome of a call is kept trying to be written when the database is away."""
@@ -56,6 +57,11 @@ class Journal:
         async with slots, pool.connection() as connection, connection.transaction():
             yield connection
 
+    @property
+    def under_way(self) -> UnderWay:
+        """The calls that this process is making, of this journal."""
+        return under_way(self.database.pool)
+
     async def intend(
         self, action: Action, plan: PlanRecord | None, *, connection: AsyncConnection[DictRow] | None = None
     ) -> Entry:
@@ -73,6 +79,7 @@ class Journal:
             async with self.database.pool.connection() as own:
                 return await self.intend(action, plan, connection=own)
         values = {**_action_values(action), **_plan_values(plan), "worker": self._worker_id}
+        values["under_way"] = list(self.under_way.keys)
         while True:
             row = await (await connection.execute(INTEND, values)).fetchone()
             if row is None or not row["held"]:
@@ -84,10 +91,20 @@ class Journal:
                     fresh=True,
                     idempotency_key=row["fresh_key"],
                     attempt=row["fresh_attempt"],
-                    doubtful=row["doubtful"],
+                    doubtful=row["doubtful"] if row["doubtful"] is None else await self._doubtful(values),
                 )
             if row["idempotency_key"] is not None:  # else it was committed while this statement ran
                 return _entry(row)
+
+    async def _doubtful(self, values: dict[str, Any]) -> str | None:
+        """Look again for an equal call in doubt: one that began meanwhile in this process is in none."""
+        while True:
+            begun = self.under_way.begun
+            now: dict[str, Any] = {**values, "under_way": list(self.under_way.keys)}
+            async with self.database.pool.connection() as connection:
+                row = await (await connection.execute(f"select ({DOUBTFUL}) as doubtful", now)).fetchone()
+            if begun == self.under_way.begun:
+                return row["doubtful"] if row else None
 
     async def record(self, plan: PlanRecord, thread_id: str) -> None:
         """Record a plan, in a commit of its own: a transaction that goes on for long must not hold it up.

@@ -5,6 +5,14 @@ from typing import LiteralString
 IS_OURS: LiteralString = """
 select 1 from boring.thread_lease where thread_id = %(thread_id)s and worker = %(worker)s for share
 """
+DOUBTFUL: LiteralString = """
+select coalesce(earlier.result ->> 'text', '') from boring.effect earlier
+where earlier.thread_id = %(thread_id)s and %(thread_id)s <> '' and earlier.effect = 'unsafe'
+    and earlier.tool = %(tool)s and earlier.arguments = %(arguments)s::jsonb
+    and earlier.key <> %(key)s and earlier.key <> all(%(under_way)s)
+    and (earlier.outcome is null or earlier.result @> '{"doubt": true}')
+order by earlier.intended_at limit 1
+"""
 INTEND: LiteralString = f"""
 with lease as ({IS_OURS}),
 held as (select %(thread_id)s = '' or exists (select from lease) as held),
@@ -31,12 +39,7 @@ recorded as (
 select held.held, fresh.idempotency_key as fresh_key, fresh.attempt as fresh_attempt,
        effect.idempotency_key, effect.attempt, effect.outcome, effect.result, effect.resolved_by,
        plan.plan_id as known_plan, effect.intended_at, (
-           select coalesce(earlier.result ->> 'text', '') from boring.effect earlier
-           where earlier.thread_id = %(thread_id)s and %(thread_id)s <> '' and earlier.effect = 'unsafe'
-               and earlier.tool = %(tool)s and earlier.arguments = %(arguments)s::jsonb
-               and earlier.key <> %(key)s
-               and (earlier.outcome is null or earlier.result @> '{{"doubt": true}}')
-           order by earlier.intended_at limit 1
+           {DOUBTFUL}
        ) as doubtful
 from held left join fresh on true
 left join boring.effect on effect.key = %(key)s

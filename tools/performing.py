@@ -58,6 +58,11 @@ async def perform(journal: Journal, call: Performance) -> tuple[Outcome | OpenQu
     """
     if call.tool.effect == "transactional":
         return await _transacted(journal, call)
+    with journal.under_way.making(call.action.key):
+        return await _performed(journal, call)
+
+
+async def _performed(journal: Journal, call: Performance) -> tuple[Outcome | OpenQuestion, Attempted | None]:
     entry = await journal.intend(call.action, call.plan)
     if entry.recorded is not None:
         return _replayed(call, entry.recorded), None

@@ -1,11 +1,11 @@
 """What is known of a call once it is over."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from core.state import Source
+from core.state import Source, StopReason
 
 Ended = Literal[
     "ok",
@@ -17,6 +17,7 @@ Ended = Literal[
     "duplicate",
     "refused",
     "rejected",
+    "declined",
     "stopped",
 ]
 """How a call ended.
@@ -26,7 +27,19 @@ Ended = Literal[
 - `invalid`, `unknown_tool`, `duplicate`: it was no call that could be made.
 - `refused`: the tool's circuit breaker is open.
 - `rejected`, `stopped`: a person said so.
+- `declined`: the agent that was asked says that it is not the right one.
 """
+
+
+class HandedOn(TypedDict):
+    """What became of work that was handed to another agent."""
+
+    task: str
+    asked: str
+    status: StopReason
+    text: str
+    input_tokens: int
+    output_tokens: int
 
 
 class CallRecord(TypedDict):
@@ -50,6 +63,8 @@ class CallRecord(TypedDict):
     replayed: bool
     """The outcome was found in the journal; the tool was not run."""
     approved_by: str | None
+    handed_on: NotRequired[HandedOn]
+    """Only where the call has handed work to another agent."""
 
 
 @dataclass(frozen=True, slots=True)

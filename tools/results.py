@@ -6,7 +6,8 @@ from typing import Any
 from langgraph.types import Command
 from pydantic import BaseModel, ValidationError
 
-from tools.contract import Tool, ToolResult
+from core.protocols import ToolSpec
+from tools.contract import ToolResult
 
 _COMMAND = (
     "it is a LangGraph Command, and a tool here can't change the graph's state or where it goes on. Return "
@@ -56,7 +57,7 @@ MALFORMED = "__malformed__"
 """The one argument of a call whose arguments were not JSON; it holds what the model wrote."""
 
 
-def describe_invalid(tool: Tool, error: ValidationError, given: dict[str, Any]) -> str:
+def describe_invalid(tool: ToolSpec, error: ValidationError, given: dict[str, Any]) -> str:
     """Phrase a validation error so that a model can repair its call."""
     if set(given) == {MALFORMED}:
         lines = [f"The arguments of {tool.name} are not JSON: {cut(str(given[MALFORMED]), 200)}"]

@@ -175,8 +175,8 @@ async def test_an_agent_that_is_asked_the_very_same_twice_does_it_twice(
     builder.add_conditional_edges(START, first, ["pay"])
     builder.add_conditional_edges("pay", next_one, ["pay", END])
     asked: Any = {"messages": [HumanMessage("Pay 7", id="same")]}
-    await builder.compile(checkpointer=saver).ainvoke(asked, CONFIG)
-    assert bank.paid == [7, 7]
+    result = await builder.compile(checkpointer=saver).ainvoke(asked, CONFIG)
+    assert (bank.paid, result.get("__interrupt__")) == ([7, 7], None)
 
 
 async def test_a_person_is_asked_again_when_a_second_attempt_is_cut_off_too(

@@ -1,0 +1,216 @@
+"""Hands work to another agent and brings back its report. One worker for each agent, named like it."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from langchain_core.messages import AnyMessage, HumanMessage, ToolMessage
+from langgraph.errors import GraphBubbleUp
+from langgraph.pregel import Pregel
+from langgraph.runtime import Runtime
+from pydantic import ValidationError
+
+from core.context import RunContext, context_of
+from core.errors import ThreadBusyError
+from core.process import current_process
+from core.state import Answer, CallTask, Source, StopReason
+from core.text import storable, storable_text
+from core.worker import current_worker
+from memory.claims import current_claims
+from nodes.assignments import Assignment, Delegate, Task, wording
+from nodes.attribution import sources_found
+from nodes.faults import is_transient, readable
+from nodes.threads import Node, holding, namespace_of, thread_of
+from tools.journal import Journal
+from tools.progress import report_progress
+from tools.records import CallRecord, Ended
+from tools.results import cut, describe_invalid
+
+MAX_DEPTH: Final = 4
+"""How often a request may be handed down."""
+ATTEMPTS: Final = 2
+"""How often an agent is asked that fails for a reason that may pass."""
+MAX_REPORT_CHARS: Final = 8_000
+_ADVICE = " Ask again, ask another agent, or go on without it and say so."
+_OUTCOMES: Mapping[StopReason, Ended] = {"answered": "ok", "declined": "declined", "denied": "rejected"}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of handing work on.
+
+    Attributes:
+        status: how the agent's turn ended.
+        text: its answer, or why there is none.
+        sources: passages that the answer rests on.
+        seconds: of work.
+        attempts: how often it was asked.
+    """
+
+    status: StopReason
+    text: str
+    sources: tuple[Source, ...] = ()
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+    attempts: int = 1
+
+
+def delegating(delegate: Delegate) -> Node:
+    """Return the node that hands work to an agent."""
+    graph = delegate.graph  # LangGraph finds it here, and so draws and inspects what is inside
+
+    async def hand_over(state: CallTask, runtime: Runtime[RunContext]) -> dict[str, Any]:
+        async with holding(runtime):
+            return {"messages": [await _handed_over(delegate, graph, state, runtime)]}
+
+    hand_over.__name__ = hand_over.__qualname__ = delegate.name
+    return hand_over
+
+
+async def _handed_over(
+    delegate: Delegate, graph: Pregel[Any, Any, Any, Any], task: CallTask, runtime: Runtime[RunContext]
+) -> ToolMessage:
+    started_at = datetime.now(UTC).isoformat()
+    call = task["call"]
+    if task["duplicate_of"] is not None:
+        return _answered(task, "duplicate", "This was given twice in one message; it was handed on once.")
+    try:
+        assignment = delegate.arguments.model_validate(call["args"])
+    except ValidationError as error:
+        return _answered(task, "invalid", describe_invalid(delegate, error, call["args"]))
+    context = _child(context_of(runtime), assignment, task)
+    refusal = task["blocked"] or _refusal(context)
+    if refusal is not None:
+        return _answered(task, "refused", f"{delegate.name} was not asked. {refusal}")
+    report_progress(f"{delegate.name} is working")
+    await _record_plan(runtime)
+    asked = HumanMessage(storable_text(wording(assignment, task["found"])), id=f"request_{call['id']}")
+    report = await _reported(delegate.name, graph, asked, context)
+    return _told(task, assignment, report, started_at)
+
+
+def _child(context: RunContext, assignment: Assignment, task: CallTask) -> RunContext:
+    """Return what the agent may use: its share of what is left, and no more time than that."""
+    left_s = context.max_time_s - task["elapsed_s"]
+    own_s = assignment.deadline_s if isinstance(assignment, Task) else None
+    tokens = int((context.max_tokens - task["used_tokens"]) * task["share"])
+    return replace(
+        context,
+        depth=context.depth + 1,
+        max_tokens=max(1, tokens),
+        max_time_s=max(0.001, min(left_s, own_s or left_s)),
+    )
+
+
+def _refusal(context: RunContext) -> str | None:
+    if context.depth > MAX_DEPTH:
+        return f"A request may be handed down {MAX_DEPTH} times."
+    return None
+
+
+async def _record_plan(runtime: Runtime[RunContext]) -> None:
+    """Record the plan that this work is part of, before anything can come of it."""
+    mine = (await current_claims()).standing(thread_of(runtime), namespace_of(runtime))
+    if mine.plan is not None:
+        journal = Journal(await (await current_process()).database(), (await current_worker()).id)
+        await journal.record(mine.plan, thread_of(runtime))
+
+
+async def _reported(
+    name: str, graph: Pregel[Any, Any, Any, Any], asked: HumanMessage, context: RunContext
+) -> Report:
+    """Ask the agent, again where it failed for a reason that may pass; return what it says."""
+    begun = time.monotonic()
+    ours = graph.context_schema is RunContext
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            # An agent of ours keeps the time itself; another one knows of no limit.
+            async with nullcontext() if ours else asyncio.timeout(context.max_time_s):
+                values = await graph.ainvoke({"messages": [asked]}, context=context if ours else None)
+        except (GraphBubbleUp, ThreadBusyError):
+            raise
+        except TimeoutError:
+            text = f"{name} had no report after {context.max_time_s:g} s."
+            return Report("deadline", text, seconds=context.max_time_s, attempts=attempt)
+        except Exception as error:  # noqa: BLE001 - whatever an agent raises is reported, not passed on
+            if attempt < ATTEMPTS and is_transient(error):
+                continue
+            text = f"{name} failed: {readable(error)}"
+            return Report("failed", text, seconds=time.monotonic() - begun, attempts=attempt)
+        return replace(_report(values, time.monotonic() - begun), attempts=attempt)
+    raise AssertionError("the last attempt returns")
+
+
+def _report(values: Any, seconds: float) -> Report:
+    """Return what a graph's final state says. Graphs that are not ours say it by their last message."""
+    state = cast("Mapping[str, Any]", values) if isinstance(values, Mapping) else {}
+    messages = cast("list[AnyMessage]", state.get("messages") or [])
+    answer = cast("Answer | None", state.get("answer"))
+    if not isinstance(answer, Mapping):
+        text = messages[-1].text if messages else ""
+        return Report("answered" if text else "failed", text or "It said nothing.", seconds=seconds)
+    turn = state["turn"]
+    cited = set(answer["sources"])
+    return Report(
+        answer["status"],
+        answer["text"],
+        sources=tuple(one for one in sources_found(messages) if one["source"] in cited),
+        input_tokens=turn["input_tokens"],
+        output_tokens=turn["output_tokens"],
+        seconds=turn["elapsed_s"],
+    )
+
+
+def _told(task: CallTask, assignment: Assignment, report: Report, started_at: str) -> ToolMessage:
+    ended: Ended = _OUTCOMES.get(report.status, "error")
+    text = storable_text(cut(report.text, MAX_REPORT_CHARS))
+    said = text if ended == "ok" else f"{text}{_ADVICE}"
+    message = _answered(task, ended, said, attempt=report.attempts, started_at=started_at)
+    record = cast("CallRecord", message.artifact)
+    record["latency_ms"] = round(report.seconds * 1000, 3)
+    record["sources"] = storable(report.sources)
+    record["handed_on"] = {
+        "task": assignment.task if isinstance(assignment, Task) else "",
+        "asked": assignment.goal if isinstance(assignment, Task) else assignment.request,
+        "status": report.status,
+        "text": text,
+        "input_tokens": report.input_tokens,
+        "output_tokens": report.output_tokens,
+    }
+    return message
+
+
+def _answered(
+    task: CallTask, ended: Ended, text: str, *, attempt: int = 0, started_at: str | None = None
+) -> ToolMessage:
+    call = task["call"]
+    failed = ended != "ok"
+    record = CallRecord(
+        call_id=call["id"] or "",
+        tool=call["name"],
+        effect="agent",
+        arguments=storable(call["args"]),
+        step=task["step"],
+        attempt=attempt,
+        outcome=ended,
+        error=text if failed else None,
+        started_at=started_at or datetime.now(UTC).isoformat(),
+        latency_ms=0.0,
+        sources=[],
+        key=None,
+        replayed=False,
+        approved_by=None,
+    )
+    return ToolMessage(
+        id=f"result_{call['id']}",
+        content=text,
+        tool_call_id=call["id"],
+        name=call["name"],
+        status="error" if failed else "success",
+        artifact=record,
+    )
