@@ -291,58 +291,77 @@ async def test_a_validator_that_breaks_is_an_observation() -> None:
 
 
 kinds = st.tuples(st.sampled_from([None, "alias", "validation_alias"]), st.booleans())
-fields = st.dictionaries(st.sampled_from(NAMES), kinds, min_size=1)
+
+
+@st.composite
+def schemas(draw: st.DrawFn) -> type[BaseModel]:
+    """Make a schema with aliases of every kind."""
+    made: dict[str, Any] = {}
+    for name, (kind, optional) in draw(st.dictionaries(st.sampled_from(NAMES), kinds, min_size=1)).items():
+        alias: dict[str, Any] = {kind: f"{name}-alias"} if kind else {}
+        made[name] = (int, Field(7 if optional else ..., **alias))
+    config = ConfigDict(
+        populate_by_name=draw(st.booleans()),
+        alias_generator=to_camel if draw(st.booleans()) else None,
+        extra="forbid",
+    )
+    return create_model("Given", __config__=config, **made)
+
+
+@st.composite
+def arguments_of(draw: st.DrawFn, model: type[BaseModel]) -> dict[str, Any]:
+    """Make arguments that are often valid, under names and aliases."""
+    names = {name: [name, f"{name}-alias", to_camel(name)] for name in model.model_fields}
+    if draw(st.booleans()):
+        return {draw(st.sampled_from(keys)): draw(st.integers(0, 9)) for keys in names.values()}
+    keys = sorted({key for those in names.values() for key in those})
+    values = st.integers(0, 9) | st.just("no")
+    return draw(st.dictionaries(st.sampled_from(keys), values, max_size=len(names) + 1))
+
+
+class Taker:
+    """What becomes of a call, as a tool of one of three kinds."""
+
+    def __init__(self, model: type[BaseModel], way: int) -> None:
+        self.taken: list[dict[str, Any]] = []
+        taker = self
+
+        class Taking(BaseTool):
+            name: str = "take"
+            description: str = "Take it."
+            args_schema: Any = model
+
+            def _run(self, **given: Any) -> str:
+                return taker.take(**given)
+
+        described: dict[str, Any] = {"name": "take", "description": "Take it.", "args_schema": model}
+        self.tool: BaseTool = (
+            Taking(),
+            StructuredTool(func=self.take, **described),
+            StructuredTool(coroutine=self.take_async, **described),
+        )[way]
+
+    def take(self, **given: Any) -> str:
+        self.taken.append(given)
+        return "taken"
+
+    async def take_async(self, **given: Any) -> str:
+        return self.take(**given)
 
 
 @EXAMPLES
-@given(data=st.data(), shape=fields, by_name=st.booleans(), generated=st.booleans(), way=st.integers(0, 2))
+@given(data=st.data(), model=schemas(), way=st.integers(0, 2))
 def test_what_is_valid_by_the_schema_reaches_the_function_and_nothing_else_does(
-    data: st.DataObject, shape: dict[str, tuple[Any, bool]], *, by_name: bool, generated: bool, way: int
+    data: st.DataObject, model: type[BaseModel], way: int
 ) -> None:
-    config = ConfigDict(
-        populate_by_name=by_name, extra="forbid", alias_generator=to_camel if generated else None
-    )
-    made: dict[str, Any] = {}
-    for name, (kind, optional) in shape.items():
-        alias: dict[str, Any] = {kind: f"{name}-alias"} if kind else {}
-        made[name] = (int, Field(7 if optional else ..., **alias))
-    model = create_model("Given", __config__=config, **made)
-    keys = sorted({key for name in shape for key in (name, f"{name}-alias", to_camel(name))})
-    values = st.integers(0, 9) | st.just("no")
-    likely = [data.draw(st.sampled_from([name, f"{name}-alias", to_camel(name)])) for name in shape]
-    arguments = data.draw(
-        st.fixed_dictionaries(dict.fromkeys(likely, st.integers(0, 9)))
-        | st.dictionaries(st.sampled_from(keys), values, max_size=len(shape) + 1)
-    )
-    taken: list[dict[str, Any]] = []
-
-    def taking(**given: Any) -> str:
-        taken.append(given)
-        return "taken"
-
-    async def taking_async(**given: Any) -> str:
-        return taking(**given)
-
-    class Taking(BaseTool):
-        name: str = "take"
-        description: str = "Take it."
-        args_schema: Any = model
-
-        def _run(self, **given: Any) -> str:
-            return taking(**given)
-
-    described: dict[str, Any] = {"name": "take", "description": "Take it.", "args_schema": model}
-    tool = [
-        lambda: StructuredTool(func=taking, **described),
-        lambda: StructuredTool(coroutine=taking_async, **described),
-        Taking,
-    ][way]()
-    message = asyncio.run(told(tool, arguments))
+    arguments = data.draw(arguments_of(model))
+    taker = Taker(model, way)
+    message = asyncio.run(told(taker.tool, arguments))
     try:
         valid = model.model_validate(arguments)
     except ValueError:
         assert message.artifact["outcome"] == "invalid"
-        assert taken == []
+        assert taker.taken == []
     else:
         assert message.text == "taken"
-        assert taken == [valid.model_dump()]
+        assert taker.taken == [valid.model_dump()]
