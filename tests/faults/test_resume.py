@@ -10,13 +10,15 @@ from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import AsyncConnection
 
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
 
-SEED = 20261122
-MOMENTS = 10
+_random = random.Random(20261122)  # noqa: S311 - a repeatable choice, nothing secret
+MOMENTS = [round(_random.random(), 3) for _ in range(10)]
+"""When a run is killed, as parts of the time that a whole one takes."""
 
 
 def counting(request: dict[str, Any]) -> Reply:
@@ -51,34 +53,41 @@ async def rows(url: str, statement: Any) -> list[Any]:
         return await (await connection.execute(statement)).fetchall()
 
 
-@pytest.mark.timeout(240)
-async def test_a_run_killed_at_ten_random_moments_is_finished_each_time(
-    postgres_url: str, tmp_path: Path
+@pytest.fixture(scope="module")
+def whole_s(database_url: str, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """How long a whole run takes once it has begun, in seconds."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"create database whole template {migrated_template}".encode())
+        own = database_url.replace("/boring?", "/whole?")
+        taken = asyncio.run(_measured(own, tmp_path_factory.mktemp("whole")))
+        connection.execute("drop database whole with (force)")
+    return taken
+
+
+async def _measured(url: str, folder: Path) -> float:
+    async with ScriptedModel(counting) as model:
+        return await _seconds_of_a_run(environment(model, url, folder))
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_run_killed_at_a_random_moment_is_finished(
+    moment: float, whole_s: float, postgres_url: str, tmp_path: Path
 ) -> None:
-    moments = random.Random(SEED)  # noqa: S311 - a repeatable choice, nothing secret
     async with ScriptedModel(counting) as model:
         env = environment(model, postgres_url, tmp_path)
-        whole = await _seconds_of_a_run(env)
-        for number in range(MOMENTS):
-            thread = f"killed-{number}"
-            running = await boring("ask", "Count", "--thread", thread, env=env)
-            assert running.stdout
-            assert f"thread {thread}" in (await running.stdout.readline()).decode()
-            await asyncio.sleep(moments.uniform(0, whole))
-            if running.returncode is None:
-                running.send_signal(signal.SIGKILL)
-            await running.communicate()
-            resumed = await boring("resume", thread, "--json", env=env)
-            out, err = await resumed.communicate()
-            assert resumed.returncode == 0, err.decode()
-            assert json.loads(out)["answer"] == "They are 7, 14, 21."
-    assert await rows(postgres_url, "select distinct status from boring.run") == [("finished",)]
-    runs = await rows(
-        postgres_url, "select thread_id, count(*) from boring.run group by 1 having count(*) > 1"
-    )
-    assert runs == []
-    calls = await rows(postgres_url, "select thread_id, count(*) from boring.tool_call group by 1 order by 1")
-    assert [count for _, count in calls] == [3] * (MOMENTS + 1)
+        running = await boring("ask", "Count", "--thread", "killed", env=env)
+        assert running.stdout
+        assert "thread killed" in (await running.stdout.readline()).decode()
+        await asyncio.sleep(moment * whole_s)
+        if running.returncode is None:
+            running.send_signal(signal.SIGKILL)
+        await running.communicate()
+        resumed = await boring("resume", "killed", "--json", env=env)
+        out, err = await resumed.communicate()
+        assert resumed.returncode == 0, err.decode()
+        assert json.loads(out)["answer"] == "They are 7, 14, 21."
+    assert await rows(postgres_url, "select status from boring.run") == [("finished",)]
+    assert await rows(postgres_url, "select count(*) from boring.tool_call") == [(3,)]
 
 
 async def _seconds_of_a_run(env: dict[str, str]) -> float:
