@@ -70,7 +70,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     """
     runtime = ToolRuntime([contracted(tool) for tool in tools])
     form = answer_form(response_format, taken=runtime.tools) if response_format else None
-    model, later = _source(llm), _later(llm, fallbacks)
+    model, later = model_source(llm), later_models(llm, fallbacks)
     specs = list(runtime.tools.values())
     plan = planning(model, specs, system_prompt=system_prompt, response_format=form, fallbacks=later)
     loop = _loop(model, runtime, plan, name=name, structured=form is not None)
@@ -89,13 +89,15 @@ def _loop(model: ModelSource, runtime: ToolRuntime, plan: Node, *, name: str, st
     )
 
 
-def _later(llm: Llm | None, fallbacks: Sequence[Llm] | None) -> FallbackSource:
+def later_models(llm: Llm | None, fallbacks: Sequence[Llm] | None) -> FallbackSource:
+    """Return the models to ask when `llm` can't be used."""
     if llm is None and fallbacks is None:
         return configured_fallbacks
-    return given_fallbacks(*map(_source, fallbacks or ()))
+    return given_fallbacks(*map(model_source, fallbacks or ()))
 
 
-def _source(llm: Llm | None) -> ModelSource:
+def model_source(llm: Llm | None) -> ModelSource:
+    """Return a source of the model that `llm` names."""
     if isinstance(llm, BaseChatModel):
         return given_model(llm)
     return configured_model(llm) if llm is None or isinstance(llm, str) else llm

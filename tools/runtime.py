@@ -56,12 +56,13 @@ class CallScope:
 
 
 class ToolRuntime:
-    """Runs the calls of a fixed set of tools."""
+    """Runs the calls of a fixed set of tools; `others` are names that the model can call beside them."""
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
+    def __init__(self, tools: Sequence[Tool], *, others: Sequence[str] = ()) -> None:
         names = [tool.name for tool in tools]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"tools share the names {twice}; the model could not tell them apart")
+        self._others = others
         self.tools: Mapping[str, Tool] = {tool.name: tool for tool in tools}
         self._slots: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = (
             WeakKeyDictionary()
@@ -134,7 +135,7 @@ class ToolRuntime:
     async def _outcome(self, call: ToolCall, scope: CallScope) -> Outcome | OpenQuestion:
         tool = self.tools.get(call["name"])
         if tool is None:
-            known = ", ".join(sorted(self.tools)) or "none"
+            known = ", ".join(sorted([*self.tools, *self._others])) or "none"
             return Outcome("unknown_tool", f"There is no tool {call['name']!r}. The tools are: {known}.")
         if scope.duplicate_of is not None:
             return Outcome("duplicate", "This call was given twice in one message; it was made once.")

@@ -1,0 +1,141 @@
+"""The hierarchical agent: a supervisor that splits work among teams, each a graph of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
+from langgraph.store.base import BaseStore
+
+from core.context import RunContext
+from core.errors import ConfigurationError
+from core.state import AgentInput, AgentState
+from graphs.loop import Loop, assemble
+from graphs.single import Agent, Llm, later_models, model_source
+from graphs.workers import checked
+from nodes.assignments import Delegate, Task
+from nodes.delegate import MAX_DEPTH, delegating
+from nodes.execute import executing
+from nodes.observe import observe
+from nodes.plan import planning
+from nodes.receive import receiving
+from nodes.recovering import recovering
+from nodes.respond import respond
+from nodes.review import review
+from tools.contract import AnyTool, contracted
+from tools.runtime import ToolRuntime
+
+SYSTEM_PROMPT = (
+    "You lead teams. Split the request into tasks and hand each to the team it is for. A team sees nothing "
+    "but its task: write down every name, number and date it needs. Hand out independent tasks together; "
+    "where one needs the report of another, name that one in `after`. Read the reports. If a team failed, "
+    "give the task again, to another team, or go on without it and say so. In the answer say which team "
+    "said what."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """A team that a supervisor can give tasks to: a graph, or teams of its own.
+
+    Attributes:
+        name: of its node; letters, digits, _ and -. No other team of the whole hierarchy has it.
+        description: what it is for, for the supervisor.
+        graph: a compiled graph of any kind, without a checkpointer.
+        teams: instead of `graph`, the teams that this one leads; its supervisor has the same model.
+    """
+
+    name: str
+    description: str
+    graph: Pregel[Any, Any, Any, Any] | None = None
+    teams: Sequence["Team"] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Minds:
+    """The models that supervise, and the operator's words to them."""
+
+    llm: Llm | None
+    fallbacks: Sequence[Llm] | None
+    system_prompt: str
+
+
+def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are named at the call
+    *,
+    llm: Llm | None = None,
+    fallbacks: Sequence[Llm] | None = None,
+    teams: Sequence[Team],
+    tools: Sequence[AnyTool] = (),
+    system_prompt: str = SYSTEM_PROMPT,
+    name: str = "hierarchy",
+    checkpointer: BaseCheckpointSaver[str] | None = None,
+    store: BaseStore | None = None,
+) -> Agent:
+    """Return a compiled graph: a supervisor that plans tasks, teams that carry them out.
+
+    Tasks that wait for no other run side by side. Each team gets a share of the tokens that are left, kept
+    for it from the start, and no more time than is left; what it does not use comes back.
+
+    Args:
+        llm: of the supervisors; see `graphs.single.create_agent`.
+        fallbacks: as there.
+        teams: who can be given tasks.
+        tools: of the supervisor itself.
+        system_prompt: the operator's words to the supervisor.
+        name: the name under which runs are recorded, and of the graph.
+        checkpointer: keeps threads; None inside a server, which has its own.
+        store: long-term memory, for tools that ask the runtime for it.
+
+    Raises:
+        ConfigurationError: two teams share a name, one has no description, neither graph nor teams, or both;
+            teams lead each other in a circle, or lie deeper than a request may be handed down.
+        ValueError: a tool's declaration contradicts itself.
+    """
+    runtime = ToolRuntime([contracted(tool) for tool in tools], others=[team.name for team in teams])
+    below = _delegates(teams, _Minds(llm, fallbacks, SYSTEM_PROMPT), (name,))
+    delegates = checked(below, of=f"hierarchy {name!r}", tools=runtime.tools)
+    supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt))
+    return supervised.compile(checkpointer=checkpointer, store=store, name=name)
+
+
+def _delegates(teams: Sequence[Team], minds: _Minds, above: tuple[str, ...]) -> list[Delegate]:
+    """Return the teams as agents to hand work to, those that lead others built from the bottom up."""
+    found: list[Delegate] = []
+    for team in teams:
+        place = " > ".join([*above, team.name])
+        if team.name in above:
+            raise ConfigurationError(f"team {place}: teams lead each other in a circle.")
+        if len(above) > MAX_DEPTH:
+            raise ConfigurationError(
+                f"team {place} lies {len(above)} levels down; a request may be handed down {MAX_DEPTH} times."
+            )
+        if (team.graph is None) == (not team.teams):
+            raise ConfigurationError(f"team {place} needs a graph, or teams that it leads: one of the two.")
+        graph = team.graph
+        if graph is None:
+            below = checked(_delegates(team.teams, minds, (*above, team.name)), of=f"team {place}")
+            runtime = ToolRuntime([], others=[one.name for one in below])
+            graph = _supervised(team.name, below, runtime, minds).compile(name=team.name)
+        found.append(Delegate(team.name, team.description, graph, Task))
+    return found
+
+
+def _supervised(
+    name: str, delegates: Sequence[Delegate], runtime: ToolRuntime, minds: _Minds
+) -> StateGraph[AgentState, RunContext, AgentInput, AgentState]:
+    """Return the graph of a supervisor over its teams, not yet compiled."""
+    model, later = model_source(minds.llm), later_models(minds.llm, minds.fallbacks)
+    specs = [*delegates, *runtime.tools.values()]
+    plan = planning(model, specs, system_prompt=minds.system_prompt, fallbacks=later)
+    loop = Loop(
+        receive=receiving(model, graph=name),
+        plan=recovering(plan),
+        execute=executing(runtime),
+        observe=observe,
+        review=review if runtime.may_ask else None,
+        respond=respond,
+        agents={one.name: delegating(one) for one in delegates},
+    )
+    return assemble(loop)
