@@ -15,6 +15,7 @@ from memory.buffer import turn_start, unanswered_calls
 from nodes.assignments import longest_s, tokens_of
 from nodes.threads import thread_of
 from observability.calls import log_calls
+from tools.declining import DECLINE
 
 
 async def observe(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
@@ -57,8 +58,10 @@ def results_of_step(messages: Sequence[AnyMessage], step: int) -> list[ToolMessa
 
 
 def stopped(results: Sequence[ToolMessage]) -> Stop | None:
-    """Return why a person stopped the run at one of these calls, or None."""
+    """Return why one of these calls has ended the turn: a person stopped it, or it was declined."""
     for message in results:
         if message.artifact["outcome"] == "stopped":
             return Stop(reason="denied", message=f"I stopped: {message.text}")
+        if message.artifact["tool"] == DECLINE and message.artifact["outcome"] == "ok":
+            return Stop(reason="declined", message=message.text)
     return None

@@ -1,0 +1,145 @@
+"""The router: finds the specialist that a request is for, and hands it over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.pregel import Pregel
+from langgraph.store.base import BaseStore
+
+from core.errors import ConfigurationError
+from graphs.loop import Loop, assemble
+from graphs.single import Agent, Llm, later_models, model_source
+from graphs.workers import checked
+from guardrails.routing import Rule
+from nodes.assignments import Delegate, Request
+from nodes.delegate import delegating
+from nodes.execute import executing
+from nodes.observe import observe
+from nodes.plan import planning
+from nodes.receive import receiving
+from nodes.recovering import recovering
+from nodes.respond import respond
+from nodes.routing import NOBODY, Routing, decision_format, routing
+from nodes.structured import answer_form
+from tools.runtime import ToolRuntime
+
+_TASK = (
+    "You decide who answers the user's last message. Do not answer it. Split it only if it holds several "
+    "requests for different specialists. Write each request so that it can be understood without the "
+    "conversation. The specialists:"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Specialist:
+    """Somebody a router can hand a request to.
+
+    Attributes:
+        name: of its node; letters, digits, _ and -.
+        description: what it is for, for the router and, where it asks back, for the user.
+        graph: a compiled graph of any kind, without a checkpointer. It hands a request back by the tool
+            `tools.declining.decline`.
+        not_for: what is easily taken for its business and is not.
+        examples: requests that are for it.
+    """
+
+    name: str
+    description: str
+    graph: Pregel[Any, Any, Any, Any]
+    not_for: str = ""
+    examples: Sequence[str] = ()
+
+
+def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are named at the call
+    *,
+    llm: Llm | None = None,
+    fallbacks: Sequence[Llm] | None = None,
+    specialists: Sequence[Specialist],
+    rules: Sequence[Rule] = (),
+    below: float = 0.6,
+    unsure: Literal["ask", "general"] = "ask",
+    general: str | None = None,
+    name: str = "router",
+    checkpointer: BaseCheckpointSaver[str] | None = None,
+    store: BaseStore | None = None,
+) -> Agent:
+    """Return a compiled graph: a decision, one specialist that answers, or several for several requests.
+
+    Every decision is recorded: who was to choose from, who was chosen, how sure, why, by a rule or a model.
+
+    Args:
+        llm: decides; see `graphs.single.create_agent`.
+        fallbacks: as there.
+        specialists: who can answer.
+        rules: tried in order before the model is asked.
+        below: a confidence under it counts as unsure, 0 to 1.
+        unsure: `ask` the user one question, or have `general` answer. An answer that leaves the router unsure
+            again goes to `general`, or to the best guess.
+        general: the specialist that takes what belongs nowhere.
+        name: the name under which runs are recorded, and of the graph.
+        checkpointer: keeps threads; None inside a server, which has its own.
+        store: long-term memory, for tools that ask the runtime for it.
+
+    Raises:
+        ConfigurationError: two specialists share a name, one has no description, a rule or `general` names
+            nobody, or `below` is no confidence.
+    """
+    place = f"router {name!r}"
+    delegates = checked(
+        [Delegate(one.name, one.description, one.graph, Request) for one in specialists], of=place
+    )
+    names = [one.name for one in specialists]
+    _check(place, names, rules=rules, below=below, unsure=unsure, general=general)
+    model, later = model_source(llm), later_models(llm, fallbacks)
+    form = answer_form(decision_format(names))
+    decide = planning(model, [], system_prompt=_words(specialists), response_format=form, fallbacks=later)
+    described = {one.name: one.description for one in specialists}
+    how = Routing(described, rules=rules, below=below, unsure=unsure, general=general)
+    loop = Loop(
+        receive=receiving(model, graph=name),
+        plan=recovering(routing(how, decide)),
+        execute=executing(ToolRuntime([], others=names)),
+        observe=observe,
+        review=None,
+        respond=respond,
+        agents={one.name: delegating(one) for one in delegates},
+    )
+    return assemble(loop).compile(checkpointer=checkpointer, store=store, name=name)
+
+
+def _check(  # noqa: PLR0913 - what is checked, named at the call
+    place: str,
+    names: Sequence[str],
+    *,
+    rules: Sequence[Rule],
+    below: float,
+    unsure: str,
+    general: str | None,
+) -> None:
+    known = ", ".join(names)
+    for number, rule in enumerate(rules, 1):
+        if rule.specialist not in names:
+            raise ConfigurationError(
+                f"{place}: rule {number} names {rule.specialist!r}, who is no specialist. There are: {known}."
+            )
+    if general is not None and general not in names:
+        raise ConfigurationError(
+            f"{place}: general is {general!r}, who is no specialist. There are: {known}."
+        )
+    if unsure == "general" and general is None:
+        raise ConfigurationError(f"{place}: unsure is 'general', but general names nobody.")
+    if not 0 <= below <= 1:
+        raise ConfigurationError(f"{place}: below is {below}; expected a confidence from 0 to 1.")
+
+
+def _words(specialists: Sequence[Specialist]) -> str:
+    """Return the router's task in words."""
+    lines = [_TASK]
+    for one in specialists:
+        lines.append(f"- {one.name}: {one.description.strip()}")
+        lines += [f"  Not for: {one.not_for.strip()}"] if one.not_for.strip() else []
+        lines += [f"  Such as: {'; '.join(one.examples)}"] if one.examples else []
+    lines.append(f"- {NOBODY}: what none of them is for.")
+    return "\n".join(lines)
