@@ -111,16 +111,17 @@ def standing_of(call: ToolCall, plan: Sequence[ToolCall], results: Mapping[str, 
 def shares_of(calls: Sequence[ToolCall]) -> dict[str, float]:
     """Return the share of the tokens left that each task may use, by the id of its call.
 
-    The shares sum up to at most 1 - `OWN_SHARE`. Tasks that ask for none share evenly what the others leave.
+    The shares sum up to at most 1 - `OWN_SHARE`. Tasks that ask for none share evenly what the others leave,
+    which is at least half of what each would get if none had asked.
     """
     room = 1 - OWN_SHARE
     asked = {call["id"] or "": _share_asked(call) for call in calls}
     known = {one: share for one, share in asked.items() if share is not None}
-    scale = min(1.0, room / sum(known.values())) if known else 1.0
-    if len(known) < len(asked):  # leave the others at least what an even split would give them
-        scale = min(scale, room * len(known) / len(asked) / sum(known.values())) if known else 1.0
+    others = len(asked) - len(known)
+    most = room - others * room / len(asked) / 2 if asked else room
+    scale = min(1.0, most / sum(known.values())) if known else 1.0
     taken = {one: share * scale for one, share in known.items()}
-    even = (room - sum(taken.values())) / max(1, len(asked) - len(known))
+    even = (room - sum(taken.values())) / max(1, others)
     return {one: taken.get(one, even) for one in asked}
 
 

@@ -101,11 +101,12 @@ def routing(how: Routing, decide: Planning) -> Node:
             return update
         turn = cast("Turn", update["turn"])
         await _record(how, parts, turn, thread_of(runtime))
-        if sure := _sure(how, parts, may_ask=not results and not _was_asked_back(messages)):
+        may_ask = not results and not _was_asked_back(messages)
+        if sure := _sure(how, parts, may_ask=may_ask):
             return {"messages": [_handed_to(sure)], "turn": turn}
-        if results:
-            return {**_joined(results), "turn": turn}
-        return {"messages": [_question(how, parts)], "turn": turn}
+        if may_ask:
+            return {"messages": [_question(how, parts)], "turn": turn}
+        return {**(_joined(results) if results else {"stop": _nobody(parts)}), "turn": turn}
 
     return route
 
@@ -195,6 +196,10 @@ def _joined(results: Sequence[ToolMessage]) -> dict[str, Any]:
     several = len(last) > 1
     parts = [f"**{_title(one)}**\n\n{one.text}" if several else one.text for one in said]
     return {"messages": [AIMessage("\n\n".join(parts), id=f"msg_{uuid.uuid4().hex}")]}
+
+
+def _nobody(parts: Sequence[Part]) -> Stop:
+    return Stop(reason="declined", message=f"Nobody here can help with that: {parts[0].reason}")
 
 
 def _title(result: ToolMessage) -> str:

@@ -1,0 +1,197 @@
+"""A router: who gets a request, how sure it was, what happens when it is unsure or wrong."""
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from core.errors import ConfigurationError
+from core.process import Process
+from evals.scripted_model import Reply, ToolCall
+from graphs.router import Specialist, create_router
+from graphs.single import create_agent
+from guardrails.routing import Rule
+from tests.graphs.transcripts import transcript
+from tools.declining import decline
+
+CONFIG: Any = {"configurable": {"thread_id": "desk"}}
+
+
+def asks(text: str) -> Any:
+    return {"messages": [("user", text)]}
+
+
+def decides(*parts: tuple[str, float, str]) -> Reply:
+    """Return a decision: specialist, confidence and request of each part."""
+    told = [
+        {"specialist": name, "confidence": sure, "reason": "it fits", "request": request}
+        for name, sure, request in parts
+    ]
+    return Reply(tool_calls=(ToolCall("Decision", {"parts": told}),))
+
+
+DECLINES = Reply(tool_calls=(ToolCall("decline", {"reason": "I only read documents."}),))
+
+
+@pytest.fixture
+async def desk(saver: Any, speaking: Any) -> Any:
+    """Return a function that makes a desk of the router's and two specialists' lines."""
+
+    async def make(router: Any, documents: Any = (), data: Any = (), **more: Any) -> Any:
+        specialists = [
+            Specialist(
+                "documents", "Reads manuals.", create_agent(llm=await speaking(documents), tools=[decline()])
+            ),
+            Specialist("data", "Computes.", create_agent(llm=await speaking(data), tools=[decline()])),
+        ]
+        return create_router(llm=await speaking(router), specialists=specialists, checkpointer=saver, **more)
+
+    return make
+
+
+async def decisions(process: Process) -> list[tuple[Any, ...]]:
+    database = await process.database()
+    async with database.pool.connection() as connection:
+        rows = await connection.execute(
+            "select choice, confidence, decided_by, candidates from boring.decision order by decided_at, id"
+        )
+        return [tuple(row.values()) for row in await rows.fetchall()]
+
+
+async def test_the_specialist_gets_the_request_as_it_was_rewritten_and_its_answer_goes_out(
+    desk: Any, process: Process
+) -> None:
+    agent = await desk([decides(("documents", 0.9, "How long may goods be returned?"))], ["30 days."])
+    result = await agent.ainvoke(asks("And how long?"), CONFIG)
+    assert transcript(result["messages"]) == (
+        "user: And how long?\n"
+        "  -> documents request=How long may goods be returned?\n"
+        "  documents says: 30 days.\n"
+        "agent: 30 days."
+    )
+    assert await decisions(process) == [("documents", 0.9, "model", ["documents", "data"])]
+
+
+async def test_two_requests_are_answered_side_by_side_and_joined(desk: Any) -> None:
+    both = decides(("documents", 0.9, "The policy?"), ("data", 0.8, "The sum?"))
+    agent = await desk([both], ["30 days."], ["42."])
+    result = await agent.ainvoke(asks("The policy, and the sum?"), CONFIG)
+    assert result["answer"]["text"] == "**The policy?**\n\n30 days.\n\n**The sum?**\n\n42."
+    assert [one["agent"] for one in result["answer"]["contributions"]] == ["documents", "data"]
+
+
+async def test_half_an_answer_says_what_is_missing(desk: Any) -> None:
+    both = decides(("documents", 0.9, "The policy?"), ("data", 0.8, "The sum?"))
+    agent = await desk([both], ["30 days."], [Reply(status=401)])
+    text = (await agent.ainvoke(asks("The policy, and the sum?"), CONFIG))["answer"]["text"]
+    assert text.startswith("**The policy?**\n\n30 days.\n\nNot done: The sum? (data, failed: ")
+
+
+async def test_unsure_asks_the_user_once_and_then_takes_the_best_guess(desk: Any) -> None:
+    unsure = decides(("data", 0.3, "that"))
+    agent = await desk([unsure, unsure], data=["42."])
+    first = await agent.ainvoke(asks("Do that"), CONFIG)
+    assert first["answer"]["text"] == (
+        "I am not sure who can help you best. Is it one of these, or can you say more?\n"
+        "- documents: Reads manuals.\n- data: Computes."
+    )
+    assert (await agent.ainvoke(asks("Just that"), CONFIG))["answer"]["text"] == "42."
+
+
+@pytest.mark.parametrize("decision", [("data", 0.3, "that"), ("nobody", 0.9, "that")])
+async def test_unsure_goes_to_the_general_specialist_where_it_is_so_configured(
+    desk: Any, decision: Any
+) -> None:
+    agent = await desk([decides(decision)], ["I know."], unsure="general", general="documents")
+    result = await agent.ainvoke(asks("Do that"), CONFIG)
+    assert result["answer"]["text"] == "I know."
+
+
+async def test_a_request_for_nobody_is_asked_back_and_then_turned_down(desk: Any) -> None:
+    nobody = decides(("nobody", 1.0, "Sing"))
+    agent = await desk([nobody, nobody])
+    assert "I am not sure" in (await agent.ainvoke(asks("Sing"), CONFIG))["answer"]["text"]
+    result = await agent.ainvoke(asks("Sing, I said"), CONFIG)
+    assert result["answer"]["status"] == "declined"
+    assert "Nobody here" in result["answer"]["text"]
+
+
+async def test_a_specialist_that_declines_is_followed_by_a_second_choice(desk: Any, process: Process) -> None:
+    agent = await desk(
+        [decides(("documents", 0.9, "Sum it")), decides(("data", 0.7, "Sum it"))], [DECLINES], ["42."]
+    )
+    result = await agent.ainvoke(asks("Sum it"), CONFIG)
+    assert result["answer"]["text"] == "42."
+    assert [one[0] for one in await decisions(process)] == ["documents", "data"]
+
+
+async def test_a_request_that_is_declined_twice_ends_with_the_reason(desk: Any) -> None:
+    agent = await desk(
+        [decides(("documents", 0.9, "x")), decides(("data", 0.9, "x"))], [DECLINES], [DECLINES, "never"]
+    )
+    result = await agent.ainvoke(asks("x"), CONFIG)
+    assert result["answer"]["status"] == "declined"
+    assert result["answer"]["text"] == "Nobody here can help with that: I only read documents."
+
+
+@pytest.mark.parametrize(
+    ("rule", "content"),
+    [
+        (Rule("data", pattern=r"\bsum\b"), "The SUM of all, please"),
+        (Rule("data", language="de"), "Wie hoch ist die Summe aller Bestellungen im letzten Monat?"),
+        (
+            Rule("data", attachment="text/*"),
+            [{"type": "text", "text": "This"}, {"type": "file", "mime_type": "text/csv", "base64": "YQ=="}],
+        ),
+    ],
+)
+async def test_a_rule_decides_before_any_model_is_asked(
+    desk: Any, process: Process, rule: Rule, content: Any
+) -> None:
+    agent = await desk([], data=["42."], rules=[rule])
+    result = await agent.ainvoke({"messages": [HumanMessage(content)]}, CONFIG)
+    assert result["answer"]["text"] == "42."
+    assert [one[:3] for one in await decisions(process)] == [("data", 1.0, "rule")]
+
+
+async def test_a_decision_that_can_not_be_read_is_repaired_or_ends_with_a_reason(desk: Any) -> None:
+    agent = await desk([Reply(text="documents, I think")] * 3)
+    result = await agent.ainvoke(asks("x"), CONFIG)
+    assert result["answer"]["status"] == "failed"
+    assert "Decision" in result["answer"]["text"]
+
+
+def plain(name: str, description: str = "Does things.") -> Specialist:
+    return Specialist(name, description, create_agent())
+
+
+@pytest.mark.parametrize(
+    ("specialists", "more", "told"),
+    [
+        ([], {}, "router 'router' has nobody"),
+        ([plain("a"), plain("a")], {}, "router 'router': worker 1, 'a', shares its name"),
+        ([plain("a", "")], {}, "worker 1, 'a', has no description"),
+        ([plain("a")], {"rules": [Rule("b", pattern="x")]}, "rule 1 names 'b', who is no specialist"),
+        ([plain("a")], {"general": "b"}, "general is 'b', who is no specialist"),
+        ([plain("a")], {"unsure": "general"}, "general names nobody"),
+        ([plain("a")], {"below": 60}, "below is 60"),
+    ],
+)
+def test_a_router_that_can_not_work_is_refused_when_it_is_built(
+    specialists: list[Specialist], more: Any, told: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        create_router(specialists=specialists, **more)
+
+
+@pytest.mark.parametrize(
+    ("terms", "told"),
+    [
+        ({}, "always apply"),
+        ({"pattern": "("}, "no regular expression"),
+        ({"language": "xx"}, "language code"),
+    ],
+)
+def test_a_rule_that_can_not_be_applied_is_refused(terms: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Rule("a", **terms)
