@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     smtp_domains: Names = ()
     """The only domains that e-mail may go to."""
 
+    roles: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
+    """Who has which role in chains of approval, as JSON: `{"manager": ["alice", "bob"]}`."""
+
     @field_validator(
         "database_url",
         "openai_api_key",

@@ -1,7 +1,7 @@
 """Goes on with a thread whose last run was cut off, or waits for a person."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from langchain_core.messages import HumanMessage
@@ -9,15 +9,24 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.constants import START
 from langgraph.types import Command, Interrupt, StateSnapshot
 from pydantic import ValidationError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from core.context import RunContext
-from core.errors import InputError
+from core.database import Database
+from core.errors import InputError, ThreadBusyError
 from core.process import current_process
 from core.text import storable
 from graphs.single import Agent
+from memory.approvals import ApprovalRow
 from memory.plans import turn_id_of
 from memory.runs import RunRow, latest_run, turn_of_run
-from tools.questions import ALLOWED, form_of, whats_wrong, words_of
+from tools.approval_form import shown
+from tools.deciding import Decided, decide_all
+from tools.inbox import give_back, take_up
+from tools.questions import ALLOWED, ApprovalAnswer, form_of, whats_wrong, words_of
+
+PATIENCE_S: Final = 60.0
+"""How long a thread is waited for that another approver's process is still running."""
 
 
 async def resume_thread(
@@ -40,9 +49,9 @@ async def resume_thread(
         durability: of the checkpoints, as LangGraph has it.
 
     Raises:
-        InputError: nothing is known of the thread; or an answer is to no open question, or not in its form.
-            Nothing was run then, and no answer is kept.
-        ThreadBusyError: another process is working on it.
+        InputError: nothing is known of the thread; or an answer is to no open question, not in its form, or
+            by somebody who may not decide. Nothing was run then, and no answer is kept.
+        ThreadBusyError: another process is working on it. Decisions of requests for approval are kept.
     """
     database = await (await current_process()).database()
     row = await latest_run(database, thread_id)
@@ -50,6 +59,8 @@ async def resume_thread(
     if row is None and (state is None or not state.tasks):
         raise InputError(f"There is no run of a thread {thread_id!r} to go on with.")
     given = _checked(answers, state.interrupts if state is not None else (), thread_id) if answers else None
+    if given and state is not None:
+        given = await _decided(database, given, state.interrupts)
     context = RunContext(**row.context) if row is not None else RunContext()  # pyright: ignore[reportArgumentType] - fields by name
     if state is not None and state.tasks:
         # Not `state.next`: that is empty too when the last step is done but its checkpoint is not written.
@@ -59,6 +70,60 @@ async def resume_thread(
         return state.values
     asked: Any = {"messages": [HumanMessage((row and row.question) or "")]}
     return await graph.ainvoke(asked, config, context=context, durability=durability)
+
+
+async def resume_settled(graph: Agent, approval: ApprovalRow, *, by: str) -> dict[str, Any] | None:
+    """Go on with the run that waited for a request; return the thread's state, None where somebody else does.
+
+    Whoever settles a request calls this, and one of them goes on. Where that one dies, `resume_thread` does
+    the same: what was decided is kept, and a thread is run by one process at a time.
+
+    Args:
+        graph: compiled with a checkpointer.
+        approval: the request as the last decision left it.
+        by: who goes on, for the record.
+
+    Raises:
+        ThreadBusyError: another process has been working on the thread for a minute.
+    """
+    database = await (await current_process()).database()
+    if approval.status == "open":
+        return None
+    if approval.status != "edited" and not await take_up(database, approval.id, by):
+        return None
+    try:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(ThreadBusyError),
+            stop=stop_after_delay(PATIENCE_S),
+            wait=wait_random(0.05, 0.5),
+            reraise=True,
+        ):
+            with attempt:
+                return await resume_thread(graph, approval.thread_id)
+    except ThreadBusyError:
+        await give_back(database, approval.id, by)
+        raise
+    return None
+
+
+async def _decided(
+    database: Database, given: Mapping[str, Any], questions: Sequence[Interrupt[Any]]
+) -> dict[str, Any]:
+    """Record the decisions among answers, all or none; return the other answers."""
+    about = {one.id: told for one in questions if (told := _request_in(one)) is not None}
+    decided: list[Decided] = []
+    for name in given.keys() & about.keys():
+        answer = ApprovalAnswer.model_validate(given[name])
+        approval_id, arguments_hash, attempt = about[name]
+        decided.append(Decided(approval_id, answer.decisions[0], answer.by, arguments_hash, attempt))
+    if decided:
+        await decide_all(database, decided)
+    return {name: answer for name, answer in given.items() if name not in about}
+
+
+def _request_in(question: Interrupt[Any]) -> tuple[UUID, str, int] | None:
+    is_ours = form_of(question.response_schema) is ApprovalAnswer and isinstance(question.value, dict)
+    return shown(question.value) if is_ours else None
 
 
 def _checked(

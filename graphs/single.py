@@ -14,6 +14,7 @@ from core.protocols import FallbackSource, ModelSource
 from core.state import AgentInput, AgentState
 from core.structured import state_with
 from graphs.loop import Loop, assemble
+from guardrails.chain import Roles
 from nodes.execute import executing
 from nodes.observe import observe
 from nodes.plan import planning
@@ -46,6 +47,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     system_prompt: str = SYSTEM_PROMPT,
     response_format: type[BaseModel] | None = None,
     name: str = "single",
+    roles: Roles | None = None,
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
 ) -> Agent:
@@ -62,13 +64,15 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
         system_prompt: the operator's words to the model.
         response_format: a Pydantic model, an instance of which the result holds as `structured_response`.
         name: the name under which runs are recorded, and of the graph.
+        roles: who has which role in the approval of calls; None for what BORING_ROLES says.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
 
     Raises:
+        ConfigurationError: a tool's approval names a role that nobody has, or can't be fulfilled otherwise.
         ValueError: two tools share a name, or a declaration contradicts itself.
     """
-    runtime = ToolRuntime([contracted(tool) for tool in tools])
+    runtime = ToolRuntime([contracted(tool) for tool in tools], roles=roles)
     form = answer_form(response_format, taken=runtime.tools) if response_format else None
     model, later = model_source(llm), later_models(llm, fallbacks)
     specs = list(runtime.tools.values())

@@ -30,6 +30,8 @@ def executing(tools: ToolRuntime) -> Node:
             time_limit_s=min(left, context_of(runtime).max_tool_time_s),
             thread_id=thread_of(runtime),
             run_id=state["run_id"],
+            user=context_of(runtime).user,
+            tenant=context_of(runtime).tenant,
             plan=mine.plan,
             earlier=state["earlier"],
             duplicate_of=state["duplicate_of"],

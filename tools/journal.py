@@ -28,9 +28,11 @@ from core.database import Database, Pool
 from core.errors import ThreadBusyError
 from core.state import OpenQuestion
 from core.text import storable
+from memory.approvals import NewApproval
 from memory.plans import PlanRecord
 from memory.runs import mark_run
 from tools.actions import Action, Entry, Recorded
+from tools.inbox import put_request
 from tools.journal_sql import CLEAR_DOUBTS, DOUBTFUL, FINISH, INTEND, REARM, RECORD
 from tools.questions import ask
 from tools.under_way import UnderWay, under_way
@@ -124,9 +126,22 @@ class Journal:
             raise _taken_over(thread_id)
 
     async def ask(
-        self, question: OpenQuestion, plan: PlanRecord | None, *, thread_id: str, run_id: str
+        self,
+        question: OpenQuestion,
+        plan: PlanRecord | None,
+        *,
+        thread_id: str,
+        run_id: str,
+        request: NewApproval | None = None,
     ) -> None:
         """Record that a person is asked, with the plan that the question is about, in one commit.
+
+        Args:
+            question: what is asked.
+            plan: the plan, where it is not known to be durable already.
+            thread_id: the thread.
+            run_id: the run.
+            request: for the inbox, where the question is about one that is not there yet.
 
         Raises:
             ThreadBusyError: another worker has taken the thread over, or made another plan for it.
@@ -135,6 +150,8 @@ class Journal:
             await self._record(connection, plan, thread_id)
             await ask(connection, question, thread_id=thread_id, run_id=run_id)
             await mark_run(connection, run_id, "interrupted")
+            if request is not None:
+                await put_request(connection, request)
 
     async def finish(self, key: str, recorded: Recorded, *, by: str | None = None) -> None:
         """Record how an action ended. A database that is away is waited for: the effect is there already."""

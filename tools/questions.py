@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, cast
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.database import Database
 from core.state import OpenQuestion, QuestionKind
@@ -43,13 +43,37 @@ class InDoubtAnswer(BaseModel):
     by: str = Field(default="", description="Who answers; unset, it is recorded as unknown.")
 
 
-class Decision(BaseModel):
-    """What a person decides of one call that waits for approval."""
+class EditedAction(BaseModel):
+    """The call as somebody would have it made."""
 
     model_config = ConfigDict(extra="forbid")
 
-    type: Literal["approve", "reject"]
-    message: str = Field(default="", description="Why it is rejected; the model reads it.")
+    name: str = Field(description="The tool, the same as in the request.")
+    args: dict[str, Any] = Field(description="All of its arguments.")
+
+
+class Decision(BaseModel):
+    """What a person decides of one call that waits for approval.
+
+    Source: `Decision` of LangChain's human-in-the-loop middleware, which Agent Chat UI speaks.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["approve", "edit", "reject", "respond"]
+    message: str = Field(
+        default="",
+        description="Why it is rejected, or what is answered in the tool's stead; the model reads it.",
+    )
+    edited_action: EditedAction | None = Field(default=None, description="Only for `edit`.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Decision":
+        if (self.type == "edit") != (self.edited_action is not None):
+            raise ValueError("edited_action belongs to a decision of the type edit, and to no other")
+        if self.type == "respond" and not self.message.strip():
+            raise ValueError("respond needs a message: it is what the model gets as the tool's result")
+        return self
 
 
 class ApprovalAnswer(BaseModel):
@@ -68,9 +92,12 @@ ANSWERS: Mapping[QuestionKind, type[Answer]] = {
 }
 ALLOWED: Mapping[type[Answer], str] = {
     InDoubtAnswer: '{"outcome": "happened", "not_happened" or "stop", "result": text, "by": name}',
-    ApprovalAnswer: '{"decisions": [{"type": "approve" or "reject", "message": text}], "by": name}',
+    ApprovalAnswer: (
+        '{"decisions": [{"type": "approve", "edit", "reject" or "respond", "message": text, '
+        '"edited_action": {"name": tool, "args": arguments}}], "by": name}'
+    ),
 }
-"""The answers in the words of JSON, for messages; `result`, `message` and `by` may be left out."""
+"""The answers in the words of JSON, for messages. What a decision does not need may be left out, and `by`."""
 UNKNOWN = "unknown"
 """Who answered, where the answer does not say. Never the user of the run: that is who asked for the call."""
 
@@ -112,13 +139,6 @@ def in_doubt_payload(
         "arguments": storable(dict(arguments)),
         "intended_at": intended_at,
     }
-
-
-def approval_payload(tool: str, arguments: Mapping[str, Any], *, reason: str) -> dict[str, Any]:
-    """Return what a person is shown of a call that needs approval, in the form that Agent Chat UI shows."""
-    action = {"name": tool, "args": storable(dict(arguments)), "description": reason}
-    review = {"action_name": tool, "allowed_decisions": ["approve", "reject"]}
-    return {"kind": "approval", "action_requests": [action], "review_configs": [review]}
 
 
 def words_of(payload: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What is known of a call once it is over."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NotRequired
 
@@ -78,3 +79,5 @@ class Outcome:
     key: str | None = None
     replayed: bool = False
     approved_by: str | None = None
+    arguments: Mapping[str, Any] | None = None
+    """What the call was made with, where somebody changed what the model wrote."""

@@ -1,6 +1,7 @@
 """What the model gets to see of a call: results as text of bounded size, errors that it can repair."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from langgraph.types import Command
@@ -57,7 +58,7 @@ MALFORMED = "__malformed__"
 """The one argument of a call whose arguments were not JSON; it holds what the model wrote."""
 
 
-def describe_invalid(tool: ToolSpec, error: ValidationError, given: dict[str, Any]) -> str:
+def describe_invalid(tool: ToolSpec, error: ValidationError, given: Mapping[str, Any]) -> str:
     """Phrase a validation error so that a model can repair its call."""
     if set(given) == {MALFORMED}:
         lines = [f"The arguments of {tool.name} are not JSON: {cut(str(given[MALFORMED]), 200)}"]

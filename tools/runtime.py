@@ -9,14 +9,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from langchain_core.messages import ToolCall, ToolMessage
-from pydantic import ValidationError
 
 from core.state import OpenQuestion
 from core.text import storable, storable_text
+from guardrails.chain import Roles
 from guardrails.repetition import REPEATED
 from memory.plans import PlanRecord
 from tools.actions import Action
-from tools.approving import approved
+from tools.approving import Approved, Asker, Asking, approved, checked_roles
 from tools.attempts import Attempted, attempted
 from tools.breakers import Breakers
 from tools.contract import Tool
@@ -24,8 +24,9 @@ from tools.injection import filled_in
 from tools.journal import Journal
 from tools.performing import Performance, perform, unasked
 from tools.records import CallRecord, Outcome
-from tools.results import busy_text, cut, describe_invalid
+from tools.results import busy_text, cut
 from tools.slots import Slot
+from tools.validating import validated
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class CallScope:
         duplicate_of: the call of the same message that this one repeats.
         journal: needed by every tool that is no `read`.
         breakers: unset, no call is refused for the tool's past.
+        user: who asked the agent, and so for the call.
+        tenant: of the user.
     """
 
     step: int
@@ -53,17 +56,22 @@ class CallScope:
     duplicate_of: str | None = None
     journal: Journal | None = None
     breakers: Breakers | None = None
+    user: str = ""
+    tenant: str = ""
 
 
 class ToolRuntime:
     """Runs the calls of a fixed set of tools; `others` are names that the model can call beside them."""
 
-    def __init__(self, tools: Sequence[Tool], *, others: Sequence[str] = ()) -> None:
+    def __init__(
+        self, tools: Sequence[Tool], *, others: Sequence[str] = (), roles: Roles | None = None
+    ) -> None:
         names = [tool.name for tool in tools]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"tools share the names {twice}; the model could not tell them apart")
         self._others = others
         self.tools: Mapping[str, Tool] = {tool.name: tool for tool in tools}
+        self._roles = checked_roles(tools, roles)
         self._slots: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = (
             WeakKeyDictionary()
         )
@@ -111,7 +119,7 @@ class ToolRuntime:
             call_id=call["id"] or "",
             tool=call["name"],
             effect=tool.effect if tool is not None else None,
-            arguments=storable(call["args"]),
+            arguments=storable(call["args"] if outcome.arguments is None else outcome.arguments),
             step=scope.step,
             attempt=outcome.attempt,
             outcome=outcome.ended,
@@ -139,15 +147,9 @@ class ToolRuntime:
             return Outcome("unknown_tool", f"There is no tool {call['name']!r}. The tools are: {known}.")
         if scope.duplicate_of is not None:
             return Outcome("duplicate", "This call was given twice in one message; it was made once.")
-        try:
-            arguments = tool.arguments.model_validate(call["args"], extra="forbid")
-        except ValidationError as error:
-            return Outcome("invalid", describe_invalid(tool, error, call["args"]))
-        except Exception as error:  # noqa: BLE001 - a validator of the tool's own may raise anything
-            failed = f"{type(error).__name__}: {error}"
-            return Outcome("invalid", f"The arguments of {tool.name} can't be validated: {failed}")
-        fields = type(arguments).model_fields
-        values = {name: getattr(arguments, name) for name in fields if name not in tool.injected}
+        values = validated(tool, call["args"])
+        if isinstance(values, str):
+            return Outcome("invalid", values)
         action = Action(
             thread_id=scope.thread_id,
             run_id=scope.run_id,
@@ -163,19 +165,21 @@ class ToolRuntime:
 
     async def _admitted(
         self, tool: Tool, values: Mapping[str, Any], action: Action, scope: CallScope
-    ) -> Outcome | OpenQuestion:
-        by: str | None = None
+    ) -> Outcome | OpenQuestion | Asking:
+        verdict = Approved(action.arguments, values)
         if tool.asks:
-            verdict = await approved(tool, values, action, _journal(tool, scope))
-            if not isinstance(verdict, str | None):
-                return verdict
-            by = verdict
+            asker = Asker(scope.user, scope.tenant, self._roles)
+            database = _journal(tool, scope).database
+            asked = await approved(tool, values, action, database=database, asker=asker)
+            if not isinstance(asked, Approved):
+                return asked
+            verdict, action = asked, replace(action, arguments=asked.arguments)
         name = f"tool:{tool.name}"
         refusal = await scope.breakers.admit(name) if scope.breakers is not None else None
         if refusal is not None and not await _has_begun(action, scope):
             return Outcome("refused", refusal.message)
-        outcome = await self._in_slot(tool, values, action, scope)
-        return replace(outcome, approved_by=by) if isinstance(outcome, Outcome) else outcome
+        outcome = await self._in_slot(tool, verdict.values, action, scope)
+        return verdict.told(outcome) if isinstance(outcome, Outcome) else outcome
 
     async def _in_slot(
         self, tool: Tool, values: Mapping[str, Any], action: Action, scope: CallScope
@@ -212,10 +216,14 @@ async def _has_begun(action: Action, scope: CallScope) -> bool:
     return scope.journal is not None and await scope.journal.is_known(action.key)
 
 
-async def _asked(tool: Tool, question: OpenQuestion, scope: CallScope) -> Outcome | OpenQuestion:
-    journal = _journal(tool, scope)
+async def _asked(tool: Tool, asking: OpenQuestion | Asking, scope: CallScope) -> Outcome | OpenQuestion:
+    journal, request = _journal(tool, scope), None
+    question = asking
+    if isinstance(question, Asking):
+        question, request = question.question, question.request
     if scope.thread_id:
-        await journal.ask(question, scope.plan, thread_id=scope.thread_id, run_id=scope.run_id)
+        where = {"thread_id": scope.thread_id, "run_id": scope.run_id}
+        await journal.ask(question, scope.plan, request=request, **where)
         return question
     if question["kind"] == "approval":
         text = f"{tool.name} needs a person's approval, and this agent can't wait: it has no checkpointer."

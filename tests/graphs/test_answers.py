@@ -107,7 +107,7 @@ async def test_an_answer_can_be_of_its_type(process: Process, paying: Any, paid:
 @pytest.mark.parametrize(
     ("answer", "wrong"),
     [
-        (WRONG, "decisions.0.type: Input should be 'approve' or 'reject'"),
+        (WRONG, "decisions.0.type: Input should be 'approve', 'edit', 'reject' or 'respond'"),
         ({"outcome": "happened"}, "decisions: Field required; outcome: Extra inputs are not permitted"),
         ("yes", "Input should be a valid dictionary or instance of ApprovalAnswer"),
         (None, "Input should be a valid dictionary"),
@@ -124,7 +124,7 @@ async def test_an_answer_in_no_form_is_refused_and_nothing_is_lost(
     assert repr(other) in str(refused.value)
     assert "May pay be called? " in str(refused.value)
     assert wrong in str(refused.value)
-    assert '"approve" or "reject"' in str(refused.value)
+    assert '"approve", "edit", "reject" or "respond"' in str(refused.value)
     assert (paid, await answered_by(process)) == ([], [None, None])
     assert ids_of(await resume_thread(agent, "t")) == [one, other]
     await resume_thread(agent, "t", answers={one: APPROVE, other: REJECT})

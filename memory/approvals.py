@@ -1,0 +1,198 @@
+"""The inbox: every request for approval as a row, found without opening its thread.
+
+What a request's chain has come to stands in it as JSON; `guardrails.chain` knows what that means.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, LiteralString
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
+
+from core.database import Database
+from core.text import storable
+
+Status = Literal["open", "edited", "approved", "denied", "answered"]
+"""`edited`: somebody has changed the arguments, and the run has to look at them. The last three: settled."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow:
+    """A request for approval.
+
+    Attributes:
+        key: of the action as the model asked for it, see `tools.actions`.
+        arguments: as they stand now.
+        arguments_hash: SHA-256 of them; an agreement is to exactly these.
+        requester: the user of the run; empty where nobody knows.
+        roles: who has which role, as far as the request asks for it.
+        version: counts what has happened to it, from 1.
+        edit: the arguments that somebody put in, who and in which role, until the run has looked at them.
+        note: what became of the last edit, where it was refused.
+        result: why it is denied, or what is answered in the tool's stead.
+        expires_at: when a level of it is overdue.
+        resumed_at: when a run took up what was settled.
+    """
+
+    id: UUID
+    key: str
+    thread_id: str
+    run_id: str
+    call_id: str
+    tool: str
+    arguments: dict[str, Any]
+    arguments_hash: str
+    arguments_schema: dict[str, Any]
+    requester: str
+    tenant: str
+    reason: str
+    chain: dict[str, Any]
+    roles: dict[str, list[str]]
+    status: Status
+    version: int
+    edit: dict[str, Any] | None
+    note: str | None
+    result: str | None
+    settled_by: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    settled_at: datetime | None
+    resumed_at: datetime | None
+    resumed_by: str | None
+    audit_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewApproval:
+    """What a request is about, before it has a row; the names are those of `ApprovalRow`."""
+
+    id: UUID
+    key: str
+    thread_id: str
+    run_id: str
+    call_id: str
+    tool: str
+    arguments: Mapping[str, Any]
+    arguments_hash: str
+    arguments_schema: Mapping[str, Any]
+    requester: str
+    tenant: str
+    reason: str
+    chain: Mapping[str, Any]
+    roles: Mapping[str, Sequence[str]]
+    expires_at: datetime | None
+
+
+_INSERT = """
+insert into boring.approval (id, key, thread_id, run_id, call_id, tool, arguments, arguments_hash,
+    arguments_schema, requester, tenant, reason, chain, roles, expires_at)
+values (%(id)s, %(key)s, %(thread_id)s, %(run_id)s, %(call_id)s, %(tool)s, %(arguments)s, %(arguments_hash)s,
+    %(arguments_schema)s, %(requester)s, %(tenant)s, %(reason)s, %(chain)s, %(roles)s, %(expires_at)s)
+on conflict (key) do nothing returning id
+"""
+_UPDATE = """
+update boring.approval set arguments = %(arguments)s, arguments_hash = %(arguments_hash)s,
+    reason = %(reason)s, chain = %(chain)s, roles = %(roles)s, status = %(status)s, version = %(version)s,
+    edit = %(edit)s, note = %(note)s, result = %(result)s, settled_by = %(settled_by)s,
+    expires_at = %(expires_at)s, settled_at = %(settled_at)s,
+    resumed_at = %(resumed_at)s, resumed_by = %(resumed_by)s, audit_hash = %(audit_hash)s
+where id = %(id)s
+"""
+_SELECT: LiteralString = "select * from boring.approval "
+_DUE = """
+select id from boring.approval where status = 'open' and expires_at <= %s order by expires_at
+for update skip locked limit 1
+"""
+
+
+def hash_of(arguments: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a call's arguments, the same in whatever order they stand."""
+    canonical = json.dumps(storable(dict(arguments)), sort_keys=True, default=str, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+async def add_approval(connection: AsyncConnection[DictRow], new: NewApproval) -> bool:
+    """Add a request in an open transaction; return whether it was not there before."""
+    values = {name: getattr(new, name) for name in NewApproval.__slots__}
+    for name in ("arguments", "arguments_schema", "chain", "roles"):
+        values[name] = Jsonb(storable(dict(values[name])))
+    return await (await connection.execute(_INSERT, values)).fetchone() is not None
+
+
+async def write_approval(connection: AsyncConnection[DictRow], row: ApprovalRow) -> None:
+    """Write back a request that was locked, in the same transaction."""
+    values = {name: getattr(row, name) for name in ApprovalRow.__slots__}
+    for name in ("arguments", "chain", "roles", "edit"):
+        values[name] = None if values[name] is None else Jsonb(storable(values[name]))
+    await connection.execute(_UPDATE, values)
+
+
+async def locked_approval(connection: AsyncConnection[DictRow], approval_id: UUID) -> ApprovalRow | None:
+    """Return a request, nobody else being able to change it until the open transaction ends."""
+    found = await connection.execute(_SELECT + "where id = %s for update", (approval_id,))
+    row = await found.fetchone()
+    return ApprovalRow(**row) if row is not None else None
+
+
+async def due_approval(connection: AsyncConnection[DictRow], now: datetime) -> UUID | None:
+    """Return a request that is overdue and that nobody else is at, locked until the transaction ends."""
+    row = await (await connection.execute(_DUE, (now,))).fetchone()
+    return row["id"] if row is not None else None
+
+
+async def approval_by_key(database: Database, key: str) -> ApprovalRow | None:
+    """Return the request about an action, or None where there is none."""
+    rows = await _rows(database, "where key = %s", (key,))
+    return rows[0] if rows else None
+
+
+async def approvals_named(database: Database, beginning: str) -> list[ApprovalRow]:
+    """Return the requests whose id begins like this."""
+    pattern = beginning.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    return await _rows(database, "where id::text like %s order by created_at", (pattern,))
+
+
+async def approvals(
+    database: Database,
+    *,
+    settled: bool = False,
+    tenant: str | None = None,
+    thread_id: str | None = None,
+    limit: int = 100,
+) -> list[ApprovalRow]:
+    """Return the requests of all threads, the oldest first.
+
+    Args:
+        database: holds them.
+        settled: also those that are settled; then the newest come first.
+        tenant: only those of this tenant.
+        thread_id: only those of this thread.
+        limit: most rows.
+    """
+    where: LiteralString = (
+        "where (%(settled)s or settled_at is null) and (%(tenant)s::text is null or tenant = %(tenant)s)"
+        " and (%(thread_id)s::text is null or thread_id = %(thread_id)s)"
+        " order by case when %(settled)s then now() - created_at else created_at - now() end limit %(limit)s"
+    )
+    values = {"settled": settled, "tenant": tenant, "thread_id": thread_id, "limit": limit}
+    return await _rows(database, where, values)
+
+
+async def time_of(connection: AsyncConnection[DictRow]) -> datetime:
+    """Return what time it is by the database: one clock for all who decide and sweep."""
+    row = await (await connection.execute("select clock_timestamp() as now")).fetchone()
+    if row is None:
+        raise RuntimeError("the database gave no time")
+    return row["now"]
+
+
+async def _rows(database: Database, where: LiteralString, values: Any) -> list[ApprovalRow]:
+    async with database.pool.connection() as connection:
+        found = await connection.execute(_SELECT + where, values)
+        return [ApprovalRow(**row) for row in await found.fetchall()]
