@@ -63,16 +63,22 @@ def accept(
 
 
 async def _reports() -> "list[McpServerReport]":
-    from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
-    from tools.mcp.tools import mcp_hub  # noqa: PLC0415
+    from core.loading import load_for_good  # noqa: PLC0415 - commands import what they need when they run
+    from core.process import opened_process  # noqa: PLC0415
+
+    await load_for_good("tools.mcp.tools")
+    from tools.mcp.tools import mcp_hub  # noqa: PLC0415 - loaded above
 
     async with opened_process() as process:
         return await (await mcp_hub(process)).reports()
 
 
 async def _accept(server: str, tool: str | None, *, yes: bool) -> None:
-    from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
-    from tools.mcp.tools import mcp_hub  # noqa: PLC0415
+    from core.loading import load_for_good  # noqa: PLC0415 - commands import what they need when they run
+    from core.process import opened_process  # noqa: PLC0415
+
+    await load_for_good("tools.mcp.tools")
+    from tools.mcp.tools import mcp_hub  # noqa: PLC0415 - loaded above
 
     async with opened_process() as process:
         reports = {report.server: report for report in await (await mcp_hub(process)).reports()}

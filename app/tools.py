@@ -103,8 +103,11 @@ def _breaker(breaker: "BreakerState | None") -> str:
 
 
 async def _rows(since: timedelta | None) -> list[ToolRow]:
-    from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
-    from graphs.single import reference_tools  # noqa: PLC0415
+    from core.loading import load_for_good  # noqa: PLC0415 - commands import what they need when they run
+    from core.process import opened_process  # noqa: PLC0415
+
+    await load_for_good("graphs.single")
+    from graphs.single import reference_tools  # noqa: PLC0415 - loaded above
     from observability.call_log import tool_figures  # noqa: PLC0415
     from tools.breaker_table import BreakerTable  # noqa: PLC0415
 

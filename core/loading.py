@@ -19,8 +19,23 @@ async def load(*modules: str) -> None:
     await asyncio.to_thread(_load, modules)
 
 
+async def load_for_good(*modules: str) -> None:
+    """Load what a command needs to its end: nobody looks for garbage in it any more, not even at the exit.
+
+    That is for our own libraries. One in C++ may complain at the exit of what was not given back to it.
+    """
+    await load(*modules)
+    gc.freeze()
+
+
+def _load(modules: tuple[str, ...]) -> None:
+    with _one_at_a_time, _uncollected():
+        for module in modules:
+            import_module(module)
+
+
 @contextmanager
-def uncollected() -> Generator[None]:
+def _uncollected() -> Generator[None]:
     """Run the block without garbage collections.
 
     Imports make hundreds of thousands of objects that stay. Looking through them for garbage, again and
@@ -33,9 +48,3 @@ def uncollected() -> Generator[None]:
     finally:
         if collects:
             gc.enable()
-
-
-def _load(modules: tuple[str, ...]) -> None:
-    with _one_at_a_time, uncollected():
-        for module in modules:
-            import_module(module)
