@@ -27,7 +27,11 @@ IndexOption = Annotated[
 
 GraphOption = Annotated[
     str | None,
-    typer.Option("--graph", "-g", help="An agent of your own: module and graph, `shop.agent:graph`."),
+    typer.Option(
+        "--graph",
+        "-g",
+        help="Another agent: `router`, `hierarchical`, or one of your own, `shop.agent:graph`.",
+    ),
 ]
 
 

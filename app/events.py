@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step has ended. `what` says in a few words what came of it."""
+    """A step has ended. `what` says in a few words what came of it, `agents` whose step it was.
+
+    `agents` are the names of those the work was handed down to; empty for the agent that was asked.
+    """
 
     name: str
     what: str
     seconds: float
+    agents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

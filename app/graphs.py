@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import InputError
 from core.process import current_process
+from core.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from graphs.single import Agent
@@ -20,8 +22,9 @@ async def opened_graph(name: str | None) -> Agent:
     """Return a graph with the Postgres checkpointer, None naming the reference agent with MCP tools.
 
     Args:
-        name: module and graph, as `langgraph.json` names them: `shop.agent:graph`. Modules are looked for in
-            the current folder too.
+        name: one that `langgraph.json` gives a graph, in the current folder or in this project, such as
+            `router`; or a module and its graph, `shop.agent:graph`. Modules are looked for in the current
+            folder too.
 
     Raises:
         InputError: there is no such graph.
@@ -29,11 +32,11 @@ async def opened_graph(name: str | None) -> Agent:
     from memory.checkpoints import postgres_checkpointer  # noqa: PLC0415 - loaded with the session
 
     saver = await postgres_checkpointer()
-    if name is None:
+    if name in {None, "single"}:
         from graphs.single import create_single  # noqa: PLC0415 - loaded with the session
 
         return create_single(saver, tools=await _tools_of_mcp_servers())
-    graph = await asyncio.to_thread(_imported, name)
+    graph = await asyncio.to_thread(_imported, str(name))
     return graph.copy(update={"checkpointer": saver})
 
 
@@ -45,19 +48,31 @@ async def _tools_of_mcp_servers() -> list[Tool]:
     return await mcp_tools()
 
 
+def named_graphs() -> dict[str, str]:
+    """Return the graphs that `langgraph.json` names: this project's, and those of the current folder."""
+    found: dict[str, str] = {}
+    for folder in (PROJECT_ROOT, Path.cwd()):
+        file = folder / "langgraph.json"
+        if file.is_file():
+            graphs = json.loads(file.read_text(encoding="utf-8")).get("graphs", {})
+            found |= {name: given for name, given in graphs.items() if isinstance(given, str)}
+    return found
+
+
 def _imported(name: str) -> Agent:
     from langgraph.graph.state import CompiledStateGraph  # noqa: PLC0415 - loaded with the session
 
-    module_name, _, attribute = name.partition(":")
+    module_name, _, attribute = named_graphs().get(name, name).partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
     try:
         graph = getattr(importlib.import_module(module_name), attribute or "graph")
     except (ImportError, AttributeError, ValueError) as error:
+        known = ", ".join(sorted(named_graphs()))
         raise InputError(
-            f"There is no graph {name!r}: {error}. Name a module and its compiled graph, such as "
-            "graphs.single:graph."
+            f"There is no graph {name!r}: {error}. Name one of {known}, or a module and its compiled graph, "
+            "such as shop.agent:graph."
         ) from error
     if not isinstance(graph, CompiledStateGraph):
         raise InputError(f"{name!r} is a {type(graph).__name__}; expected a compiled graph.")

@@ -65,10 +65,11 @@ class PeopleScreen:
             case Step(name="plan", what=what) if what and self._written:
                 self._console.print("\n")  # words beside a tool call are not yet the answer
                 self._written = ""
-            case Step(name, what, seconds) if not self._written:
+            case Step(name, what, seconds, agents) if not self._written:
                 self._console.print(
                     Text.assemble(
                         ("  • ", "dim"),
+                        ("".join(f"{agent} > " for agent in agents), "magenta"),
                         (f"{name:8}", "cyan"),
                         f" {what} ".ljust(2),
                         (f"{seconds:.1f} s", "dim"),
@@ -106,10 +107,10 @@ class PipeScreen:
 
     async def show(self, events: AsyncIterable[Event], *, thread_id: str) -> Ended | Waiting:
         """Wait for the end of the turn and write it."""
-        steps: list[dict[str, str | float]] = []
+        steps: list[dict[str, object]] = []
         async for event in events:
             if isinstance(event, Step):
-                steps.append({"step": event.name, "what": event.what, "seconds": round(event.seconds, 3)})
+                steps.append(_as_json(event))
             if isinstance(event, Ended | Waiting):
                 told = (
                     as_json(event, thread_id, steps)
@@ -121,7 +122,12 @@ class PipeScreen:
         raise RuntimeError("the turn yielded no Ended event")
 
 
-def as_json(ended: Ended, thread_id: str, steps: list[dict[str, str | float]]) -> dict[str, object]:
+def _as_json(step: Step) -> dict[str, object]:
+    agents = {"agents": list(step.agents)} if step.agents else {}
+    return {**agents, "step": step.name, "what": step.what, "seconds": round(step.seconds, 3)}
+
+
+def as_json(ended: Ended, thread_id: str, steps: list[dict[str, object]]) -> dict[str, object]:
     """Return a turn as the command line's `--json` gives it."""
     turn = ended.turn
     return {
@@ -137,9 +143,7 @@ def as_json(ended: Ended, thread_id: str, steps: list[dict[str, str | float]]) -
     }
 
 
-def waiting_as_json(
-    waiting: Waiting, thread_id: str, steps: list[dict[str, str | float]]
-) -> dict[str, object]:
+def waiting_as_json(waiting: Waiting, thread_id: str, steps: list[dict[str, object]]) -> dict[str, object]:
     """Return a turn that waits for a person as the command line's `--json` gives it."""
     questions = [
         {

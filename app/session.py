@@ -132,11 +132,12 @@ async def opened_session(
             async with asyncio.TaskGroup() as opening:
                 # The libraries take seconds to import; the model and the database start meanwhile.
                 loading = opening.create_task(load(*_LIBRARIES), name="load libraries")
-                if graph is None:
+                ours = graph is None or ":" not in graph
+                if ours:
                     opening.create_task(configured_model()(), name="open model")
                 opening.create_task(process.database(), name="open database")
                 agent = opening.create_task(_agent(loading, graph), name="build agent")
-                work = bring_up_to_date(index, process, loading, searched=graph is None)
+                work = bring_up_to_date(index, process, loading, searched=ours)
                 opening.create_task(work, name="index")
             yield Session(process, agent.result(), console, as_json, graph)
 

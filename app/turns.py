@@ -59,6 +59,7 @@ async def turn_events(  # noqa: PLR0913 - named at the call
         config,
         context=context,
         stream_mode=["updates", "messages", "custom"],
+        subgraphs=True,
         durability="sync",
     )
     async for event in _events(stream):
@@ -68,15 +69,23 @@ async def turn_events(  # noqa: PLR0913 - named at the call
 
 
 async def _events(stream: AsyncIterable[Any]) -> AsyncGenerator[Event]:
-    begun = time.monotonic()
-    async for mode, data in stream:
+    started = time.monotonic()
+    begun: dict[tuple[str, ...], float] = {}
+    async for namespace, mode, data in stream:
         if mode == "updates":
             for name, update in cast("Mapping[str, Any]", data).items():
                 if name != INTERRUPT:
-                    yield Step(name, _what(update or {}), time.monotonic() - begun)
-            begun = time.monotonic()
-        elif (event := _in_between(mode, data)) is not None:
+                    seconds = time.monotonic() - begun.get(namespace, started)
+                    yield Step(name, _what(update or {}), seconds, _agents(namespace))
+            begun[namespace] = time.monotonic()
+        elif (event := _in_between(mode, data, inside=bool(namespace))) is not None:
             yield event
+        begun.setdefault(namespace, time.monotonic())
+
+
+def _agents(namespace: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the agents that lead to a step, without the ids of their tasks."""
+    return tuple(part.partition(":")[0] for part in namespace)
 
 
 async def open_questions(graph: Agent, thread_id: str) -> list[Asked]:
@@ -85,10 +94,15 @@ async def open_questions(graph: Agent, thread_id: str) -> list[Asked]:
     return [asked(interrupt) for interrupt in state.interrupts]
 
 
-def _in_between(mode: str, data: Any) -> Event | None:
-    """Return what happens within a step: a piece of the answer, or the progress of a tool."""
+def _in_between(mode: str, data: Any, *, inside: bool) -> Event | None:
+    """Return what happens within a step: a piece of the answer, or the progress of a tool.
+
+    What an agent says `inside` another is not the answer yet.
+    """
     if mode == "custom":
         return ToolProgress(str(data.get("progress", data)))
+    if inside:
+        return None
     message, metadata = data
     is_answer = isinstance(message, AIMessageChunk) and metadata.get("langgraph_node") == "plan"
     return Token(message.text) if is_answer and message.text else None

@@ -120,6 +120,7 @@ class PlanRequest:
         messages: the conversation, oldest first, already fitted to the model's context.
         turn_start: index in `messages` of the user's message that began this turn.
         response_format: the form of the answer, or None for an answer in words.
+        quiet: what the model says is not for the user, and not streamed.
     """
 
     system_prompt: str
@@ -127,6 +128,7 @@ class PlanRequest:
     turn_start: int
     tools: Sequence[ToolSpec] = field(default_factory=tuple)
     response_format: ResponseFormat | None = None
+    quiet: bool = False
 
 
 class Planner(Protocol):

@@ -93,8 +93,14 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
     names = [one.name for one in specialists]
     _check(place, names, rules=rules, below=below, unsure=unsure, general=general)
     model, later = model_source(llm), later_models(llm, fallbacks)
-    form = answer_form(decision_format(names))
-    decide = planning(model, [], system_prompt=_words(specialists), response_format=form, fallbacks=later)
+    decide = planning(
+        model,
+        [],
+        system_prompt=_words(specialists),
+        response_format=answer_form(decision_format(names)),
+        fallbacks=later,
+        quiet=True,
+    )
     described = {one.name: one.description for one in specialists}
     how = Routing(described, rules=rules, below=below, unsure=unsure, general=general)
     loop = Loop(

@@ -28,17 +28,24 @@ from observability.decisions import record_decision
 from tools.breakers import current_breakers
 
 
-def planning(
+def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
     model: ModelSource,
     tools: Sequence[ToolSpec],
     *,
     system_prompt: str,
     response_format: ResponseFormat | None = None,
     fallbacks: FallbackSource | None = None,
+    quiet: bool = False,
 ) -> Callable[..., Awaitable[dict[str, Any]]]:
     """Return the node `plan`. The profile of a model says which form of planner it gets.
 
-    `fallbacks` are the models to ask when the first one can't be used, in order.
+    Args:
+        model: plans.
+        tools: what it can call.
+        system_prompt: the operator's words.
+        response_format: the form of the answer, or None for an answer in words.
+        fallbacks: the models to ask when the first one can't be used, in order.
+        quiet: what the model says is not for the user, and not streamed.
     """
 
     async def plan(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
@@ -47,7 +54,14 @@ def planning(
             return {"stop": stop}
         await model()  # the time until it is open is not the turn's
         models = [model, *(await fallbacks() if fallbacks else ())]
-        ask = partial(_planned, tools=tools, state=state, prompt=system_prompt, wanted=response_format)
+        request = partial(
+            PlanRequest,
+            system_prompt=system_prompt,
+            tools=tools,
+            response_format=response_format,
+            quiet=quiet,
+        )
+        ask = partial(_planned, state=state, request=request)
         breakers, begun = await current_breakers(), time.monotonic()
         try:
             async with asyncio.timeout(time_left_s(turn, context)):
@@ -96,24 +110,14 @@ def _attempt(runtime: Runtime[RunContext]) -> int:
     return info.node_attempt if info else MODEL_ATTEMPTS
 
 
-async def _planned(
-    model: Model, *, tools: Sequence[ToolSpec], state: AgentState, prompt: str, wanted: ResponseFormat | None
-) -> AIMessage:
+async def _planned(model: Model, *, state: AgentState, request: Callable[..., PlanRequest]) -> AIMessage:
     planner = SchemaPlanner(model) if model.profile.plans_by == "schema" else ToolPlanner(model)
     messages = fitted(
         state["messages"],
         context_tokens=model.profile.context_tokens,
         max_tokens=model.profile.max_tokens,
     )
-    return await planner.plan(
-        PlanRequest(
-            system_prompt=prompt,
-            messages=messages,
-            turn_start=turn_start(messages),
-            tools=tools,
-            response_format=wanted,
-        )
-    )
+    return await planner.plan(request(messages=messages, turn_start=turn_start(messages)))
 
 
 def _charged(turn: Turn, asked: Sequence[AnyMessage], message: AIMessage, seconds: float) -> Turn:

@@ -1,9 +1,10 @@
 """The router's `plan`: hands a request to one specialist or, in parts, to several; asks back when unsure."""
 
 import json
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
@@ -24,6 +25,7 @@ NOBODY: Final = "nobody"
 MAX_CHOICES: Final = 2
 """How often a request is given to a specialist: the first choice, and one more where that one declines."""
 MAX_TITLE_CHARS: Final = 80
+_WORD: Final = re.compile(r"\w{3,}")
 ASKED_BACK: Final = "asked_back"
 """Under which a router's message says that it is a question to the user."""
 Planning = Callable[..., Awaitable[dict[str, Any]]]
@@ -134,7 +136,15 @@ async def _decided(
         return update, None
     told = json.loads(update["messages"][0].text)
     parts = [Part(**one, handed_back_by=backers) for one in told["parts"]]
+    if len(parts) == 1 and _is_lost(parts[0].request, asked):
+        parts = [replace(parts[0], request=asked[-1].text)]
     return {"turn": update["turn"]}, parts
+
+
+def _is_lost(request: str, conversation: Sequence[AnyMessage]) -> bool:
+    """Tell whether a model wrote something else in the place of the request: no word of it was said."""
+    said = {word for message in conversation for word in _WORD.findall(message.text.lower())}
+    return not said & set(_WORD.findall(request.lower()))
 
 
 def _handed_back(again: Sequence[ToolMessage]) -> str:

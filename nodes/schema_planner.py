@@ -90,7 +90,7 @@ class SchemaPlanner:
         repeating = _FROM_RESULT if wanted is None else _FORM_FROM_RESULT
         again = [HumanMessage(repeating + turn[0].text)] if len(turn) > 1 else []
         system = SystemMessage(request.system_prompt)
-        config = RunnableConfig(tags=[TAG_NOSTREAM], run_name="repair") if said else None
+        config = RunnableConfig(tags=[TAG_NOSTREAM]) if said or request.quiet else None
         return await chat.ainvoke([system, *earlier, *turn, *again, *said], config)
 
 

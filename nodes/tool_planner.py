@@ -15,7 +15,7 @@ from core.protocols import Model, PlanRequest, ResponseFormat, ToolSpec
 from nodes.response_schema import strict_schema
 from nodes.structured import MALFORMED, fitting
 
-_REPAIRING = RunnableConfig(tags=[TAG_NOSTREAM], run_name="repair")
+_UNHEARD = RunnableConfig(tags=[TAG_NOSTREAM])
 
 
 class ToolPlanner:
@@ -42,7 +42,8 @@ class ToolPlanner:
         ]
         system = SystemMessage(request.system_prompt + self._instruction(request.response_format))
         try:
-            reply = await self._bound(request).ainvoke([system, *messages], _REPAIRING if said else None)
+            config = _UNHEARD if said or request.quiet else None
+            reply = await self._bound(request).ainvoke([system, *messages], config)
         except (ValidationError, JSONDecodeError) as error:
             raise TransientError("what the model's endpoint sent can't be read as a message.") from error
         return _repairable(reply)
