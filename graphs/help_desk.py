@@ -17,8 +17,8 @@ from tools.tickets import ticket_desk
 EXAMPLES = PROJECT_ROOT / "docs" / "examples"
 """Data to try the desk on, used unless `BORING_QUERY_DIR` names other."""
 DOCUMENTS = (
-    "You answer questions from the documents. Search first, then answer from what was found and nothing "
-    "else. If a request is about numbers in data files, tickets or e-mail, decline it."
+    "You answer questions from the documents. Search first, then answer from what was found. If a request is "
+    "about numbers in data files, tickets or e-mail, decline it."
 )
 DATA = (
     "You answer questions about data files by SQL. List the tables first, then query them. Say what you "
@@ -61,7 +61,7 @@ def create_help_desk(checkpointer: BaseCheckpointSaver[str] | None = None) -> Ag
                 "Opens, changes and lists support tickets, and sends e-mail.",
                 create_agent(name="actions", tools=[*ticket_desk(), *mail, decline()], system_prompt=ACTIONS),
                 not_for="explaining how something works",
-                examples=("Open a ticket: the printer is broken", "Close ticket 4"),
+                examples=("Open a ticket: the printer is broken",),
             ),
             Specialist(
                 "general",

@@ -15,6 +15,7 @@ from core.state import AgentInput, AgentState
 from graphs.loop import Loop, assemble
 from graphs.single import Agent, Llm, later_models, model_source
 from graphs.workers import checked
+from guardrails.chain import Roles
 from nodes.assignments import Delegate, Task
 from nodes.delegate import MAX_DEPTH, delegating
 from nodes.execute import executing
@@ -69,6 +70,7 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
     teams: Sequence[Team],
     tools: Sequence[AnyTool] = (),
     system_prompt: str = SYSTEM_PROMPT,
+    roles: Roles | None = None,
     name: str = "hierarchy",
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
@@ -84,6 +86,7 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
         teams: who can be given tasks.
         tools: of the supervisor itself.
         system_prompt: the operator's words to the supervisor.
+        roles: who has which role in the approval of the supervisor's own calls; see `create_agent`.
         name: the name under which runs are recorded, and of the graph.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
@@ -93,7 +96,9 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
             teams lead each other in a circle, or lie deeper than a request may be handed down.
         ValueError: a tool's declaration contradicts itself.
     """
-    runtime = ToolRuntime([contracted(tool) for tool in tools], others=[team.name for team in teams])
+    runtime = ToolRuntime(
+        [contracted(tool) for tool in tools], others=[team.name for team in teams], roles=roles
+    )
     below = _delegates(teams, _Minds(llm, fallbacks, SYSTEM_PROMPT), (name,))
     delegates = checked(below, of=f"hierarchy {name!r}", tools=runtime.tools)
     supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt))
