@@ -13,7 +13,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 from core.database import Database
 from core.text import storable
@@ -121,7 +121,7 @@ async def add_approval(connection: AsyncConnection[DictRow], new: NewApproval) -
     """Add a request in an open transaction; return whether it was not there before."""
     values = {name: getattr(new, name) for name in NewApproval.__slots__}
     for name in ("arguments", "arguments_schema", "chain", "roles"):
-        values[name] = Jsonb(storable(dict(values[name])))
+        values[name] = Json(storable(dict(values[name])))
     return await (await connection.execute(_INSERT, values)).fetchone() is not None
 
 
@@ -129,7 +129,7 @@ async def write_approval(connection: AsyncConnection[DictRow], row: ApprovalRow)
     """Write back a request that was locked, in the same transaction."""
     values = {name: getattr(row, name) for name in ApprovalRow.__slots__}
     for name in ("arguments", "chain", "roles", "edit"):
-        values[name] = None if values[name] is None else Jsonb(storable(values[name]))
+        values[name] = None if values[name] is None else Json(storable(values[name]))
     await connection.execute(_UPDATE, values)
 
 

@@ -28,19 +28,27 @@ async def review(state: ReviewTask, runtime: Runtime[RunContext]) -> dict[str, A
     database = await (await current_process()).database()
     known = await find_answer(database, question["key"], question["kind"], question["attempt"])
     if known is None and question["kind"] == "approval":
-        await _decide(database, question, runtime)
-    elif known is None:
+        return {"questions": {question["call_id"]: await _decide(database, question, runtime)}}
+    if known is None:
         await keep_answer(database, question, _answer(question, question["payload"], runtime))
     return {"questions": {question["call_id"]: None}}
 
 
-async def _decide(database: Database, question: OpenQuestion, runtime: Runtime[RunContext]) -> None:
-    """Take a decision, unless the request was settled or changed meanwhile: then it is looked at anew."""
+async def _decide(
+    database: Database, question: OpenQuestion, runtime: Runtime[RunContext]
+) -> OpenQuestion | None:
+    """Take a decision, unless the request was settled or changed meanwhile: then it is looked at anew.
+
+    Returns:
+        The question as it is put again, where the decision does not count: by another visit, since LangGraph
+        keeps the answer for this one.
+    """
     told = shown(question["payload"])
     row = await _open(database, question)
     if row is None or told is None:
-        return
-    payload = approval_payload(row, attempt=question["attempt"])
+        return None
+    refused = {name: question["payload"][name] for name in ("refused",) if name in question["payload"]}
+    payload = approval_payload(row, attempt=question["attempt"]) | refused
     answer = _answer(question, payload, runtime)
     if not isinstance(answer, ApprovalAnswer):
         raise TypeError(f"a request for approval was answered by {type(answer).__name__}")
@@ -50,7 +58,10 @@ async def _decide(database: Database, question: OpenQuestion, runtime: Runtime[R
         await decide_all(database, [decided])
     except DecisionRefusedError as error:
         if await _open(database, question) is not None:
-            raise _asked_again(question, payload, str(error), runtime) from None
+            again = question.copy()
+            again["payload"] = payload | {"refused": str(error)}
+            return again
+    return None
 
 
 async def _open(database: Database, question: OpenQuestion) -> ApprovalRow | None:
@@ -73,12 +84,11 @@ def _answer(question: OpenQuestion, payload: dict[str, Any], runtime: Runtime[Ru
     except ValidationError as error:
         if not is_invalid_resume(error):
             raise
-        wrong = f"The last answer was none: {whats_wrong(error)}"
-        raise _asked_again(question, payload, wrong, runtime) from None
+        raise _asked_again(question, payload, error, runtime) from None
 
 
 def _asked_again(
-    question: OpenQuestion, payload: dict[str, Any], refused: str, runtime: Runtime[RunContext]
+    question: OpenQuestion, payload: dict[str, Any], error: ValidationError, runtime: Runtime[RunContext]
 ) -> GraphInterrupt:
     """Return the same interrupt once more.
 
@@ -86,8 +96,8 @@ def _asked_again(
     later run of the thread. A second `interrupt` in the node would have another id, which no answer fits.
     """
     if runtime.execution_info is None:
-        raise RuntimeError("a question was put outside of a run")
+        raise RuntimeError("a question was put outside of a run") from error
     schema = ANSWERS[question["kind"]].model_json_schema()
-    told = payload | {"refused": refused}
+    told = payload | {"refused": f"The last answer was none: {whats_wrong(error)}"}
     again = Interrupt[Answer].from_ns(told, runtime.execution_info.checkpoint_ns, response_schema=schema)
     return GraphInterrupt((again,))

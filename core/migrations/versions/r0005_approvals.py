@@ -13,6 +13,7 @@ def upgrade() -> None:
 
 
 def _create_approvals() -> None:
+    # `json` keeps the order of names, in which people and forms are shown them; `jsonb` does not.
     op.execute("""
         create table boring.approval (
             id uuid primary key,
@@ -21,9 +22,9 @@ def _create_approvals() -> None:
             run_id text not null,
             call_id text not null,
             tool text not null,
-            arguments jsonb not null,
+            arguments json not null,
             arguments_hash text not null,
-            arguments_schema jsonb not null default '{}',
+            arguments_schema json not null default '{}',
             requester text not null,
             tenant text not null,
             reason text not null,
@@ -32,7 +33,7 @@ def _create_approvals() -> None:
             status text not null default 'open'
                 check (status in ('open', 'edited', 'approved', 'denied', 'answered')),
             version int not null default 1,
-            edit jsonb,
+            edit json,
             note text,
             result text,
             settled_by text,
