@@ -21,9 +21,8 @@ FIGURES = ("points", "duplicated", "lost", "asked_twice", "stuck")
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
-    # Not pytest's own temporary folder: root's is closed to the user that Postgres runs as.
-    path = Path(tempfile.mkdtemp(prefix="boring-crash-test-"))
+def folder(server_place: Path) -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="boring-crash-test-", dir=server_place))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
