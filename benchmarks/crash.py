@@ -47,7 +47,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-journal", action="store_true", help="switch the journal off: duplicates show")
-    parser.add_argument("--singles", type=int, default=75, help="cases killed once, for each kind of run")
+    parser.add_argument("--singles", type=int, default=55, help="cases killed once, for each kind of run")
     parser.add_argument("--doubles", type=int, default=10, help="cases killed twice, for each kind of run")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lanes", type=int, default=3, help="cases at the same time")

@@ -15,12 +15,14 @@ from typing import Literal
 import psycopg
 
 from evals.crashes.boundaries import CRASHED
-from evals.crashes.model import PLANS, speak
+from evals.crashes.model import BY_TEAMS, PLANS, speak
 from evals.crashes.place import Place
 from evals.crashes.worker import Job, Report, run_worker
 from evals.crashes.world import World, missing_and_twice
 from evals.scripted_model import ScriptedModel
 
+_ASKED = "select count(*) from boring.question where thread_id = %s and kind = 'approval'"
+_AGREED = "select count(*) from boring.audit where thread_id = %s and event = 'approve'"
 MAX_WORKERS = 6
 """Workers that may try to finish one run before it counts as stuck."""
 _WORKER_S = 60
@@ -131,6 +133,7 @@ def run_case(place: Place, case: Case, *, name: str, reports: list[Report] | Non
         question=f"Do everything for order 7, {case.plan}.",
         durability=case.durability,
         journal=case.journal,
+        by_teams=case.plan == BY_TEAMS,
         crash_at=None,
         folder=folder,
         database_url=place.database_url,
@@ -180,13 +183,13 @@ def _child(job: Job) -> None:
 def _judged(place: Place, case: Case, job: Job, asked_twice: int) -> Tally:
     with psycopg.connect(place.database_url) as connection:
         tickets = _count(connection, "select count(*) from boring.ticket where tenant = %s", job.thread_id)
-        approvals = _count(
-            connection,
-            "select count(*) from boring.question where thread_id = %s and kind = 'approval'",
-            job.thread_id,
-        )
+        asked = _count(connection, _ASKED, job.thread_id)
+        agreed = _count(connection, _AGREED, job.thread_id)
     missing, twice = missing_and_twice(World(job.folder / "ledger", job.thread_id, lambda: None), tickets)
-    again = asked_twice + max(0, approvals - 1)
+    levels = (2 if job.by_teams else 1) if job.journal else 0
+    if agreed < levels:
+        missing.append("approval")
+    again = asked_twice + max(0, asked - levels)
     wrong = []
     if missing or twice or again:
         wrong = [f"{case} in {job.folder}: missing {missing}, twice {twice}, asked again {again}"]

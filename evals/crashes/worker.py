@@ -19,11 +19,14 @@ from core.errors import InputError
 from core.process import Process, opened_process
 from core.settings import Settings
 from evals.crashes.boundaries import Boundaries
-from evals.crashes.world import World, journaled_tools, unjournaled_tools
+from evals.crashes.model import TEAMS
+from evals.crashes.world import CHAIN, ROLES, World, journaled_tools, unjournaled_tools
+from graphs.hierarchy import Team, create_hierarchy
 from graphs.recovery import resume_thread
 from graphs.single import Agent, create_agent
 from memory.checkpoints import postgres_checkpointer
 from memory.runs import latest_run
+from tools.contract import Tool
 
 CHECKPOINT_LAG_S = 0.03
 _MAX_QUESTIONS = 20
@@ -34,6 +37,7 @@ class Job:
     """What one worker is to do.
 
     Attributes:
+        by_teams: the agent is a supervisor of teams, and refunds need a chain of approval.
         folder: of this run: the ledger, the person's notebook, the worker's report.
         crash_at: the boundary at which it ends.
     """
@@ -42,6 +46,7 @@ class Job:
     question: str
     durability: Literal["sync", "async"]
     journal: bool
+    by_teams: bool
     crash_at: int | None
     folder: Path
     database_url: str
@@ -87,8 +92,20 @@ async def work(job: Job) -> Report:
 
 
 async def _agent(job: Job, world: World) -> Agent:
-    tools = journaled_tools(world) if job.journal else unjournaled_tools(world)
-    return create_agent(llm=_llm(job.model_url), tools=tools, checkpointer=await postgres_checkpointer())
+    saver, llm = await postgres_checkpointer(), _llm(job.model_url)
+    if not job.by_teams:
+        tools = journaled_tools(world) if job.journal else unjournaled_tools(world)
+        return create_agent(llm=llm, tools=tools, checkpointer=saver)
+    tools = journaled_tools(world, refunds=CHAIN) if job.journal else unjournaled_tools(world)
+    teams = [
+        Team(name, f"Does {doing}.", _member(llm, name, [one for one in tools if one.name in doing]))
+        for name, doing in TEAMS.items()
+    ]
+    return create_hierarchy(llm=llm, teams=teams, checkpointer=saver)
+
+
+def _member(llm: ChatOpenAI, name: str, tools: list[Tool]) -> Agent:
+    return create_agent(llm=llm, tools=tools, name=name, roles=ROLES)
 
 
 def _llm(url: str) -> ChatOpenAI:
@@ -140,7 +157,9 @@ class _Person:
 
     def _decided(self, payload: dict[str, Any]) -> dict[str, Any]:
         if payload["kind"] == "approval":
-            return {"question": payload, "answer": {"decisions": [{"type": "approve"}]}}
+            roles = [one["role"] for one in payload["approval"]["levels"] if one["state"] == "open"]
+            who = ROLES[roles[0]][0] if roles else "ann"
+            return {"question": payload, "answer": {"decisions": [{"type": "approve"}], "by": who}}
         happened = self._world.times(payload["tool"]) > 0
         outcome = "happened" if happened else "not_happened"
         return {"question": payload, "answer": {"outcome": outcome, "result": "done, says a person"}}

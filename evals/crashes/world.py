@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from core.process import current_process
-from guardrails.approval import always
+from guardrails.approval import ApprovalPolicy, Level, always, over
 from tools.contract import Finding, Tool, contract
 from tools.injection import IdempotencyKey, Transaction
 
 EFFECTS = ("pay", "pay_checked", "refund", "mail", "ticket")
 """The tools with an effect; every run has to have each of them once."""
 
+ROLES = {"manager": ("ann", "bob"), "director": ("carol",)}
+CHAIN = over("order", 0, levels=[Level("manager"), Level("director")])
+"""Who has to agree to a refund where it needs a chain of two levels."""
 _OPEN_TICKET = "insert into boring.ticket (tenant, title, body, created_by) values (%s, %s, %s, 'crash')"
 
 
@@ -55,8 +58,13 @@ class World:
         return len({line["key"] for line in lines}) if tool == "mail" else len(lines)
 
 
-def journaled_tools(world: World) -> list[Tool]:
-    """Return tools of all four classes of effect, with and without a hook, one that needs approval."""
+def journaled_tools(world: World, *, refunds: ApprovalPolicy = always) -> list[Tool]:
+    """Return tools of all four classes of effect, with and without a hook, one that needs approval.
+
+    Args:
+        world: what they act on.
+        refunds: who has to agree to a refund.
+    """
 
     async def look(order: int) -> str:
         """Look up an order."""
@@ -80,7 +88,7 @@ def journaled_tools(world: World) -> list[Tool]:
     return [
         contract(look, effect="read"),
         contract(pay),
-        contract(refund, approval=always),
+        contract(refund, approval=refunds),
         contract(mail, effect="idempotent"),
         _bank(world),
         _tickets(world),

@@ -77,7 +77,7 @@ def nothing_left(folder: Path) -> bool:
 
 async def test_no_sampled_crash_repeats_loses_or_asks_twice(folder: Path) -> None:
     code, printed = await enumerated(folder, "--singles", "3", "--doubles", "1")
-    assert figures(printed) == {**dict.fromkeys(FIGURES, 0), "points": 24}, printed
+    assert figures(printed) == {**dict.fromkeys(FIGURES, 0), "points": 32}, printed
     assert {line.split(":")[0] for line in printed.splitlines() if "boundaries" in line} == KINDS
     assert code == 0
     await all_stopped(folder)
@@ -87,7 +87,7 @@ async def test_no_sampled_crash_repeats_loses_or_asks_twice(folder: Path) -> Non
 async def test_without_the_journal_the_sample_finds_duplicates(folder: Path) -> None:
     code, printed = await enumerated(folder, "--no-journal", "--singles", "1", "--doubles", "1")
     found = figures(printed)
-    assert found["points"] == 12
+    assert found["points"] == 16
     assert found["duplicated"] > 0, printed
     assert code == 0
     await all_stopped(folder)
