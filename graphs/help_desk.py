@@ -67,7 +67,6 @@ def create_help_desk(checkpointer: BaseCheckpointSaver[str] | None = None) -> Ag
                 "general",
                 "Greetings, thanks, the time, small sums, and what the desk can do.",
                 create_agent(name="general", tools=[arithmetic(), clock()], system_prompt=GENERAL),
-                examples=("Hello!", "What time is it?"),
             ),
         ],
         rules=[Rule("actions", pattern=r"\b(open|close|create|update|list|show)\b.{0,30}\btickets?\b")],
