@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from app.approvals import approvals
 from app.asking import ask, chat, resume
 from app.calls import calls
 from app.doctor import doctor
@@ -27,6 +28,7 @@ app = typer.Typer(
 for command in (ask, chat, resume, index, threads, calls, tools, doctor, serve):
     app.command()(command)
 app.add_typer(mcp, name="mcp")
+app.add_typer(approvals, name="approvals")
 
 
 def run_command() -> int:

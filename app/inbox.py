@@ -1,0 +1,279 @@
+"""What the commands about requests for approval do and show."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random
+
+from app.calls import one_line
+from app.exits import ANSWERED
+from core.errors import InputError, ThreadBusyError
+from core.process import Process, opened_process
+from guardrails.chain import ANYBODY
+from memory.approvals import approvals, approvals_named
+from observability.audit import audit_of, verify_audit
+from tools.deciding import decide
+from tools.inbox import chain_of, give_back, take_up
+from tools.inbox import sweep as swept_requests
+from tools.mcp.pins import visible
+from tools.questions import Decision, EditedAction
+
+if TYPE_CHECKING:
+    from core.database import Database
+    from memory.approvals import ApprovalRow
+    from observability.audit import AuditRow, Verified
+
+_PATIENCE_S = 60.0
+"""How long a thread is waited for that another approver's process is still running."""
+_SHOWN_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """A decision as the command line takes it.
+
+    Attributes:
+        approval_id: the beginning of the request's id.
+        said: the decision; for an edit, `args` are the new arguments.
+        by: who decides.
+        shown_hash: the beginning of the hash of the arguments that they were shown.
+    """
+
+    approval_id: str
+    said: Mapping[str, Any]
+    by: str
+    shown_hash: str | None
+
+
+async def listed(*, settled: bool, thread: str | None, limit: int) -> list[ApprovalRow]:
+    """Return the requests that wait, or all."""
+    async with opened_process() as process:
+        return await approvals(await process.database(), settled=settled, thread_id=thread, limit=limit)
+
+
+async def whole(approval_id: str) -> tuple[ApprovalRow, list[AuditRow]]:
+    """Return one request with all that happened to it.
+
+    Raises:
+        InputError: there is no such request, or more than one.
+    """
+    async with opened_process() as process:
+        database = await process.database()
+        row = await _named(database, approval_id)
+        return row, await audit_of(database, str(row.id))
+
+
+async def verified(seen: str | None) -> Verified:
+    """Return whether the audit record is whole."""
+    async with opened_process() as process:
+        return await verify_audit(await process.database(), seen=seen)
+
+
+async def swept() -> list[ApprovalRow]:
+    """Treat what is overdue."""
+    async with opened_process() as process:
+        return await swept_requests(await process.database())
+
+
+async def pressed(what: Pressed, *, graph: str | None, resume: bool, as_json: bool) -> int:
+    """Take a decision, and go on with the run if it can; return the exit code.
+
+    Raises:
+        InputError: the decision does not count, or the run's graph is not known here.
+    """
+    async with opened_process() as process:
+        database = await process.database()
+        before = await _named(database, what.approval_id)
+        shown = before.arguments_hash
+        if what.shown_hash is not None and not shown.startswith(what.shown_hash):
+            shown = what.shown_hash
+        row = await decide(
+            database,
+            before.id,
+            _decision(what.said, before.tool),
+            by=what.by,
+            arguments_hash=shown,
+            roles=process.settings.roles,
+        )
+        if as_json and (row.status == "open" or not resume):
+            typer.echo(json.dumps(request_as_json(row), default=str, ensure_ascii=False))
+        elif not as_json:
+            Console(soft_wrap=True).print(Text(_told(row)), highlight=False)
+        if row.status == "open" or not resume:
+            return ANSWERED
+        return await _resumed(process, row, what.by, graph=graph, as_json=as_json)
+
+
+async def _resumed(process: Process, row: ApprovalRow, by: str, *, graph: str | None, as_json: bool) -> int:
+    """Go on with the run of a request, unless somebody else does."""
+    from app.session import go_on  # noqa: PLC0415 - loads the agent's libraries
+
+    database = await process.database()
+    graph = graph or await _graph_of(database, row)
+    if row.status != "edited" and not await take_up(database, row.id, by):
+        if as_json:
+            typer.echo(json.dumps(request_as_json(row), default=str, ensure_ascii=False))
+        return ANSWERED
+    try:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(ThreadBusyError),
+            stop=stop_after_delay(_PATIENCE_S),
+            wait=wait_random(0.1, 1.0),
+            reraise=True,
+        ):
+            with attempt:
+                return await go_on(row.thread_id, graph=graph, as_json=as_json)
+    except BaseException:
+        await give_back(database, row.id, by)
+        raise
+    return ANSWERED
+
+
+async def _graph_of(database: Database, row: ApprovalRow) -> str | None:
+    """Return the name under which a run's graph can be had here; None for the reference agent.
+
+    Raises:
+        InputError: there is none.
+    """
+    from app.graphs import named_graphs  # noqa: PLC0415 - beside what needs it
+    from memory.runs import latest_run  # noqa: PLC0415 - as above
+
+    run = await latest_run(database, row.thread_id)
+    name = run.graph if run is not None else "single"
+    if name == "single":
+        return None
+    if name in await asyncio.to_thread(named_graphs):
+        return name
+    raise InputError(
+        f"The decision is recorded. The run is one of the graph {name!r}, which is not known here; go on "
+        f"with it by: boring resume {row.thread_id} --graph MODULE:GRAPH"
+    )
+
+
+def _decision(said: Mapping[str, Any], tool: str) -> Decision:
+    if "args" in said:
+        return Decision(type="edit", edited_action=EditedAction(name=tool, args=said["args"]))
+    try:
+        return Decision.model_validate(said)
+    except ValueError as error:
+        raise InputError("--with is empty; it is what the model gets as the tool's result.") from error
+
+
+async def _named(database: Database, beginning: str) -> ApprovalRow:
+    found = await approvals_named(database, beginning.lower())
+    if not found or not beginning:
+        raise InputError(f"There is no request {beginning!r}. List those that wait with: boring approvals")
+    if len(found) > 1:
+        ids = ", ".join(str(row.id)[:13] for row in found[:5])
+        raise InputError(f"{len(found)} requests begin with {beginning!r}, such as {ids}. Give more of it.")
+    return found[0]
+
+
+def request_as_json(row: ApprovalRow, history: Sequence[AuditRow] = ()) -> dict[str, Any]:
+    """Return a request for a pipe."""
+    return {**asdict(row), **({"audit": [asdict(one) for one in history]} if history else {})}
+
+
+def print_list(rows: Sequence[ApprovalRow], console: Console) -> None:
+    """Show requests, a line each; in a pipe with tabs between the cells."""
+    names = ("request", "asked", "tool", "arguments", "for", "status", "thread")
+    if not rows:
+        console.print("Nothing waits for approval.")
+        return
+    if not console.is_terminal:
+        for cells in (names, *map(_cells, rows)):
+            typer.echo("\t".join(one_line(cell) for cell in cells))
+        return
+    table = Table(*names, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(one_line(_shortened(cell))) for cell in _cells(row)))
+    console.print(table)
+
+
+def _cells(row: ApprovalRow) -> tuple[str, ...]:
+    arguments = json.dumps(row.arguments, ensure_ascii=False)
+    asked = f"{row.created_at.astimezone():%m-%d %H:%M}"
+    return (str(row.id)[:8], asked, row.tool, arguments, row.requester, _status(row), row.thread_id)
+
+
+def _shortened(cell: str) -> str:
+    return cell if len(cell) <= _SHOWN_CHARS else f"{cell[: _SHOWN_CHARS - 1]}…"
+
+
+def print_request(row: ApprovalRow, history: Sequence[AuditRow], console: Console) -> None:
+    """Show one request whole."""
+    lines = {
+        "request": str(row.id),
+        "status": _status(row),
+        "tool": row.tool,
+        "arguments": json.dumps(row.arguments, ensure_ascii=False, indent=2),
+        "hash": row.arguments_hash,
+        "why": row.reason,
+        "asked for by": row.requester,
+        "thread": row.thread_id,
+        "expires": row.expires_at.astimezone().isoformat(timespec="seconds") if row.expires_at else None,
+        "changed to": json.dumps(row.edit["arguments"]) if row.edit and row.status == "edited" else None,
+        "last change refused": row.note,
+        "result": row.result,
+    }
+    for name, value in lines.items():
+        if value is not None:
+            apart = "\n" if "\n" in value else " "
+            console.print(Text.assemble((name, "bold"), apart, visible(value)), highlight=False)
+    for one in chain_of(row).levels:
+        who = ", ".join(agreement.by for agreement in one.agreed) or "nobody yet"
+        people = ", ".join(row.roles.get(one.level.role, ())) or "whoever is at the keyboard"
+        level = f"level {one.level.role} ({one.state}): {one.level.quorum} of {people}; agreed: {who}"
+        console.print(Text(visible(level)), highlight=False)
+    for entry in history:
+        role = f" as {entry.role}" if entry.role else ""
+        at = f"{entry.at.astimezone():%Y-%m-%d %H:%M:%S}"
+        told = f"{at} {entry.event} by {entry.who or 'unknown'}{role}"
+        console.print(Text(visible(told), "dim"), highlight=False)
+    if row.status == "open":
+        approve = f"boring approvals approve {str(row.id)[:8]} --hash {row.arguments_hash[:12]} --by NAME"
+        console.print(Text(approve, "cyan"))
+
+
+def print_swept(rows: Sequence[ApprovalRow], console: Console) -> None:
+    """Show what was overdue, and how to go on."""
+    if not rows:
+        console.print("Nothing is overdue.")
+    for row in rows:
+        console.print(Text(_told(row)), highlight=False)
+        if row.status != "open":
+            console.print(Text(f"  boring resume {row.thread_id}", "cyan"))
+
+
+def _told(row: ApprovalRow) -> str:
+    short = str(row.id)[:8]
+    if row.status == "open":
+        return f"{short} waits for {_asked(row)}."
+    if row.status == "edited":
+        return f"{short} has new arguments; its run looks at them next."
+    return f"{short} is {row.status}."
+
+
+def _status(row: ApprovalRow) -> str:
+    if row.status == "open":
+        return f"waits for {_asked(row)}"
+    return f"{row.status} by {row.settled_by}"
+
+
+def _asked(row: ApprovalRow) -> str:
+    """Return who is asked now: `manager (1 of 2)`."""
+    asked: list[str] = []
+    for one in chain_of(row).open:
+        role = "anybody" if one.level.role == ANYBODY else one.level.role
+        so_far = f" ({len(one.agreed)} of {one.level.quorum})" if one.level.quorum > 1 else ""
+        asked.append(f"{role}{so_far}")
+    return ", ".join(asked)
