@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from evals.scripted_model import ScriptedModel
+from evals.scripted_model import Reply, ScriptedModel, ToolCall
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELL = ("bash", "sh", "shell", "console")
@@ -86,9 +86,13 @@ BLOCKS = documented(ROOT)
 RUN = [block for block in BLOCKS if block.language in LANGUAGES and block.reason is None]
 
 
-def willing(request: dict[str, Any]) -> str:
-    """Answer whatever is asked: in words, or with the least that fits the schema."""
+def willing(request: dict[str, Any]) -> str | Reply:
+    """Answer whatever is asked: in words, by a call, or with the least that fits the schema."""
     wanted = request.get("response_format") or {}
+    if called := re.search(r"final answer only by calling (\w+)", str(request["messages"][0]["content"])):
+        (form,) = [one["function"] for one in request["tools"] if one["function"]["name"] == called[1]]
+        schema = form["parameters"]
+        return Reply(tool_calls=(ToolCall(form["name"], least(schema, schema.get("$defs", {}))),))
     if wanted.get("type") != "json_schema":
         return "This is a scripted answer."
     schema = wanted["json_schema"]["schema"]
