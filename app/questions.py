@@ -60,7 +60,8 @@ def asked(interrupt: Interrupt) -> Asked:
     kind = str(payload.get("kind", "other"))
     if kind == "approval":
         action = payload["action_requests"][0]
-        text = f"May {action['name']} be called? {action['description']}"
+        refused = f" {payload['refused']}" if "refused" in payload else ""
+        text = f"May {action['name']} be called? {action['description']}{refused}"
         return Asked(interrupt.id, kind, text, json.dumps(action["args"], ensure_ascii=False))
     if kind == "in_doubt":
         arguments = json.dumps(payload["arguments"], ensure_ascii=False)

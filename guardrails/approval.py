@@ -126,10 +126,10 @@ class Rule:
         """The chain, where there is one."""
         return () if self.levels is None else (self.levels,)
 
-    def __call__(self, arguments: Mapping[str, Any]) -> Demand | None:
+    def __call__(self, arguments: Mapping[str, Any]) -> str | Demand | None:
         """Return what is asked for a call."""
         reason = self.why(arguments)
-        return None if reason is None else Demand(reason, self.levels or (), self.order)
+        return reason if reason is None or self.levels is None else Demand(reason, self.levels, self.order)
 
 
 @dataclass(frozen=True, slots=True)

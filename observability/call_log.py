@@ -35,6 +35,7 @@ _FIGURES: LiteralString = """
 with counted as (
     select tool, effect, outcome, latency_ms, started_at,
            outcome in ('ok', 'error', 'timeout', 'unknown') and not coalesce(replayed, false)
+           and not (outcome = 'ok' and coalesce(attempt, 1) = 0) -- a person answered in the tool's stead
            and not exists (select from boring.effect settled
                            where settled.key = tool_call.key and settled.resolved_by is not null) as was_run
     from boring.tool_call

@@ -119,12 +119,14 @@ async def approved(
         asked = Asked(action, demand, tool.arguments_schema(), asker.user, asker.tenant, asker.roles)
         request = new_request(asked, await now_of(database))
         return Asking(_question(action, request), request)
-    row = await standing(database, row.id) or row
+    if row.status == "open" and row.expires_at is not None:
+        row = await standing(database, row.id) or row
     if row.status == "edited":
         row = await _looked_at(database, row, tool, asker)
     if row.status == "open":
         return Asking(_question(action, row), None)
-    await take_up(database, row.id, _RUN)
+    if row.resumed_at is None:
+        await take_up(database, row.id, _RUN)
     return _settled(tool, row)
 
 

@@ -116,6 +116,27 @@ async def test_who_may_not_decide_is_refused_and_asked_again(shop: Shop, who: st
     assert shop.paid == [(500, "shop")]
 
 
+class LoggedIn:
+    """Somebody whom a server has authenticated."""
+
+    is_authenticated = True
+    permissions: tuple[str, ...] = ()
+
+    def __init__(self, name: str) -> None:
+        self.identity = self.display_name = name
+
+
+async def test_whom_the_server_has_authenticated_can_decide_in_no_other_name(shop: Shop) -> None:
+    agent = await shop.agent(over("amount", 100, levels=[Level("manager")]))
+    await shop.asked(agent)
+    for name, waits in (("mallory", True), ("ann", False)):
+        as_them: Any = {"configurable": {"thread_id": "t", "langgraph_auth_user": LoggedIn(name)}}
+        answer: Any = Command(resume=APPROVE | {"by": "bob"})
+        state = await agent.ainvoke(answer, as_them, context=BY_USER)
+        assert ("__interrupt__" in state) is waits
+    assert [who for _, who, _ in await events(shop)] == ["uma", "ann", "run"]
+
+
 async def test_nobody_decides_twice_in_a_level(shop: Shop) -> None:
     agent = await shop.agent(over("amount", 100, levels=[Level("manager", quorum=2)]))
     await shop.asked(agent)
