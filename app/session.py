@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from app.running import interrupted
 from app.screen import PeopleScreen, PipeScreen, Screen
 from core.context import RunContext
 from core.errors import InputError
-from core.loading import load
+from core.loading import load_for_good
 from core.models import configured_model
 from core.process import Process, opened_process
 from core.settings import settings
@@ -33,13 +32,17 @@ if TYPE_CHECKING:
 
 
 _LIBRARIES = (
+    "langsmith.run_trees",
+    "langgraph.graph.state",
     "graphs.single",
     "app.turns",
     "memory.checkpoints",
     "memory.indexing",
     "memory.claims",
+    "openai",
     "langchain_openai",
 )
+"""In parts of a fraction of a second, after each of which a command that has failed can end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ async def opened_session(
                 await _check_known(process, known)
             async with asyncio.TaskGroup() as opening:
                 # The libraries take seconds to import; the model and the database start meanwhile.
-                loading = opening.create_task(load(*_LIBRARIES), name="load libraries")
+                loading = opening.create_task(load_for_good(*_LIBRARIES), name="load libraries")
                 ours = graph is None or ":" not in graph
                 if ours:
                     opening.create_task(configured_model()(), name="open model")
@@ -144,7 +147,6 @@ async def opened_session(
 
 async def _agent(loading: asyncio.Task[None], graph: str | None) -> Agent:
     await loading
-    gc.freeze()  # what was loaded is no garbage; a library that the graph brings may need its own given back
     from app.graphs import opened_graph  # noqa: PLC0415 - what it needs is loaded above
 
     return await opened_graph(graph)

@@ -9,14 +9,21 @@ import gc
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
-from threading import Lock
+from threading import Event, Lock
 
 _one_at_a_time = Lock()
 
 
 async def load(*modules: str) -> None:
-    """Import modules in a thread; afterwards an import statement finds them at once."""
-    await asyncio.to_thread(_load, modules)
+    """Import modules in a thread; afterwards an import statement finds them at once.
+
+    Cancelled, it leaves out those that were not begun.
+    """
+    unwanted = Event()
+    try:
+        await asyncio.to_thread(_load, modules, unwanted)
+    finally:
+        unwanted.set()
 
 
 async def load_for_good(*modules: str) -> None:
@@ -28,10 +35,11 @@ async def load_for_good(*modules: str) -> None:
     gc.freeze()
 
 
-def _load(modules: tuple[str, ...]) -> None:
+def _load(modules: tuple[str, ...], unwanted: Event) -> None:
     with _one_at_a_time, _uncollected():
         for module in modules:
-            import_module(module)
+            if not unwanted.is_set():
+                import_module(module)
 
 
 @contextmanager
