@@ -147,6 +147,10 @@ class CallTask(TypedDict):
     """How often the turn has made the same call before."""
     duplicate_of: str | None
     """The id of the call that this one repeats within one message of the model."""
+    siblings: NotRequired[list[str]]
+    """The ids of all calls of the same message; unset in tasks of older versions."""
+    again: NotRequired[bool]
+    """An equal call stands before it in the same message."""
 
 
 class ReviewTask(TypedDict):

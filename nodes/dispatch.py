@@ -5,7 +5,7 @@ from collections.abc import Container
 from langchain_core.messages import AIMessage, ToolMessage
 
 from core.state import AgentState, CallTask, ReviewTask
-from guardrails.repetition import times_made
+from guardrails.repetition import is_again, times_made
 from memory.buffer import turn_start, unanswered_calls
 from nodes.assignments import Standing, longest_s, shares_of, standing_of, tokens_of
 from nodes.own_ids import duplicates_of
@@ -48,6 +48,8 @@ def call_tasks(state: AgentState, agents: Container[str] = ()) -> list[CallTask]
                 run_id=turn["run_id"],
                 earlier=times_made(before, call),
                 duplicate_of=duplicates.get(call["id"] or ""),
+                siblings=[one["id"] or "" for one in plan.tool_calls],
+                again=is_again(call, plan.tool_calls),
             )
             tasks.append(task)
     return tasks

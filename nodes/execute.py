@@ -35,6 +35,8 @@ def executing(tools: ToolRuntime) -> Node:
             plan=mine.plan,
             earlier=state["earlier"],
             duplicate_of=state["duplicate_of"],
+            siblings=tuple(state.get("siblings", ())),
+            again=state.get("again", False),
             breakers=await current_breakers(),
             journal=await _journal() if tools.needs_journal(call["name"]) else None,
         )

@@ -11,7 +11,14 @@ from core.state import Source
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A call with an effect, named by what it is."""
+    """A call with an effect, named by what it is.
+
+    Attributes:
+        arguments: as the model wrote them.
+        equal_by: the validated arguments as JSON, by which calls are told to be equal; None for `arguments`.
+        siblings: the ids of all calls of the same message.
+        again: an equal call stands before it in the same message, so that this one is wanted besides.
+    """
 
     thread_id: str
     run_id: str
@@ -19,6 +26,9 @@ class Action:
     tool: str
     effect: str
     arguments: Mapping[str, Any]
+    equal_by: Mapping[str, Any] | None = None
+    siblings: tuple[str, ...] = ()
+    again: bool = False
 
     @property
     def key(self) -> str:

@@ -93,20 +93,25 @@ class Journal:
                     fresh=True,
                     idempotency_key=row["fresh_key"],
                     attempt=row["fresh_attempt"],
-                    doubtful=row["doubtful"] if row["doubtful"] is None else await self._doubtful(values),
+                    doubtful=await self._doubtful(row, values),
                 )
             if row["idempotency_key"] is not None:  # else it was committed while this statement ran
-                return _entry(row)
+                return replace(_entry(row), doubtful=await self._doubtful(row, values))
 
-    async def _doubtful(self, values: dict[str, Any]) -> str | None:
-        """Look again for an equal call in doubt: one that began meanwhile in this process is in none."""
-        while True:
+    async def _doubtful(self, row: DictRow, values: dict[str, Any]) -> str | None:
+        """Return what the model was told of an equal call in doubt, or None.
+
+        Where one seems to be, it is looked for again: one that this process began meanwhile is in none.
+        """
+        while row["doubtful"] is not None:
             begun = self.under_way.begun
             now: dict[str, Any] = {**values, "under_way": list(self.under_way.keys)}
             async with self.database.pool.connection() as connection:
-                row = await (await connection.execute(f"select ({DOUBTFUL}) as doubtful", now)).fetchone()
+                found = await connection.execute(f"select ({DOUBTFUL}) as doubtful", now)
+                again = await found.fetchone()
             if begun == self.under_way.begun:
-                return row["doubtful"] if row else None
+                return again["doubtful"] if again else None
+        return None
 
     async def record(self, plan: PlanRecord, thread_id: str) -> None:
         """Record a plan, in a commit of its own: a transaction that goes on for long must not hold it up.
@@ -216,7 +221,8 @@ class Journal:
     async def clear_doubts(self, action: Action) -> None:
         """Record that what became of earlier calls, equal to this one, has been settled with it."""
         async with self.database.pool.connection() as connection:
-            await connection.execute(CLEAR_DOUBTS, _action_values(action))
+            under_way = list(self.under_way.keys)
+            await connection.execute(CLEAR_DOUBTS, {**_action_values(action), "under_way": under_way})
 
     async def withdraw(self, key: str) -> None:
         """Take an intent back: the tool has asked the user something before it did anything."""
@@ -261,6 +267,9 @@ def _action_values(action: Action) -> dict[str, Any]:
         "tool": action.tool,
         "effect": action.effect,
         "arguments": Jsonb(storable(dict(action.arguments))),
+        "equal_by": Jsonb(storable(dict(action.equal_by or action.arguments))),
+        "siblings": list(action.siblings),
+        "again": action.again,
     }
 
 

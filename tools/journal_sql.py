@@ -5,14 +5,26 @@ from typing import LiteralString
 IS_OURS: LiteralString = """
 select 1 from boring.thread_lease where thread_id = %(thread_id)s and worker = %(worker)s for share
 """
-DOUBTFUL: LiteralString = """
-select coalesce(earlier.result ->> 'text', '') from boring.effect earlier
-where earlier.thread_id = %(thread_id)s and %(thread_id)s <> '' and earlier.effect = 'unsafe'
-    and earlier.tool = %(tool)s and earlier.arguments = %(arguments)s::jsonb
-    and earlier.key <> %(key)s and earlier.key <> all(%(under_way)s)
-    and (earlier.outcome is null or earlier.result @> '{"doubt": true}')
-order by earlier.intended_at limit 1
+_EQUAL: LiteralString = """
+earlier.thread_id = %(thread_id)s and earlier.tool = %(tool)s and earlier.key <> %(key)s
+and coalesce(earlier.equal_by, earlier.arguments) = %(equal_by)s::jsonb
+and earlier.call_id <> all(%(siblings)s) and earlier.key <> all(%(under_way)s)
 """
+"""An earlier call that is equal, and neither stands in the same message nor is being made right now."""
+_IN_DOUBT: LiteralString = """
+(earlier.outcome is null or earlier.result @> '{"doubt": true}')
+and not exists (
+    select from boring.effect settled
+    where settled.thread_id = earlier.thread_id and settled.outcome = 'ok'
+        and settled.idempotency_key = earlier.idempotency_key)
+"""
+DOUBTFUL: LiteralString = f"""
+select coalesce(earlier.result ->> 'text', '') from boring.effect earlier
+where {_EQUAL} and %(thread_id)s <> '' and not %(again)s and {_IN_DOUBT}
+    and (earlier.effect = 'unsafe' or (earlier.effect = 'idempotent' and earlier.run_id <> %(run_id)s))
+order by earlier.intended_at limit 1
+"""  # noqa: S608 - put together from constants
+"""An `idempotent` call that is repeated within its run has the same key, and leaves nothing to doubt."""
 INTEND: LiteralString = f"""
 with lease as ({IS_OURS}),
 held as (select %(thread_id)s = '' or exists (select from lease) as held),
@@ -22,15 +34,13 @@ recorded as (
     from held where held and %(basis)s::text is not null
     on conflict (place, basis) do nothing
 ), fresh as (
-    insert into boring.effect (key, thread_id, run_id, call_id, tool, effect, arguments, idempotency_key)
-    select %(key)s, %(thread_id)s, %(run_id)s, %(call_id)s, %(tool)s, %(effect)s, %(arguments)s, coalesce((
-        select idempotency_key from boring.effect unsettled
-        where thread_id = %(thread_id)s and (thread_id <> '' or run_id = %(run_id)s) and tool = %(tool)s
-            and arguments = %(arguments)s::jsonb and outcome = 'unknown' and effect = 'idempotent'
-            and not exists (select from boring.effect later where later.outcome = 'ok'
-                and later.thread_id = unsettled.thread_id
-                and later.idempotency_key = unsettled.idempotency_key)
-        order by intended_at limit 1), %(key)s)
+    insert into boring.effect
+        (key, thread_id, run_id, call_id, tool, effect, arguments, equal_by, idempotency_key)
+    select %(key)s, %(thread_id)s, %(run_id)s, %(call_id)s, %(tool)s, %(effect)s, %(arguments)s, %(equal_by)s,
+    coalesce((
+        select earlier.idempotency_key from boring.effect earlier
+        where {_EQUAL} and earlier.run_id = %(run_id)s and earlier.effect = 'idempotent' and {_IN_DOUBT}
+        order by earlier.intended_at limit 1), %(key)s)
     from held where held
     on conflict (key) do update set outcome = null, attempt = effect.attempt + 1, intended_at = now()
     where effect.outcome = 'withdrawn'
@@ -65,10 +75,10 @@ where key = %(key)s and attempt = %(attempt)s and outcome is null
     and (%(thread_id)s = '' or exists (select from lease))
 returning attempt
 """  # noqa: S608 - put together from constants
-CLEAR_DOUBTS: LiteralString = """
-update boring.effect set outcome = coalesce(outcome, 'unknown'), finished_at = coalesce(finished_at, now()),
-    result = coalesce(result, '{"outcome": "unknown", "text": "", "sources": []}') || '{"doubt": false}'
-where thread_id = %(thread_id)s and effect = 'unsafe' and tool = %(tool)s
-    and arguments = %(arguments)s::jsonb and key <> %(key)s
-    and (outcome is null or result @> '{"doubt": true}')
-"""
+CLEAR_DOUBTS: LiteralString = f"""
+update boring.effect earlier set outcome = coalesce(outcome, 'unknown'),
+    finished_at = coalesce(finished_at, now()), resolved_by = 'a later, equal call',
+    result = coalesce(result, '{{"outcome": "unknown", "text": "", "sources": []}}') || '{{"doubt": false}}'
+where {_EQUAL} and earlier.effect in ('unsafe', 'idempotent')
+    and (earlier.outcome is null or earlier.result @> '{{"doubt": true}}')
+"""  # noqa: S608 - put together from constants

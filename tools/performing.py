@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from langgraph.errors import GraphBubbleUp
+from pydantic_core import to_jsonable_python
 
+from core.errors import ToolError
 from core.state import OpenQuestion
 from core.text import storable_text
 from memory.plans import PlanRecord
@@ -58,6 +61,8 @@ async def perform(journal: Journal, call: Performance) -> tuple[Outcome | OpenQu
     """
     if call.tool.effect == "transactional":
         return await _transacted(journal, call)
+    equal_by = to_jsonable_python(dict(call.values), fallback=str)
+    call = replace(call, action=replace(call.action, equal_by=equal_by))
     with journal.under_way.making(call.action.key):
         return await _performed(journal, call)
 
@@ -66,7 +71,7 @@ async def _performed(journal: Journal, call: Performance) -> tuple[Outcome | Ope
     entry = await journal.intend(call.action, call.plan)
     if entry.recorded is not None:
         return _replayed(call, entry.recorded), None
-    if call.tool.effect != "idempotent" and (not entry.fresh or entry.doubtful is not None):
+    if entry.doubtful is not None or (call.tool.effect != "idempotent" and not entry.fresh):
         settled = await _settled(journal, call, entry)
         if not isinstance(settled, Entry):
             return settled, None
@@ -90,7 +95,7 @@ async def _carried_out(
     if done.failure is None or done.failure.happened != "unknown":
         return await _kept(journal, call, _recorded(call.tool, done), done.attempts), done
     if call.tool.effect == "idempotent":
-        unknown = Recorded("unknown", done.failure.text + _REPEATABLE)
+        unknown = Recorded("unknown", done.failure.text + _REPEATABLE, doubt=True)
         return await _kept(journal, call, unknown, done.attempts), done
     finding = await _reconciled(call, entry.idempotency_key)
     # After a timeout the call may still be under way: that it has not happened yet says nothing.
@@ -104,7 +109,7 @@ def _busy(call: Performance, entry: Entry) -> Recorded:
     """Return what is to be said of a call that got no slot; an `idempotent` one may have been made before."""
     if call.tool.effect == "idempotent" and not entry.fresh:
         text = f"{call.tool.name} was called before, and was busy for {call.time_limit_s:g} s now."
-        return Recorded("unknown", text + _REPEATABLE)
+        return Recorded("unknown", text + _REPEATABLE, doubt=True)
     return Recorded("timeout", busy_text(call.tool.name, call.time_limit_s))
 
 
@@ -119,7 +124,7 @@ async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome
         ended: Ended = "ok" if answer.outcome == "happened" else "stopped"
         text = answer.result or "It was done." if ended == "ok" else f"{answered.by} stopped the run here."
         return await _kept(journal, call, Recorded(ended, text), entry.attempt, by=answered.by)
-    finding = await _reconciled(call, entry.idempotency_key)
+    finding = await _looked_up(call, entry)
     if finding.happened is None:
         reason = "Its process ended, or lost the database, before its end was recorded."
         if entry.doubtful is not None:
@@ -133,6 +138,24 @@ async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome
     return await journal.rearm(call.action, entry)
 
 
+async def _looked_up(call: Performance, entry: Entry) -> Finding:
+    """Ask the tool's hook what became of a call that an earlier process began.
+
+    What that process has sent may still be under way: that it has not happened counts only once the time
+    of the call is over.
+    """
+    finding = await _reconciled(call, entry.idempotency_key)
+    if finding.happened is not False or entry.fresh:
+        return finding
+    age_s = (datetime.now(UTC) - datetime.fromisoformat(entry.intended_at)).total_seconds()
+    if (wait_s := call.tool.timeout_s - age_s) <= 0:
+        return finding
+    if wait_s > call.time_limit_s:
+        return Finding(happened=None, result="It had not happened yet, and may still be under way.")
+    await asyncio.sleep(wait_s)
+    return await _reconciled(call, entry.idempotency_key)
+
+
 async def _reconciled(call: Performance, key: str) -> Finding:
     """Ask the tool's own hook; one that fails can't tell."""
     if call.tool.reconcile is None:
@@ -140,16 +163,27 @@ async def _reconciled(call: Performance, key: str) -> Finding:
     hook = call.tool.reconcile
 
     async def look_up() -> Finding:
-        return await hook(dict(call.values), key)
+        finding: Any = await hook(deepcopy(dict(call.values)), key)
+        if not isinstance(finding, Finding):
+            raise TypeError(f"it returned {finding!r}; expected a tools.contract.Finding")
+        return Finding(finding.happened, as_result(finding.result))
 
     try:
         async with asyncio.timeout(call.tool.timeout_s):
             return await look_up()
-    except Exception as error:  # noqa: BLE001 - whatever else the hook raises, a person is asked instead
+    except BaseException as error:
         if (through := passing(error)) is not None:
             raise through from through.__cause__
+        if isinstance(error, KeyboardInterrupt | GeneratorExit) or _is_cancelled(error):
+            raise
         reason = failure_of(call.tool.name, error, call.tool.timeout_s).text
         return Finding(happened=None, result=f"Its reconcile hook could not tell: {reason}")
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Tell whether it is this task that is cancelled, and not something that the hook has awaited."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 async def _transacted(journal: Journal, call: Performance) -> tuple[Outcome | OpenQuestion, Attempted | None]:
@@ -190,7 +224,8 @@ def _recorded(tool: Tool, done: Attempted) -> Recorded:
     if done.failure is None:
         return Recorded("ok", done.unreadable or "")
     ended: Ended = "timeout" if done.failure.timed_out else "error"
-    doubt = tool.effect == "unsafe" and done.failure.happened == "failed"
+    # That its last step was refused tells nothing of the steps before it; a tool that knows raises ToolError.
+    doubt = tool.effect == "unsafe" and not isinstance(done.error, ToolError)
     return Recorded(ended, storable_text(done.failure.text) + (_FAILED if doubt else ""), doubt=doubt)
 
 

@@ -12,6 +12,7 @@ from langchain_core.messages import ToolCall, ToolMessage
 
 from core.state import OpenQuestion
 from core.text import storable, storable_text
+from guardrails.approval import PolicyError
 from guardrails.chain import Roles
 from guardrails.repetition import REPEATED
 from memory.plans import PlanRecord
@@ -41,6 +42,8 @@ class CallScope:
         plan: the plan that the call is part of, where it is not known to be durable.
         earlier: how often the turn has made the same call before.
         duplicate_of: the call of the same message that this one repeats.
+        siblings: the ids of all calls of the same message.
+        again: an equal call stands before it in the same message.
         journal: needed by every tool that is no `read`.
         breakers: unset, no call is refused for the tool's past.
         user: who asked the agent, and so for the call.
@@ -54,6 +57,8 @@ class CallScope:
     plan: PlanRecord | None = None
     earlier: int = 0
     duplicate_of: str | None = None
+    siblings: tuple[str, ...] = ()
+    again: bool = False
     journal: Journal | None = None
     breakers: Breakers | None = None
     user: str = ""
@@ -84,7 +89,8 @@ class ToolRuntime:
     @property
     def may_ask(self) -> bool:
         """Whether a call can come to need a person: its approval, or what became of it."""
-        return any(tool.asks or tool.effect == "unsafe" for tool in self.tools.values())
+        may_be_in_doubt = {"unsafe", "idempotent"}
+        return any(tool.asks or tool.effect in may_be_in_doubt for tool in self.tools.values())
 
     def needs_journal(self, name: str) -> bool:
         """Tell whether a call of the tool may have to be recorded or asked for; unknown tools don't."""
@@ -157,6 +163,8 @@ class ToolRuntime:
             tool=tool.name,
             effect=tool.effect,
             arguments=call["args"],
+            siblings=scope.siblings,
+            again=scope.again,
         )
         done = await self._admitted(tool, values, action, scope)
         if isinstance(done, Outcome):
@@ -170,7 +178,10 @@ class ToolRuntime:
         if tool.asks:
             asker = Asker(scope.user, scope.tenant, self._roles)
             database = _journal(tool, scope).database
-            asked = await approved(tool, values, action, database=database, asker=asker)
+            try:
+                asked = await approved(tool, values, action, database=database, asker=asker)
+            except PolicyError as error:
+                return Outcome("rejected", f"This call of {tool.name} was not made: {error}.")
             if not isinstance(asked, Approved):
                 return asked
             verdict, action = asked, replace(action, arguments=asked.arguments)

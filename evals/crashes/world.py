@@ -106,7 +106,7 @@ def _bank(world: World) -> Tool:
         happened = any(line["key"] == key for line in world.lines() if line["tool"] == "pay_checked")
         return Finding(happened=happened, result="paid, says the bank")
 
-    return contract(pay_checked, reconcile=was_paid)
+    return contract(pay_checked, reconcile=was_paid, timeout_s=1)
 
 
 def _tickets(world: World) -> Tool:

@@ -14,6 +14,7 @@ from langgraph.types import Command, Send
 from core.context import RunContext
 from core.state import AgentInput, AgentState
 from evals.scripted_model import Reply, ToolCall
+from graphs.recovery import resume_thread
 from graphs.single import create_agent
 from tools.contract import ONCE, ToolResult, contract
 from tools.injection import Transaction
@@ -33,12 +34,17 @@ class Bank:
         self.paid: list[int] = []
         self.begun = asyncio.Event()
         self.garbled = False
+        self.wanted = 1
+        self.refusal: Exception | None = None
         self.hangs = False
 
     async def pay(self, amount: int) -> str:
         """Pay an amount."""
         self.paid.append(amount)
-        self.begun.set()
+        if len(self.paid) >= self.wanted:
+            self.begun.set()
+        if self.refusal is not None:
+            raise self.refusal
         if self.hangs:
             await asyncio.Event().wait()
         if self.garbled:
@@ -177,6 +183,53 @@ async def test_an_agent_that_is_asked_the_very_same_twice_does_it_twice(
     asked: Any = {"messages": [HumanMessage("Pay 7", id="same")]}
     result = await builder.compile(checkpointer=saver).ainvoke(asked, CONFIG)
     assert (bank.paid, result.get("__interrupt__")) == ([7, 7], None)
+
+
+@pytest.mark.parametrize(("answers", "paid"), [("hh", 0), ("hn", 1), ("nn", 2)])
+async def test_each_of_two_equal_calls_that_were_cut_off_is_settled_by_its_own_answer(
+    saver: Any, speaking: Any, bank: Bank, answers: str, paid: int
+) -> None:
+    both = Reply(tool_calls=PAY.tool_calls * 2)
+    agent = create_agent(llm=await speaking([both, "Done."]), tools=[bank.pay], checkpointer=saver)
+    bank.wanted = 2
+    await cut_off(agent, bank)
+    bank.paid.clear()
+    asked = (await resume_thread(agent, "doubt"))["__interrupt__"]
+    outcomes = {"h": {"outcome": "happened", "result": "ref 1"}, "n": {"outcome": "not_happened"}}
+    given = {one.id: outcomes[answer] for one, answer in zip(asked, answers, strict=True)}
+    result = await resume_thread(agent, "doubt", answers=given)
+    assert (result["answer"]["text"], bank.paid) == ("Done.", [7] * paid)
+    told = [message.text for message in result["messages"] if message.type == "tool"]
+    assert sorted(told) == sorted(["ref 1"] * (2 - paid) + ["paid 7, ref 4711"] * paid)
+
+
+@pytest.mark.parametrize("refusal", [ConnectionRefusedError("later"), psycopg.errors.LockNotAvailable("l")])
+async def test_a_refused_step_tells_nothing_of_the_steps_before_it(
+    saver: Any, speaking: Any, bank: Bank, refusal: Exception
+) -> None:
+    bank.refusal = refusal
+    agent = create_agent(llm=await speaking([PAY, PAY, "Done."]), tools=[bank.pay], checkpointer=saver)
+    result = await agent.ainvoke(asks("Pay 7"), CONFIG)
+    assert "An equal call was made" in result["__interrupt__"][0].value["question"]
+    assert bank.paid == [7]
+
+
+@pytest.mark.parametrize("told", [None, True, KeyError("x"), SystemExit(3), asyncio.CancelledError()])
+async def test_a_hook_that_can_not_tell_has_a_person_asked(
+    saver: Any, speaking: Any, bank: Bank, told: Any
+) -> None:
+    async def look_up(arguments: Any, key: str) -> Any:
+        assert arguments
+        assert key
+        if isinstance(told, BaseException):
+            raise told
+        return told
+
+    tool = contract(bank.pay, reconcile=look_up)
+    agent = create_agent(llm=await speaking([PAY, "Done."]), tools=[tool], checkpointer=saver)
+    await cut_off(agent, bank)
+    result = await resume_thread(agent, "doubt")
+    assert "could not tell" in result["__interrupt__"][0].value["question"]
 
 
 async def test_a_person_is_asked_again_when_a_second_attempt_is_cut_off_too(

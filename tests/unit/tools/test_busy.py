@@ -103,7 +103,7 @@ async def test_a_repeatable_call_begun_before_is_unknown_and_recorded_as_such(co
     assert (told["outcome"], told["attempt"]) == ("unknown", 0)
     assert "It is not known whether it was done. The same call" in text
     assert "not called" not in text
-    assert await counter.journal.find(action(7, "idempotent").key) == Recorded("unknown", text)
+    assert await counter.journal.find(action(7, "idempotent").key) == Recorded("unknown", text, doubt=True)
     await end(counter, holding, [0])
 
 
@@ -147,11 +147,22 @@ async def test_a_person_is_asked_of_a_doubt_without_a_slot_and_the_call_then_wai
     await end(counter, holding, [0, 7])
 
 
+async def test_what_a_killed_process_sent_may_still_happen_so_that_a_person_is_asked(
+    counter: Counter,
+) -> None:
+    await counter.journal.intend(action(7, "unsafe"), None)
+    counter.known = False
+    question: Any = await counter.runtime("unsafe").call(call(7), counter.scope())
+    assert "may still be under way" in question["payload"]["question"]
+
+
 async def test_a_call_that_is_known_not_to_have_happened_is_told_not_to_have_been_made(
     counter: Counter,
 ) -> None:
     await counter.journal.intend(action(7, "unsafe"), None)
     counter.known = False
+    async with counter.journal.database.pool.connection() as connection:
+        await connection.execute("update boring.effect set intended_at = now() - interval '1 hour'")
     runtime, holding = await busy(counter, "unsafe")
     told, text = await record(runtime, counter)
     assert (told["outcome"], text) == ("timeout", NOT_CALLED)

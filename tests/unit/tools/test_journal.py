@@ -20,7 +20,7 @@ from tools.journal import Journal
 OURS, THEIRS = "our worker", "their worker"
 PAY = Action("t", "r", "c1", "pay", "unsafe", {"order": 7, "note": "soon"})
 MAIL = Action("t", "r", "c1", "mail", "idempotent", {"to": "bo", "text": "hi"})
-OK, UNKNOWN = Recorded("ok", "done"), Recorded("unknown", "nobody knows")
+OK, UNKNOWN = Recorded("ok", "done"), Recorded("unknown", "nobody knows", doubt=True)
 TURN = Turn(
     run_id="r", question="q", step=1, input_tokens=0, output_tokens=0, elapsed_s=0.0, started_at="2026-01-01"
 )
@@ -197,10 +197,51 @@ async def test_an_equal_idempotent_call_after_an_unknown_end_has_the_key_of_the_
 async def test_an_unknown_end_is_settled_by_an_equal_call_that_succeeded(journal: Journal) -> None:
     await journal.intend(MAIL, None)
     await journal.finish(MAIL.key, UNKNOWN)
-    again, third = (replace(MAIL, call_id=call_id, run_id="later") for call_id in ("c2", "c3"))
+    again, third = (replace(MAIL, call_id=call_id) for call_id in ("c2", "c3"))
     assert (await journal.intend(again, None)).idempotency_key == MAIL.key
     await journal.finish(again.key, OK)
-    assert (await journal.intend(third, None)).idempotency_key == third.key
+    entry = await journal.intend(third, None)
+    assert (entry.idempotency_key, entry.doubtful) == (third.key, None)
+
+
+@pytest.mark.parametrize("ended", [UNKNOWN, None])
+async def test_an_idempotent_call_whose_end_is_unknown_is_a_doubt_in_a_later_run(
+    journal: Journal, ended: Recorded | None
+) -> None:
+    await journal.intend(MAIL, None)
+    if ended is not None:
+        await journal.finish(MAIL.key, ended)
+    later = replace(MAIL, call_id="c2", run_id="later")
+    entry = await journal.intend(later, None)
+    assert (entry.idempotency_key, entry.doubtful) == (later.key, "nobody knows" if ended else "")
+    assert (await journal.intend(later, None)).doubtful is not None
+    await journal.clear_doubts(later)
+    assert (await journal.intend(later, None)).doubtful is None
+
+
+async def test_calls_of_one_message_are_in_no_doubt_about_each_other(journal: Journal) -> None:
+    both = ("c1", "c2")
+    first = replace(PAY, siblings=both)
+    second = replace(PAY, call_id="c2", siblings=both, again=True)
+    await journal.intend(first, None)
+    assert (await journal.intend(second, None)).doubtful is None
+    await journal.clear_doubts(second)
+    assert (await journal.intend(first, None)).recorded is None
+
+
+async def test_an_earlier_doubt_is_asked_about_once_for_equal_calls_of_one_message(journal: Journal) -> None:
+    await journal.intend(PAY, None)
+    both = ("c2", "c3")
+    first = await journal.intend(replace(PAY, call_id="c2", siblings=both), None)
+    second = await journal.intend(replace(PAY, call_id="c3", siblings=both, again=True), None)
+    assert (first.doubtful, second.doubtful) == ("", None)
+
+
+async def test_calls_are_equal_by_their_validated_arguments(journal: Journal) -> None:
+    whole = {"order": 7, "note": ""}
+    await journal.intend(replace(PAY, arguments={"order": 7}, equal_by=whole), None)
+    spelled = replace(PAY, call_id="c2", arguments={"order": "7", "note": ""}, equal_by=whole)
+    assert (await journal.intend(spelled, None)).doubtful == ""
 
 
 @pytest.mark.parametrize(
