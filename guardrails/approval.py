@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from core.client_errors import named_error
+from core.errors import BoringError
 from guardrails.hosts import is_outside
+
+
+class PolicyError(BoringError):
+    """A policy raised something instead of giving a verdict."""
+
 
 Order = Literal["sequence", "parallel"]
 """Whether a level is asked when the one before it has agreed, or all at once."""
@@ -241,8 +248,17 @@ def any_of(*policies: ApprovalPolicy) -> ApprovalPolicy:
 
 
 def demanded(policy: ApprovalPolicy, arguments: Mapping[str, Any]) -> Demand | None:
-    """Return what a policy asks for a call with these arguments, or None where it asks for nothing."""
-    verdict = policy(arguments)
+    """Return what a policy asks for a call with these arguments, or None where it asks for nothing.
+
+    Raises:
+        PolicyError: the policy failed, so nobody knows whether the call may be made.
+    """
+    try:
+        verdict = policy(arguments)
+    except PolicyError:
+        raise
+    except Exception as error:
+        raise PolicyError(f"its approval policy failed with {named_error(error)}") from error
     return Demand(verdict) if isinstance(verdict, str) else verdict
 
 

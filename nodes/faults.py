@@ -2,6 +2,7 @@
 
 import httpx
 
+from core.client_errors import http_status, named_error
 from core.errors import BoringError, ConfigurationError, TransientError
 
 MODEL_ATTEMPTS = 3
@@ -19,7 +20,7 @@ def is_transient(error: Exception) -> bool:
     """
     if isinstance(error, TransientError):
         return True
-    return getattr(error, "status_code", None) in _PASSING_STATUS or is_unreachable(error)
+    return http_status(error) in _PASSING_STATUS or is_unreachable(error)
 
 
 def is_unreachable(error: Exception) -> bool:
@@ -31,7 +32,7 @@ def is_unreachable(error: Exception) -> bool:
 
 def is_unhealthy(error: Exception) -> bool:
     """Tell whether a failure speaks against the model's health, for its circuit breaker."""
-    status = getattr(error, "status_code", None)
+    status = http_status(error)
     if status is not None:
         return status >= _SERVER_ERROR
     return isinstance(error, (TransientError, TimeoutError)) or is_unreachable(error)
@@ -39,14 +40,12 @@ def is_unhealthy(error: Exception) -> bool:
 
 def is_misconfigured(error: Exception) -> bool:
     """Tell whether the operator has to change something before this model can be used."""
-    return (
-        isinstance(error, ConfigurationError) or getattr(error, "status_code", None) in _MISCONFIGURED_STATUS
-    )
+    return isinstance(error, ConfigurationError) or http_status(error) in _MISCONFIGURED_STATUS
 
 
 def is_refused(error: Exception) -> bool:
     """Tell whether the endpoint answered, but not with what was asked for; see HTTP 4xx without 429."""
-    status = getattr(error, "status_code", None)
+    status = http_status(error)
     return status is not None and status < _SERVER_ERROR and status not in _PASSING_STATUS
 
 
@@ -59,7 +58,7 @@ def readable(error: Exception) -> str:
     """Return what the user is told when the model could not be used."""
     if isinstance(error, BoringError):
         return f"I could not go on: {error}"
-    status = getattr(error, "status_code", None)
+    status = http_status(error)
     if status in {401, 403}:
         return (
             f"I could not go on: the model's endpoint refused the key (HTTP {status}). Check OPENAI_API_KEY."
@@ -70,4 +69,4 @@ def readable(error: Exception) -> str:
         return f"I could not go on: the model's endpoint answered with HTTP {status}."
     if is_transient(error):
         return f"I could not go on: the model's endpoint can't be reached ({type(error).__name__})."
-    return f"I could not go on: {type(error).__name__}: {error}"
+    return f"I could not go on: {named_error(error)}"

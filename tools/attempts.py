@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from core.client_errors import error_text, named_error
 from tools.contract import Retry, Tool, ToolResult
 from tools.failures import Failure, failure_of, passing
 from tools.results import as_result
@@ -41,15 +42,15 @@ def delay_s(retry: Retry, attempt: int, retry_after_s: float = 0.0) -> float:
 async def attempted(tool: Tool, attempt: Attempt, *, time_limit_s: float) -> Attempted:
     """Try a call as often as its contract allows.
 
-    Whatever the tool raises becomes a failure; only cancellation, graph interrupts and a lost thread pass
-    through.
+    Whatever the tool raises becomes a failure; only cancellation, Ctrl-C, graph interrupts and a lost thread
+    pass through.
 
     Args:
         tool: its contract.
         attempt: makes one attempt.
         time_limit_s: most seconds of all attempts and delays together.
     """
-    now = asyncio.get_running_loop().time
+    now, task = asyncio.get_running_loop().time, asyncio.current_task()
     deadline = now() + time_limit_s
     number = 0
     while True:
@@ -58,10 +59,10 @@ async def attempted(tool: Tool, attempt: Attempt, *, time_limit_s: float) -> Att
         try:
             async with asyncio.timeout(limit):
                 value = await attempt()
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
+        except BaseException as error:  # libraries have failures of their own that are no Exception
             if (through := passing(error)) is not None:
                 raise through from through.__cause__
-            if _is_cancelled_from_outside(error):
+            if _is_from_outside(error, task):
                 raise
             failure = failure_of(tool.name, error, limit)
             pause = delay_s(tool.retry, number, failure.retry_after_s)
@@ -75,10 +76,24 @@ async def attempted(tool: Tool, attempt: Attempt, *, time_limit_s: float) -> Att
 def _with_result(tool: Tool, number: int, value: Any) -> Attempted:
     try:
         return Attempted(number, result=as_result(value))
-    except ValueError as error:
-        return Attempted(number, unreadable=f"{tool.name} was carried out; its result can't be read: {error}")
+    except Exception as error:  # noqa: BLE001 - what it returned may be of any class, with any code in it
+        said = error_text(error) if isinstance(error, ValueError) else named_error(error)
+        return Attempted(number, unreadable=f"{tool.name} was carried out; its result can't be read: {said}")
 
 
-def _is_cancelled_from_outside(error: BaseException) -> bool:
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and (task is None or bool(task.cancelling()))
+def _is_from_outside(error: BaseException, task: asyncio.Task[Any] | None) -> bool:
+    """Tell whether it is not the tool that ends here, but the call, its task or the process."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(KeyboardInterrupt) is not None
+    if isinstance(error, asyncio.CancelledError):
+        return task is None or bool(task.cancelling())
+    if isinstance(error, GeneratorExit):  # a coroutine that is thrown away is not run by its task
+        return not _runs(task)
+    return isinstance(error, KeyboardInterrupt)
+
+
+def _runs(task: asyncio.Task[Any] | None) -> bool:
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:  # no loop is running
+        return False

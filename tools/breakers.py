@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 import psycopg
 
+from core.client_errors import http_status
 from core.database import Database
 from core.process import current_process
 from core.text import storable_text
@@ -205,8 +206,7 @@ class Breakers:
 
 def failure_kind(error: BaseException) -> str:
     """Return an exception's HTTP status or class: what everybody may read of it."""
-    response = getattr(error, "response", None)
-    status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
+    status = http_status(error)
     return f"HTTP {status}" if status else type(error).__name__
 
 

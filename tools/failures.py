@@ -2,18 +2,16 @@
 
 import asyncio
 import errno
-import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from ssl import SSLError
-from typing import Any, Literal
+from typing import Literal
 
 import psycopg
 from langgraph.errors import GraphBubbleUp
 from psycopg_pool import PoolTimeout
 
+from core.client_errors import HttpAnswer, error_text, http_answer, named_error
 from core.errors import ThreadBusyError, ToolError, TransientError
 
 Happened = Literal["no", "unknown", "failed"]
@@ -27,7 +25,7 @@ _LOST_NAMES = {
     *("URLError", "ChunkedEncodingError", "ReadTimeoutError", "ProtocolError", "SMTPServerDisconnected"),
     *("ClosedResourceError", "BrokenResourceError", "EndOfStream"),
 }
-_FIRST_ERROR, _TOO_MANY, _SERVER_ERROR, _UNAVAILABLE, _LAST_ERROR = 400, 429, 500, 503, 600
+_TOO_MANY, _SERVER_ERROR, _UNAVAILABLE = 429, 500, 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +66,14 @@ def failure_of(name: str, error: BaseException, timeout_s: float) -> Failure:
         failures = (one for one in error.exceptions if passing(one) is None)
         return failure_of(name, next(failures, error.exceptions[0]), timeout_s)
     if isinstance(error, ToolError):
-        return Failure(str(error), transient=False, happened="no")
-    if (answered := _status_of(error)) is not None:
-        return _of_status(name, *answered)
+        return Failure(error_text(error), transient=False, happened="no")
+    if (answer := http_answer(error)) is not None:
+        return _of_answer(name, answer)
     return _of_exception(name, error, timeout_s)
 
 
 def _of_exception(name: str, error: BaseException, timeout_s: float) -> Failure:
-    text = f"{name} failed: {type(error).__name__}: {error}"
+    text = f"{name} failed: {named_error(error)}"
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, ConnectionRefusedError) or kinds & _NEVER_SENT_NAMES:
         return Failure(text, transient=True, happened="no", counts=True)
@@ -85,11 +83,15 @@ def _of_exception(name: str, error: BaseException, timeout_s: float) -> Failure:
     if isinstance(error, TimeoutError):
         text = f"{name} gave no result within {timeout_s:g} s."
         return Failure(text, transient=True, happened="unknown", counts=True, timed_out=True)
-    if isinstance(error, _LOST) or kinds & _LOST_NAMES or getattr(error, "errno", None) in _LOST_ERRNO:
+    if isinstance(error, _LOST) or kinds & _LOST_NAMES or _errno(error) in _LOST_ERRNO:
         return Failure(text, transient=True, happened="unknown", counts=True)
     if isinstance(error, asyncio.CancelledError):
         text = f"{name} cancelled itself."
     return Failure(text, transient=False, happened="failed")
+
+
+def _errno(error: BaseException) -> int | None:
+    return error.errno if isinstance(error, OSError) else None
 
 
 def is_connection_lost(error: BaseException | None) -> bool:
@@ -99,18 +101,8 @@ def is_connection_lost(error: BaseException | None) -> bool:
     return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
-def _status_of(error: BaseException) -> tuple[int, str] | None:
-    """Return the HTTP status and `Retry-After` of a client's error about an answer, or None."""
-    answer: Any = getattr(error, "response", None) or error
-    status = getattr(answer, "status_code", getattr(answer, "status", None))
-    if not isinstance(status, int) or not _FIRST_ERROR <= status < _LAST_ERROR:
-        return None
-    headers = getattr(answer, "headers", None) or {}
-    return status, str(headers.get("Retry-After", ""))
-
-
-def _of_status(name: str, status: int, retry_after: str) -> Failure:
-    wait_s = _retry_after_s(retry_after)
+def _of_answer(name: str, answer: HttpAnswer) -> Failure:
+    status, wait_s = answer.status, answer.retry_after_s
     text = f"{name} failed: the service answered HTTP {status}."
     if status in {_TOO_MANY, _UNAVAILABLE} and wait_s:
         text += f" It asks to wait {wait_s:g} s."
@@ -119,20 +111,3 @@ def _of_status(name: str, status: int, retry_after: str) -> Failure:
     if status < _SERVER_ERROR:
         return Failure(text, transient=False, happened="no")
     return Failure(text, transient=True, happened="unknown", retry_after_s=wait_s, counts=True)
-
-
-def _retry_after_s(value: str) -> float:
-    """Return the seconds of a `Retry-After` header, 0 where there is none that can be read.
-
-    Source: RFC 9110, section 10.2.3.
-    """
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            at = parsedate_to_datetime(value)
-        except ValueError:
-            return 0.0
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        seconds = (at - datetime.now(UTC)).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else 0.0

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
+from threading import Thread
 from time import monotonic
 from typing import Any
 
@@ -79,37 +80,57 @@ class Slot:
 
 
 class Threaded:
-    """A synchronous function as something to await: it runs in a thread, which nothing can stop."""
+    """A synchronous function as something to await: it runs in a thread of its own, which nothing can stop.
+
+    The threads of asyncio's executor are few, and the graph and the checkpointer need them too. A thread of
+    its own that hangs holds up no other call, and as a daemon not the end of the process.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
+        self._name = f"tool {getattr(function, '__name__', type(function).__name__)}"
 
     async def __call__(self, **arguments: Any) -> Any:
         """Run the function."""
         return await self.within(None, **arguments)
 
     async def within(self, slot: Slot | None, /, **arguments: Any) -> Any:
-        """Run the function, in the place of a call. A thread that was not begun in time never is."""
-        work: Future[Any] = Future()
+        """Run the function, in the place of a call."""
+        loop = asyncio.get_running_loop()
+        work, answer = Future[Any](), loop.create_future()
         if slot is not None:
             await slot.lend(work)
+
+        def ended(done: Future[Any]) -> None:
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+                loop.call_soon_threadsafe(_hand_over, done, answer)
+
+        work.add_done_callback(ended)
+        run = partial(self._work, work, copy_context(), arguments)
         try:
-            asyncio.get_running_loop().run_in_executor(None, self._work, work, copy_context(), arguments)
-        except RuntimeError:  # the executor has been shut down
-            work.cancel()
-            raise
-        return await asyncio.wrap_future(work)
+            Thread(target=run, name=self._name, daemon=True).start()
+        except RuntimeError as error:  # the system has no more threads
+            work.set_exception(error)
+        return await answer
 
     def _work(self, work: Future[Any], context: Context, arguments: dict[str, Any]) -> None:
-        if not work.set_running_or_notify_cancel():
-            return
         try:
             result = context.run(self._function, **arguments)
-        except StopIteration as error:  # it has no meaning outside its thread
-            stopped = RuntimeError("the tool raised StopIteration")
+        except (StopIteration, GeneratorExit) as error:  # they have another meaning to whoever awaits
+            stopped = RuntimeError(f"the tool raised {type(error).__name__}")
             stopped.__cause__ = error
             work.set_exception(stopped)
         except BaseException as error:  # noqa: BLE001 - whoever awaits the thread gets it
             work.set_exception(error)
         else:
             work.set_result(result)
+
+
+def _hand_over(done: Future[Any], answer: asyncio.Future[Any]) -> None:
+    """Give what a thread ended with to whoever awaits it, if there is anybody left."""
+    if answer.done():
+        return
+    if (error := done.exception()) is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(done.result())

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from core.client_errors import named_error
 from tools.contract import Tool
 from tools.results import describe_invalid
 
@@ -16,6 +17,6 @@ def validated(tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any] | str:
     except ValidationError as error:
         return describe_invalid(tool, error, arguments)
     except Exception as error:  # noqa: BLE001 - a validator of the tool's own may raise anything
-        return f"The arguments of {tool.name} can't be validated: {type(error).__name__}: {error}"
+        return f"The arguments of {tool.name} can't be validated: {named_error(error)}"
     fields = type(valid).model_fields
     return {name: getattr(valid, name) for name in fields if name not in tool.injected}

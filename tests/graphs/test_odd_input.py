@@ -1,6 +1,7 @@
 """What no database can store, no schema foresees and no endpoint takes does not crash a run."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pytest
@@ -14,6 +15,7 @@ from core.context import RunContext
 from evals.scripted_model import Reply, ToolCall
 from graphs.single import create_agent
 from tools.calculator import arithmetic
+from tools.contract import contract
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 
@@ -52,7 +54,25 @@ async def test_a_question_with_a_nul_is_answered(saver: Any, speaking: Any) -> N
     assert (await asked(await speaking(["Yes."]), saver, "a\0b"))["answer"]["text"] == "Yes."
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), StopIteration()])
+class Panic(BaseException):
+    """As libraries in Rust raise one: no Exception, and its text can't be read."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+ENDS = [
+    SystemExit(3),
+    asyncio.CancelledError(),
+    StopIteration(),
+    StopAsyncIteration(),
+    GeneratorExit(),
+    Panic(),
+    BaseExceptionGroup("several", [Panic(), SystemExit(1), ValueError("x")]),
+]
+
+
+@pytest.mark.parametrize("error", ENDS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_a_tool_can_not_end_the_process_or_the_run(
     saver: Any, speaking: Any, error: BaseException, *, is_async: bool
@@ -70,6 +90,42 @@ async def test_a_tool_can_not_end_the_process_or_the_run(
     result = await asked(llm, saver, tools=[tool])
     assert result["answer"]["text"] == "Still here."
     assert result["messages"][-2].status == "error"
+
+
+class Unspeakable:
+    def __str__(self) -> str:
+        raise LookupError("no text")
+
+
+async def test_a_result_with_a_text_that_can_not_be_read_is_an_observation(saver: Any, speaking: Any) -> None:
+    def odd() -> list[Unspeakable]:
+        """Return what nobody can read."""
+        return [Unspeakable()]
+
+    llm = await speaking([Reply(tool_calls=(ToolCall("odd"),)), "Fine."])
+    result = await asked(llm, saver, tools=[odd])
+    assert (
+        result["messages"][-2].text == "odd was carried out; its result can't be read: LookupError: no text"
+    )
+
+
+async def test_a_call_whose_approval_policy_fails_is_not_made(saver: Any, speaking: Any) -> None:
+    made: list[int] = []
+
+    async def pay(amount: int) -> str:
+        """Pay."""
+        made.append(amount)
+        return "paid"
+
+    def fails(arguments: Mapping[str, Any]) -> str:
+        raise KeyError(f"limit of {len(arguments)}")
+
+    llm = await speaking([Reply(tool_calls=(ToolCall("pay", {"amount": 5}),)), "Sorry."])
+    result = await asked(llm, saver, tools=[contract(pay, approval=fails)])
+    assert result["messages"][-2].text == (
+        "This call of pay was not made: its approval policy failed with KeyError: 'limit of 1'."
+    )
+    assert (result["messages"][-2].artifact["outcome"], made) == ("rejected", [])
 
 
 async def test_a_langchain_tool_gets_what_langchain_injects(saver: Any, speaking: Any) -> None:
@@ -100,7 +156,6 @@ async def test_a_thread_with_a_call_that_was_cut_off_can_be_asked_again(saver: A
 
 async def test_fields_named_like_parts_of_a_schema_are_kept() -> None:
     from nodes.plan_schema import plan_schema  # noqa: PLC0415
-    from tools.contract import contract  # noqa: PLC0415
 
     class Book(BaseModel):
         title: str

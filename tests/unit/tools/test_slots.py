@@ -1,18 +1,22 @@
 """A thread that nothing can stop keeps its slot until it ends, and nobody waits for it."""
 
 import asyncio
+import sys
 import threading
+from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
 from langchain_core.messages import ToolCall, ToolMessage
 from langchain_core.tools import BaseTool, StructuredTool, tool
 
+from core.settings import PROJECT_ROOT
 from tools.contract import ONCE, AnyTool, Retry, contract
 from tools.runtime import CallScope, ToolRuntime
-from tools.slots import Slot
+from tools.slots import Slot, Threaded
 
 SHORT_S = 0.05
 LONG_S = 30.0
@@ -170,18 +174,62 @@ async def test_a_call_that_is_cancelled_leaves_its_slot_to_its_thread(office: Of
     assert (await called(runtime)).text == "done"
 
 
-async def test_a_thread_that_was_not_begun_in_time_never_is(office: Office) -> None:
-    executor = threading.Semaphore(0)
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(1))
-    busy = loop.run_in_executor(None, executor.acquire)
-    runtime = runtime_of(as_function(office), retry=ONCE, timeout_s=SHORT_S, max_concurrency=1)
-    assert (await called(runtime)).artifact["outcome"] == "timeout"
-    executor.release()
-    assert await busy
+async def test_tools_that_hang_leave_the_threads_of_the_loop_to_others(office: Office) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    runtime = runtime_of(as_function(office), retry=ONCE, timeout_s=SHORT_S, max_concurrency=8)
+    async with asyncio.timeout(LONG_S), asyncio.TaskGroup() as hanging:
+        for _ in range(8):
+            hanging.create_task(called(runtime))
+    assert office.inside == 8
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "free"), LONG_S) == "free"
+
+
+HANGING = """
+import asyncio, threading
+from tools.slots import Threaded
+began = threading.Event()
+def hang():
+    began.set()
+    threading.Event().wait()
+async def main():
+    asyncio.create_task(Threaded(hang)())
+    await asyncio.to_thread(began.wait)
+    print("over")
+asyncio.run(main())
+"""
+
+
+async def test_a_tool_that_hangs_does_not_keep_the_process_from_ending() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HANGING, cwd=PROJECT_ROOT, stdout=PIPE, stderr=PIPE
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), LONG_S)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert (process.returncode, out, err) == (0, b"over\n", b"")
+
+
+async def test_what_a_thread_returns_after_its_loop_was_closed_harms_nobody(office: Office) -> None:
+    def in_a_loop_of_its_own() -> None:
+        async def begin() -> None:
+            task = asyncio.create_task(Threaded(office.work)())
+            await office.until(begun=1)
+            task.cancel()
+
+        asyncio.run(begin())
+
+    await asyncio.to_thread(in_a_loop_of_its_own)
     office.open.set()
-    assert (await called(runtime)).text == "done"
-    assert office.begun == 1
+    await office.until(over=1)
+
+
+async def test_a_thread_sees_the_context_of_its_caller() -> None:
+    who = ContextVar("who", default="nobody")
+    who.set("Ada")
+    assert await Threaded(who.get)() == "Ada"
 
 
 async def test_a_coroutine_that_times_out_frees_its_slot(office: Office) -> None:
