@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from core.errors import ThreadBusyError
 from core.process import Process, opened_process
 from core.settings import Settings
 from evals.scripted_model import ScriptedModel
@@ -17,6 +18,7 @@ from graphs.recovery import resume_settled, resume_thread
 from guardrails.approval import Escalate, Level, over
 from memory.approvals import approvals
 from memory.checkpoints import postgres_checkpointer
+from memory.claims import current_claims
 from observability.audit import audit_of, verify_audit
 from tests.graphs.approvals import ASKED, BY_USER, Shop, config, levels, pays
 from tools.deciding import DecisionRefusedError
@@ -189,6 +191,29 @@ async def test_a_resumer_that_dies_leaves_the_run_to_anybody(shop: Shop) -> None
     assert await take_up(await shop.process.database(), row.id, "ann")  # and she is gone
     assert await resume_settled(agent, row, by="bob") is None
     await resume_thread(agent, "t")
+    assert shop.paid == [(500, "shop")]
+
+
+async def test_a_thread_that_another_run_holds_is_waited_for_or_left_to_the_next(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await shop.agent(one_level())
+    await shop.asked(agent)
+    row = await shop.decides("ann", "approve")
+    claims = await current_claims()
+    async with asyncio.TaskGroup() as group, claims.working("t", object()) as claim:
+        with monkeypatch.context() as patched:
+            patched.setattr("graphs.recovery.PATIENCE_S", 0.05)
+            with pytest.raises(ThreadBusyError):
+                await resume_settled(agent, row, by="ann")
+        assert (await shop.request()).resumed_at is None
+        group.create_task(resume_settled(agent, row, by="ann"))
+        async with asyncio.timeout(20):
+            while (await shop.request()).resumed_at is None:
+                pass  # each look waits for the database
+        with pytest.raises(ThreadBusyError):
+            await resume_thread(agent, "t")
+        claim.ending = True
     assert shop.paid == [(500, "shop")]
 
 
