@@ -58,9 +58,8 @@ async def resume_thread(
     config, state = await _standing(graph, thread_id, row)
     if row is None and (state is None or not state.tasks):
         raise InputError(f"There is no run of a thread {thread_id!r} to go on with.")
-    given = _checked(answers, state.interrupts if state is not None else (), thread_id) if answers else None
-    if given and state is not None:
-        given = await _decided(database, given, state.interrupts)
+    asked = state.interrupts if state is not None else ()
+    given = await _decided(database, _checked(answers or {}, asked, thread_id), asked)
     context = RunContext(**row.context) if row is not None else RunContext()  # pyright: ignore[reportArgumentType] - fields by name
     if state is not None and state.tasks:
         # Not `state.next`: that is empty too when the last step is done but its checkpoint is not written.
@@ -68,8 +67,8 @@ async def resume_thread(
         return await graph.ainvoke(following, config, context=context, durability=durability)
     if state is not None and (row is None or row.finished_at is not None):
         return state.values
-    asked: Any = {"messages": [HumanMessage((row and row.question) or "")]}
-    return await graph.ainvoke(asked, config, context=context, durability=durability)
+    question: Any = {"messages": [HumanMessage((row and row.question) or "")]}
+    return await graph.ainvoke(question, config, context=context, durability=durability)
 
 
 async def resume_settled(graph: Agent, approval: ApprovalRow, *, by: str) -> dict[str, Any] | None:

@@ -56,8 +56,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     Nothing is opened here: database and models open when the graph first runs (see `core.process`).
 
     Args:
-        llm: a chat model, the name of one at the configured endpoint, a source of a model with a profile
-            of its own, or None for the configured one.
+        llm: what names a model, see `Llm`; None for the configured one.
         fallbacks: models of the same kinds, asked in order when `llm` can't be used; None for none, or for
             the configured ones where `llm` is None too.
         tools: contracted tools, LangChain tools or functions with a docstring.
