@@ -160,19 +160,7 @@ async def change(  # noqa: PLR0913 - each is a part of a change, and all are nam
         await connection.execute(_ANSWER, {**values, "attempt": attempt if after.status == "open" else None})
     sealed = after.audit_hash
     for event in events:
-        entry = AuditEntry(
-            event=event.name,
-            subject=str(after.id),
-            thread_id=after.thread_id,
-            run_id=after.run_id,
-            tool=after.tool,
-            who=event.who,
-            role=event.role,
-            arguments_hash=after.arguments_hash,
-            before={} if event.name == "request" else _told(before),
-            after=_told(after),
-        )
-        sealed = await append_audit(connection, entry, at=now)
+        sealed = await append_audit(connection, _entry(event, before, after), at=now)
     after = replace(after, audit_hash=sealed)
     await write_approval(connection, after)
     return after
@@ -246,6 +234,21 @@ async def _lapsed(connection: AsyncConnection[DictRow], row: ApprovalRow, now: d
 
 def _event(lapse: Lapse) -> Event:
     return Event("escalate" if lapse.then == "escalate" else "expire", EXPIRY, lapse.role)
+
+
+def _entry(event: Event, before: ApprovalRow, after: ApprovalRow) -> AuditEntry:
+    return AuditEntry(
+        event=event.name,
+        subject=str(after.id),
+        thread_id=after.thread_id,
+        run_id=after.run_id,
+        tool=after.tool,
+        who=event.who,
+        role=event.role,
+        arguments_hash=after.arguments_hash,
+        before={} if event.name == "request" else _told(before),
+        after=_told(after),
+    )
 
 
 def _told(row: ApprovalRow) -> dict[str, Any]:
