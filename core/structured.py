@@ -8,6 +8,7 @@ from langgraph.channels.ephemeral_value import EphemeralValue
 from pydantic import BaseModel, ValidationError
 from typing_extensions import TypedDict, override
 
+from core.client_errors import named_error
 from core.state import AgentState
 
 STRUCTURED_RESPONSE = "structured_response"
@@ -45,7 +46,16 @@ class ValidatedJson(EphemeralValue[Any]):
             return model.model_validate_json(text)
         except ValidationError as error:
             _log.warning("A stored answer is no %s any more and is given as it is: %s", model.__name__, error)
-            return text if error.errors()[0]["type"] == "json_invalid" else json.loads(text)
+        except Exception as error:  # noqa: BLE001 - a validator of the model's own may raise anything
+            _log.warning("A stored %s can't be validated: %s", model.__name__, named_error(error))
+        return _as_data(text)
+
+
+def _as_data(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def state_with(model: type[BaseModel]) -> type[AgentState]:

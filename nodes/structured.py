@@ -11,6 +11,7 @@ from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.messages.utils import count_tokens_approximately
 from pydantic import BaseModel, ValidationError
 
+from core.client_errors import named_error
 from core.protocols import ResponseFormat
 from core.state import Stop
 from core.text import storable, storable_text
@@ -57,6 +58,8 @@ def _errors(model: type[BaseModel], text: str) -> list[str]:
         model.model_validate_json(text)
     except ValidationError as error:
         return [_line(dict(item)) for item in error.errors(include_url=False)[:MAX_NAMED_ERRORS]]
+    except Exception as error:  # noqa: BLE001 - a validator of the model's own may raise anything
+        return [f"- the whole: {named_error(error)}"]
     return []
 
 

@@ -18,6 +18,7 @@ from guardrails.repetition import REPEATED
 from memory.plans import PlanRecord
 from tools.actions import Action
 from tools.approving import Approved, Asker, Asking, approved, checked_roles
+from tools.attempt_values import each_anew
 from tools.attempts import Attempted, attempted
 from tools.breakers import Breakers
 from tools.contract import Tool
@@ -25,7 +26,7 @@ from tools.injection import filled_in
 from tools.journal import Journal
 from tools.performing import Performance, perform, unasked
 from tools.records import CallRecord, Outcome
-from tools.results import busy_text, cut
+from tools.results import MAX_FAILURE_CHARS, busy_text, cut, shortened
 from tools.slots import Slot
 from tools.validating import validated
 
@@ -117,13 +118,13 @@ class ToolRuntime:
         self, call: ToolCall, scope: CallScope, outcome: Outcome, started_at: datetime, seconds: float
     ) -> ToolMessage:
         failed = outcome.ended != "ok"
-        text = storable_text(outcome.text)
+        text = storable_text(cut(outcome.text, MAX_FAILURE_CHARS) if failed else outcome.text)
         if failed and scope.earlier:
             text += f"{REPEATED}{scope.earlier + 1} times. Change it, or answer without it."
         tool = self.tools.get(call["name"])
         record = CallRecord(
             call_id=call["id"] or "",
-            tool=call["name"],
+            tool=shortened(call["name"]),
             effect=tool.effect if tool is not None else None,
             arguments=storable(call["args"] if outcome.arguments is None else outcome.arguments),
             step=scope.step,
@@ -141,7 +142,7 @@ class ToolRuntime:
             id=f"result_{call['id']}",  # the same when a killed call is run again
             content=text,
             tool_call_id=call["id"],
-            name=call["name"],
+            name=shortened(call["name"]),
             status="error" if failed else "success",
             artifact=record,
         )
@@ -150,7 +151,8 @@ class ToolRuntime:
         tool = self.tools.get(call["name"])
         if tool is None:
             known = ", ".join(sorted([*self.tools, *self._others])) or "none"
-            return Outcome("unknown_tool", f"There is no tool {call['name']!r}. The tools are: {known}.")
+            text = f"There is no tool {shortened(call['name'])!r}. The tools are: {known}."
+            return Outcome("unknown_tool", text)
         if scope.duplicate_of is not None:
             return Outcome("duplicate", "This call was given twice in one message; it was made once.")
         values = validated(tool, call["args"])
@@ -195,7 +197,7 @@ class ToolRuntime:
     async def _in_slot(
         self, tool: Tool, values: Mapping[str, Any], action: Action, scope: CallScope
     ) -> Outcome | OpenQuestion:
-        slot = Slot(self._free(tool))
+        slot, values = Slot(self._free(tool)), each_anew(values)
         # What was begun before may be done already: to find that out needs no slot, only to make the call.
         begun = tool.effect != "read" and not slot.at_once and await _has_begun(action, scope)
         left_s = scope.time_limit_s if begun else await slot.take(scope.time_limit_s)

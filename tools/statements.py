@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+_BY_TEXT = {"query", "query_table"}
 _ONLY = "Only one SELECT statement can be run, with FROM, WITH, JOIN, GROUP BY and the like."
 
 
@@ -46,7 +47,16 @@ def _walk(part: Any, found: set[str]) -> None:
     kind = part.get("type")
     if isinstance(kind, str) and kind.endswith("_NODE") and kind not in _READING_NODES:
         raise ToolError(f"{kind.split('_')[0]} is not allowed within a query. {_ONLY}")
+    if kind == "TABLE_FUNCTION":
+        _check_function(part.get("function"))
     if kind == "BASE_TABLE":
         found.add(str(part.get("table_name", "")).lower())
     for item in part.values():
         _walk(item, found)
+
+
+def _check_function(call: Any) -> None:
+    """Refuse functions that read a table by a name in a text: which one it is can't be told beforehand."""
+    name = str(call.get("function_name", "")).lower() if isinstance(call, dict) else ""
+    if name in _BY_TEXT:
+        raise ToolError(f"{name}() is not allowed: name the table itself after FROM or JOIN.")

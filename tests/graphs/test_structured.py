@@ -271,6 +271,25 @@ async def test_a_repaired_answer_is_streamed_once_and_whole(saver: Any, speaking
     assert [json.loads(text) for text in repaired] == [GOOD]
 
 
+class Fussy(BaseModel):
+    x: int
+
+    @field_validator("x")
+    @classmethod
+    def _is_odd(cls, value: int) -> int:
+        if value == 1:
+            raise KeyError("boom")
+        return value
+
+
+async def test_a_validator_that_breaks_is_one_more_mistake_to_repair(saver: Any, speaking: Any) -> None:
+    llm = await speaking([Reply(tool_calls=(ToolCall("Fussy", {"x": x}),)) for x in (1, 2)])
+    agent = create_agent(llm=llm, tools=[], response_format=Fussy, checkpointer=saver)
+    assert (await run(agent))["structured_response"] == Fussy(x=2)
+    told = llm.metadata["scripted"].requests[1]["messages"][-1]["content"]
+    assert "- the whole: KeyError: 'boom'" in told
+
+
 class Node(BaseModel):
     children: list["Node"]
 

@@ -6,7 +6,6 @@ the schema as its server wrote it. Left open are objects that say what further f
 (`additionalProperties`), and nested ones that name no fields at all, which are free-form.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -26,13 +25,14 @@ from referencing.exceptions import NoSuchResource, Unresolvable
 from referencing.jsonschema import Schema, SchemaRegistry, specification_with
 
 from tools.mcp.formats import formats
+from tools.mcp.patterns import without_patterns
 
 _CLOSING = "unevaluatedProperties"
 _INSIDE = (
     *("additionalProperties", "additionalItems", "contains", "items", "prefixItems", "unevaluatedItems"),
     _CLOSING,
 )
-_INSIDE_BY_NAME = ("properties", "patternProperties")
+_INSIDE_BY_NAME = ("properties",)
 _BESIDE = ("then", "else")
 _BESIDE_LISTED = ("allOf", "anyOf", "oneOf")
 _BESIDE_BY_NAME = ("$defs", "definitions", "dependentSchemas")
@@ -65,13 +65,24 @@ def validator(schema: Mapping[str, Any]) -> Validator:
             raise ValueError(f"its input schema is not valid at {wrong.json_path}: {wrong.message[:200]}")
         dialect = specification_with(kind.META_SCHEMA["$schema"])
         _check_references(schema, dialect)
-        closed = _Closer(schema, dialect, kind in _REFERENCES_ALONE).closed(schema, is_root=True)
+        readable = _readable(dict(schema), dialect)
+        closed = _Closer(readable, dialect, kind in _REFERENCES_ALONE).closed(readable, is_root=True)
     except (RecursionError, UnknownType) as error:
         raise ValueError(f"its input schema can't be read: {type(error).__name__}") from error
     closing = {_CLOSING: Draft202012Validator.VALIDATORS[_CLOSING]}
     strict: Any = extend(kind, closing)
     # An empty registry: a reference to another document is never fetched.
     return strict(closed, registry=Registry(), format_checker=formats())
+
+
+def _readable(schema: dict[str, Any], dialect: Specification[Schema]) -> dict[str, Any]:
+    """Return `schema` without patterns, or one that takes anything where it refers to what went with them."""
+    plain = without_patterns(schema)
+    try:
+        _check_references(plain, dialect)
+    except ValueError:
+        return {"type": "object", "additionalProperties": True}
+    return plain
 
 
 def _check_references(schema: Schema, dialect: Specification[Schema]) -> None:
@@ -131,12 +142,12 @@ class _Closer:
         if not isinstance(schema, dict):
             return schema
         given = cast("dict[str, Any]", schema)
-        return {key: self._part(key, part) for key, part in given.items() if _is_readable(key, part)}
+        return {key: self._part(key, part) for key, part in given.items()}
 
     def _part(self, key: str, part: Any) -> Any:
         change = self.closed if key in _INSIDE or key in _INSIDE_BY_NAME else self.opened
         if key in _BY_NAME:
-            return {name: change(item) for name, item in part.items() if _is_readable(key, name)}
+            return {name: change(item) for name, item in part.items()}
         if key in _LISTED or (key == "items" and isinstance(part, list)):
             return [change(item) for item in part]
         return change(part) if key in _INSIDE or key in _BESIDE else part
@@ -146,7 +157,7 @@ class _Closer:
         if not isinstance(schema, dict):
             return False
         given = cast("dict[str, Any]", schema)
-        if "properties" in given or "patternProperties" in given:
+        if "properties" in given:
             return True
         reference = given.get("$ref")
         if isinstance(reference, str) and reference not in seen:
@@ -156,14 +167,3 @@ class _Closer:
                 return True
         parts = [part for key in _BESIDE_LISTED for part in given.get(key, ())]
         return any(self._names_fields(part, seen) for part in [*parts, *(given.get(key) for key in _BESIDE)])
-
-
-def _is_readable(keyword: str, text: Any) -> bool:
-    """Tell whether Python reads a pattern; servers write JavaScript's. One that it can't is left to them."""
-    if keyword not in {"pattern", "patternProperties"} or not isinstance(text, str):
-        return True
-    try:
-        re.compile(text)
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return True

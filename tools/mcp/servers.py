@@ -101,10 +101,17 @@ class McpLink:
             ConnectionError: nobody knows whether the call happened.
         """
         try:
-            return await self._call(tool, arguments, meta)
+            return await self._redacted_call(tool, arguments, meta)
         except SessionLost as lost:
             _log.info("%s A new one is opened.", lost)
+            return await self._redacted_call(tool, arguments, meta)
+
+    async def _redacted_call(self, tool: str, arguments: dict[str, Any], meta: dict[str, Any] | None) -> str:
+        """Call a tool; its failure names no secret, whatever the server says of it."""
+        try:
             return await self._call(tool, arguments, meta)
+        except (ToolError, ConnectionError) as error:
+            raise type(error)(self.server.redacted(str(error))) from None
 
     async def _call(self, tool: str, arguments: dict[str, Any], meta: dict[str, Any] | None) -> str:
         try:
@@ -213,7 +220,7 @@ async def _session_or_error(link: McpLink) -> Session | str:
         session = await link.session()
         await link.compare(session)
     except (ConfigurationError, ConnectionError) as error:
-        return str(error)
+        return link.server.redacted(str(error))
     return session
 
 

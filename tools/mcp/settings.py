@@ -89,15 +89,17 @@ class McpServer(_Part):
 
     def redacted(self, text: str) -> str:
         """Return `text` without what `env`, `headers` and the query of the `url` hold, word for word."""
+        for secret in self.secrets():
+            text = text.replace(secret, "***")
+        return text
+
+    def secrets(self) -> list[str]:
+        """Return what no message shows, the longest first."""
         held = [value.get_secret_value() for value in (*self.env.values(), *self.headers.values())]
         address = urlsplit(self.url or "")
         held += [address.query, address.password or ""]
-        for secret in sorted(
-            {word for value in held for word in (value, *value.split())}, key=len, reverse=True
-        ):
-            if len(secret) >= _MIN_SECRET_CHARS:
-                text = text.replace(secret, "***")
-        return text
+        words = {word for value in held for word in (value, *value.split())}
+        return sorted((word for word in words if len(word) >= _MIN_SECRET_CHARS), key=len, reverse=True)
 
 
 class McpFile(_Part):

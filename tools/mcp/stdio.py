@@ -5,6 +5,7 @@ reads the environment for it, logs what it can't expand, and leaves the server's
 """
 
 import asyncio
+import codecs
 import logging
 import os
 from collections.abc import AsyncGenerator
@@ -20,6 +21,7 @@ from tools.mcp.settings import McpServer
 _log = logging.getLogger(__name__)
 _CHUNK = 4096
 _KEPT_CHARS = 1000
+_MAX_LINE_CHARS = 4096
 
 
 class LastWords:
@@ -31,6 +33,30 @@ class LastWords:
     def add(self, text: str) -> None:
         """Take note of more."""
         self.text = (self.text + text)[-_KEPT_CHARS:]
+
+
+class RedactedLines:
+    """What a server writes, by lines and without its secrets, wherever the pieces that come are cut."""
+
+    def __init__(self, server: McpServer) -> None:
+        self._redacted = server.redacted
+        self._longest = max(map(len, server.secrets()), default=0)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+
+    def of(self, chunk: bytes) -> str:
+        """Return what can be told once `chunk` has come: whole lines, of a very long one all but its end."""
+        text = self._redacted(self._held + self._decoder.decode(chunk))
+        whole = text.rfind("\n") + 1
+        if len(text) - whole > _MAX_LINE_CHARS + self._longest:
+            whole = len(text) - self._longest
+        self._held = text[whole:]
+        return text[:whole]
+
+    def rest(self) -> str:
+        """Return what is left when nothing more comes."""
+        text, self._held = self._redacted(self._held + self._decoder.decode(b"", final=True)), ""
+        return text
 
 
 @asynccontextmanager
@@ -81,10 +107,16 @@ async def _listen(stream: Any, server: McpServer, words: LastWords) -> None:
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stream)
+    lines = RedactedLines(server)
+
+    def said(text: str) -> None:
+        words.add(text)
+        if text.strip():
+            _log.debug("%s: %s", server.command, text.rstrip())
+
     try:
         while chunk := await reader.read(_CHUNK):
-            text = server.redacted(chunk.decode("utf-8", "replace"))
-            words.add(text)
-            _log.debug("%s: %s", server.command, text.rstrip())
+            said(lines.of(chunk))
     finally:
         transport.close()
+        said(lines.rest())

@@ -228,3 +228,9 @@ async def test_without_servers_nothing_of_mcp_is_imported() -> None:
         sys.executable, "-c", code, cwd=HERE.parents[2], stdout=asyncio.subprocess.PIPE
     )
     assert (await child.communicate())[0] == b"False\n"
+
+
+async def test_what_a_server_says_of_a_failure_shows_no_secret(tmp_path: Path, opened: Any) -> None:
+    await opened({"srv": stdio(tmp_path, env={"TOKEN": "hunter22"})})
+    with pytest.raises(ToolError, match=r"it is full\*\*\*"):
+        await run((await by_name())["fail"], {})

@@ -221,3 +221,11 @@ def test_without_a_folder_there_is_no_tool(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_a_folder_that_is_gone_is_told(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="Tell the operator"):
         await data_tools(root=tmp_path / "gone")[0].run(sql="select 1")
+
+
+@pytest.mark.parametrize(
+    "sql", ["select * from query('select * from sales')", "select * from query_table('sales')"]
+)
+async def test_a_table_that_is_named_in_a_text_is_refused_with_what_to_write(query: Tool, sql: str) -> None:
+    with pytest.raises(ToolError, match=r"query(_table)?\(\) is not allowed: name the table itself"):
+        await query.run(sql=sql)
