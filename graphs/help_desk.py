@@ -14,15 +14,13 @@ from tools.mail import mail_sender
 from tools.sql import data_tools
 from tools.tickets import ticket_desk
 
-EXAMPLES = PROJECT_ROOT / "docs" / "examples"
-"""Data to try the desk on, used unless `BORING_QUERY_DIR` names other."""
+EXAMPLES = PROJECT_ROOT / "docs" / "examples"  # unless `BORING_QUERY_DIR` names other data
 DOCUMENTS = (
     "You answer questions from the documents. Search first, then answer from what was found. If a request is "
     "about numbers in data files, tickets or e-mail, decline it."
 )
 DATA = (
-    "You answer questions about data files by SQL. List the tables first, then query them. Say what you "
-    "counted. If a request needs no data, decline it."
+    "You answer questions about data files by SQL. List the tables first, then query them. Decline the rest."
 )
 ACTIONS = (
     "You handle tickets, and e-mail where you have it. Do exactly what is asked, once, and tell its number. "
@@ -31,50 +29,52 @@ ACTIONS = (
 GENERAL = "You are a friendly help desk. Answer small talk, dates and sums; say what the desk can do."
 
 
-def create_help_desk(checkpointer: BaseCheckpointSaver[str] | None = None) -> Agent:
-    """Return the help desk. It sends e-mail only where a mail server is configured.
+RULES = (Rule("actions", pattern=r"\b(open|close|create|update|list|show)\b.{0,30}\btickets?\b"),)
 
-    Args:
-        checkpointer: keeps threads; None inside a server.
-    """
-    mail = [mail_sender()] if settings().smtp_host else []
-    data = data_tools(root=settings().query_dir or EXAMPLES)
+
+def create_help_desk(checkpointer: BaseCheckpointSaver[str] | None = None) -> Agent:
+    """Return the help desk; `checkpointer` keeps threads, None inside a server."""
     return create_router(
-        name="router",
-        specialists=[
-            Specialist(
-                "documents",
-                "Answers how things work and what the rules are, from manuals and policies.",
-                create_agent(name="documents", tools=[document_search(), decline()], system_prompt=DOCUMENTS),
-                not_for="counting or adding up orders; opening or changing tickets",
-                examples=("How long may goods be returned?", "How does an agent go on after a crash?"),
-            ),
-            Specialist(
-                "data",
-                "Counts, adds up and looks up orders in data files.",
-                create_agent(name="data", tools=[*data, decline()], system_prompt=DATA),
-                not_for="rules and policies",
-                examples=("How many orders were returned?", "Which city ordered most?"),
-            ),
-            Specialist(
-                "actions",
-                "Opens, changes and lists support tickets, and sends e-mail.",
-                create_agent(name="actions", tools=[*ticket_desk(), *mail, decline()], system_prompt=ACTIONS),
-                not_for="explaining how something works",
-                examples=("Open a ticket: the printer is broken",),
-            ),
-            Specialist(
-                "general",
-                "Greetings, thanks, the time, small sums, and what the desk can do.",
-                create_agent(name="general", tools=[arithmetic(), clock()], system_prompt=GENERAL),
-            ),
-        ],
-        rules=[Rule("actions", pattern=r"\b(open|close|create|update|list|show)\b.{0,30}\btickets?\b")],
+        specialists=specialists(),
+        rules=RULES,
         unsure="general",
         general="general",
         checkpointer=checkpointer,
     )
 
 
+def specialists() -> list[Specialist]:
+    """Return those who answer. E-mail is sent only where a mail server is configured."""
+    mail = [mail_sender()] if settings().smtp_host else []
+    data = data_tools(root=settings().query_dir or EXAMPLES)
+    return [
+        Specialist(
+            "documents",
+            "Answers how things work and what the rules are, from manuals and policies.",
+            create_agent(name="documents", tools=[document_search(), decline()], system_prompt=DOCUMENTS),
+            not_for="counting or adding up orders; opening or changing tickets",
+            examples=("How long may goods be returned?", "How does an agent go on after a crash?"),
+        ),
+        Specialist(
+            "data",
+            "Counts, adds up and looks up orders in data files.",
+            create_agent(name="data", tools=[*data, decline()], system_prompt=DATA),
+            not_for="rules and policies",
+            examples=("How many orders were returned?", "Which city ordered most?"),
+        ),
+        Specialist(
+            "actions",
+            "Opens, changes and lists support tickets, and sends e-mail.",
+            create_agent(name="actions", tools=[*ticket_desk(), *mail, decline()], system_prompt=ACTIONS),
+            not_for="explaining how something works",
+            examples=("Open a ticket: the printer is broken",),
+        ),
+        Specialist(
+            "general",
+            "Greetings, thanks, the time, small sums, and what the desk can do.",
+            create_agent(name="general", tools=[arithmetic(), clock()], system_prompt=GENERAL),
+        ),
+    ]
+
+
 graph = create_help_desk()
-"""As the server loads it, without a checkpointer: the server brings its own."""

@@ -86,24 +86,35 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
         ConfigurationError: two specialists share a name, one has no description, a rule or `general` names
             nobody, or `below` is no confidence.
     """
+    described = {one.name: one.description for one in specialists}
+    how = Routing(described, rules=rules, below=below, unsure=unsure, general=general)
+    loop = _loop(specialists, how, llm=llm, fallbacks=fallbacks, name=name)
+    return assemble(loop).compile(checkpointer=checkpointer, store=store, name=name)
+
+
+def _loop(
+    specialists: Sequence[Specialist],
+    how: Routing,
+    *,
+    llm: Llm | None,
+    fallbacks: Sequence[Llm] | None,
+    name: str,
+) -> Loop:
     place = f"router {name!r}"
-    delegates = checked(
-        [Delegate(one.name, one.description, one.graph, Request) for one in specialists], of=place
-    )
+    delegates = [Delegate(one.name, one.description, one.graph, Request) for one in specialists]
+    delegates = checked(delegates, of=place)
     names = [one.name for one in specialists]
-    _check(place, names, rules=rules, below=below, unsure=unsure, general=general)
-    model, later = model_source(llm), later_models(llm, fallbacks)
+    _check(place, names, how)
+    model = model_source(llm)
     decide = planning(
         model,
         [],
         system_prompt=_words(specialists),
         response_format=answer_form(decision_format(names)),
-        fallbacks=later,
+        fallbacks=later_models(llm, fallbacks),
         quiet=True,
     )
-    described = {one.name: one.description for one in specialists}
-    how = Routing(described, rules=rules, below=below, unsure=unsure, general=general)
-    loop = Loop(
+    return Loop(
         receive=receiving(model, graph=name),
         plan=recovering(routing(how, decide)),
         execute=executing(ToolRuntime([], others=names)),
@@ -112,32 +123,28 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
         respond=respond,
         agents={one.name: delegating(one) for one in delegates},
     )
-    return assemble(loop).compile(checkpointer=checkpointer, store=store, name=name)
 
 
-def _check(  # noqa: PLR0913 - what is checked, named at the call
-    place: str,
-    names: Sequence[str],
-    *,
-    rules: Sequence[Rule],
-    below: float,
-    unsure: str,
-    general: str | None,
-) -> None:
+def _check(place: str, names: Sequence[str], how: Routing) -> None:
+    """Refuse what can't be decided by.
+
+    Raises:
+        ConfigurationError: a rule or `general` names nobody, or `below` is no confidence.
+    """
     known = ", ".join(names)
-    for number, rule in enumerate(rules, 1):
+    for number, rule in enumerate(how.rules, 1):
         if rule.specialist not in names:
             raise ConfigurationError(
                 f"{place}: rule {number} names {rule.specialist!r}, who is no specialist. There are: {known}."
             )
-    if general is not None and general not in names:
+    if how.general is not None and how.general not in names:
         raise ConfigurationError(
-            f"{place}: general is {general!r}, who is no specialist. There are: {known}."
+            f"{place}: general is {how.general!r}, who is no specialist. There are: {known}."
         )
-    if unsure == "general" and general is None:
+    if how.unsure == "general" and how.general is None:
         raise ConfigurationError(f"{place}: unsure is 'general', but general names nobody.")
-    if not 0 <= below <= 1:
-        raise ConfigurationError(f"{place}: below is {below}; expected a confidence from 0 to 1.")
+    if not 0 <= how.below <= 1:
+        raise ConfigurationError(f"{place}: below is {how.below}; expected a confidence from 0 to 1.")
 
 
 def _words(specialists: Sequence[Specialist]) -> str:

@@ -26,12 +26,9 @@ def call_tasks(state: AgentState, agents: Container[str] = ()) -> list[CallTask]
     plan = messages[at]
     if not isinstance(plan, AIMessage):
         raise TypeError(f"calls stand in {type(plan).__name__}; expected an AIMessage")
-    duplicates, before = duplicates_of(plan), messages[turn_start(messages) : at]
     results = {one.tool_call_id: one for one in messages[at:] if isinstance(one, ToolMessage)}
     handed_on = [call for call in plan.tool_calls if call["name"] in agents]
     shares = shares_of([call for call in calls if call["name"] in agents])
-    used = turn["input_tokens"] + turn["output_tokens"] + sum(tokens_of(results.values()))
-    elapsed_s = turn["elapsed_s"] + longest_s(results.values())
     tasks: list[CallTask] = []
     for call in calls:
         own = call["name"] not in agents
@@ -40,14 +37,14 @@ def call_tasks(state: AgentState, agents: Container[str] = ()) -> list[CallTask]
             task = CallTask(
                 call=call,
                 step=turn["step"],
-                elapsed_s=elapsed_s,
-                used_tokens=used,
+                elapsed_s=turn["elapsed_s"] + longest_s(results.values()),
+                used_tokens=turn["input_tokens"] + turn["output_tokens"] + sum(tokens_of(results.values())),
                 share=shares.get(call["id"] or "", 0.0),
                 found=dict(stands.found),
                 blocked=stands.refused,
                 run_id=turn["run_id"],
-                earlier=times_made(before, call),
-                duplicate_of=duplicates.get(call["id"] or ""),
+                earlier=times_made(messages[turn_start(messages) : at], call),
+                duplicate_of=duplicates_of(plan).get(call["id"] or ""),
                 siblings=[one["id"] or "" for one in plan.tool_calls],
                 again=is_again(call, plan.tool_calls),
             )

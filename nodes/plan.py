@@ -24,7 +24,7 @@ from nodes.schema_planner import SchemaPlanner
 from nodes.structured import unfit
 from nodes.threads import thread_of
 from nodes.tool_planner import ToolPlanner
-from observability.decisions import record_decision
+from observability.decisions import Decision, record_decision
 from tools.breakers import current_breakers
 
 
@@ -47,40 +47,53 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
         fallbacks: the models to ask when the first one can't be used, in order.
         quiet: what the model says is not for the user, and not streamed.
     """
+    request = partial(
+        PlanRequest,
+        system_prompt=system_prompt,
+        tools=tools,
+        response_format=response_format,
+        quiet=quiet,
+    )
 
     async def plan(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-        turn, context = state["turn"], context_of(runtime)
-        if stop := spent(turn, context):
+        if stop := spent(state["turn"], context_of(runtime)):
             return {"stop": stop}
         await model()  # the time until it is open is not the turn's
         models = [model, *(await fallbacks() if fallbacks else ())]
-        request = partial(
-            PlanRequest,
-            system_prompt=system_prompt,
-            tools=tools,
-            response_format=response_format,
-            quiet=quiet,
-        )
-        ask = partial(_planned, state=state, request=request)
-        breakers, begun = await current_breakers(), time.monotonic()
-        try:
-            async with asyncio.timeout(time_left_s(turn, context)):
-                planned = await first_to_plan(models, ask, breakers)
-        except TimeoutError:
-            used = {**turn, "elapsed_s": turn["elapsed_s"] + time.monotonic() - begun}
-            return {"turn": used, "stop": _too_slow(context)}
-        except GraphBubbleUp:
-            raise
-        except Exception as error:
-            if is_transient(error) and _attempt(runtime) < MODEL_ATTEMPTS:
-                raise  # to the retry policy of the node
-            return {"stop": Stop(reason="failed", message=readable(error))}
-        if planned.reasons:
-            await _record(planned, turn, thread_of(runtime))
-        charged = _charged(turn, state["messages"], planned.message, time.monotonic() - begun)
+        begun = time.monotonic()
+        planned = await _asked(models, partial(_planned, state=state, request=request), state, runtime)
+        if not isinstance(planned, Planned):
+            return planned
+        charged = _charged(state["turn"], state["messages"], planned.message, time.monotonic() - begun)
         return _update(planned.message, charged, state, response_format)
 
     return plan
+
+
+async def _asked(
+    models: Sequence[ModelSource],
+    ask: Callable[[Model], Awaitable[AIMessage]],
+    state: AgentState,
+    runtime: Runtime[RunContext],
+) -> Planned | dict[str, Any]:
+    """Ask the models in order; return what one has planned, or why the turn has to end."""
+    turn, context = state["turn"], context_of(runtime)
+    breakers, begun = await current_breakers(), time.monotonic()
+    try:
+        async with asyncio.timeout(time_left_s(turn, context)):
+            planned = await first_to_plan(models, ask, breakers)
+    except TimeoutError:
+        used = {**turn, "elapsed_s": turn["elapsed_s"] + time.monotonic() - begun}
+        return {"turn": used, "stop": _too_slow(context)}
+    except GraphBubbleUp:
+        raise
+    except Exception as error:
+        if is_transient(error) and _attempt(runtime) < MODEL_ATTEMPTS:
+            raise  # to the retry policy of the node
+        return {"stop": Stop(reason="failed", message=readable(error))}
+    if planned.reasons:
+        await _record(planned, turn, thread_of(runtime))
+    return planned
 
 
 def _update(
@@ -93,8 +106,7 @@ def _update(
 
 async def _record(planned: Planned, turn: Turn, thread_id: str) -> None:
     passed_over = zip(planned.names, planned.reasons, strict=False)
-    await record_decision(
-        await (await current_process()).database(),
+    decision = Decision(
         thread_id=thread_id,
         run_id=turn["run_id"],
         step=turn["step"] + 1,
@@ -103,6 +115,7 @@ async def _record(planned: Planned, turn: Turn, thread_id: str) -> None:
         candidates=planned.names,
         reason="; ".join(f"{name}: {why}" for name, why in passed_over),
     )
+    await record_decision(await (await current_process()).database(), decision)
 
 
 def _attempt(runtime: Runtime[RunContext]) -> int:

@@ -18,7 +18,7 @@ from guardrails.routing import Rule, first_rule
 from memory.buffer import turn_start
 from nodes.assignments import MAX_WIDTH
 from nodes.threads import Node, thread_of
-from observability.decisions import record_decision
+from observability.decisions import Decision, record_decision
 
 NOBODY: Final = "nobody"
 """What a model says of a request that belongs to none of the specialists."""
@@ -230,19 +230,19 @@ def _failed(results: Sequence[ToolMessage]) -> Stop:
 async def _record(how: Routing, parts: Sequence[Part], turn: Turn, thread_id: str) -> None:
     database = await (await current_process()).database()
     for number, part in enumerate(parts):
-        await record_decision(
-            database,
+        decision = Decision(
             thread_id=thread_id,
             run_id=turn["run_id"],
             step=turn["step"],
-            part=number,
             kind="route",
             choice=part.specialist,
             candidates=list(how.described),
-            confidence=part.confidence,
             reason=part.reason,
             decided_by=part.decided_by,
+            confidence=part.confidence,
+            part=number,
         )
+        await record_decision(database, decision)
 
 
 def attachments_of(message: AnyMessage) -> list[str]:

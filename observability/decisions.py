@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from psycopg.types.json import Jsonb
@@ -21,46 +22,42 @@ set choice = excluded.choice, candidates = excluded.candidates, reason = exclude
 """
 
 
-async def record_decision(  # noqa: PLR0913 - a row's columns, named at the call
-    database: Database,
-    *,
-    thread_id: str,
-    run_id: str,
-    step: int,
-    kind: DecisionKind,
-    choice: str,
-    candidates: Sequence[str],
-    reason: str,
-    decided_by: str = "rule",
-    confidence: float | None = None,
-    part: int = 0,
-) -> None:
-    """Record a decision. A step that runs again decides again: its row then tells the newer decision.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision, as it is recorded.
 
-    Args:
-        database: where the record is.
+    Attributes:
         thread_id: the thread that the run belongs to.
         run_id: the run that the decision was made in.
         step: the step of the turn, from 1.
         kind: what was decided.
         choice: the candidate that was taken.
         candidates: what was looked at, in order, the choice included.
-        reason: why the others were not taken.
+        reason: why this one, or why the others were not taken.
         decided_by: `rule`, `model`, or who decided.
         confidence: how sure, from 0 to 1, where that is known.
         part: numbers the decisions of one kind that a step makes.
     """
+
+    thread_id: str
+    run_id: str
+    step: int
+    kind: DecisionKind
+    choice: str
+    candidates: Sequence[str]
+    reason: str
+    decided_by: str = "rule"
+    confidence: float | None = None
+    part: int = 0
+
+
+async def record_decision(database: Database, decision: Decision) -> None:
+    """Record a decision. A step that runs again decides again: its row then tells the newer decision."""
+    names = (decision.thread_id, decision.run_id, decision.step, decision.kind, decision.part)
     values = {
-        "id": uuid.uuid5(uuid.NAMESPACE_OID, f"decision|{thread_id}|{run_id}|{step}|{kind}|{part}"),
-        "thread_id": thread_id,
-        "run_id": run_id,
-        "step": step,
-        "kind": kind,
-        "choice": choice,
-        "candidates": Jsonb(list(candidates)),
-        "reason": reason,
-        "decided_by": decided_by,
-        "confidence": confidence,
+        **asdict(decision),
+        "id": uuid.uuid5(uuid.NAMESPACE_OID, "|".join(["decision", *map(str, names)])),
+        "candidates": Jsonb(list(decision.candidates)),
     }
     async with database.pool.connection() as connection:
         await connection.execute(_RECORD, values)

@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from core.database import opened_database
 from core.settings import Settings
-from observability.decisions import record_decision
+from observability.decisions import Decision, record_decision
 
 
 @pytest.mark.parametrize(("steps", "rows"), [((1, 1), 1), ((1, 2), 2)])
@@ -15,16 +15,8 @@ async def test_a_step_that_runs_again_leaves_one_row_with_the_newer_decision(
     settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
     async with opened_database(settings) as database:
         for step, choice in zip(steps, ("b", "c"), strict=True):
-            await record_decision(
-                database,
-                thread_id="t",
-                run_id="r",
-                step=step,
-                kind="fallback",
-                choice=choice,
-                candidates=["a", choice],
-                reason="a: HTTP 500",
-            )
+            decision = Decision("t", "r", step, "fallback", choice, ["a", choice], "a: HTTP 500")
+            await record_decision(database, decision)
         async with database.pool.connection() as connection:
             found = await connection.execute("select choice, candidates from boring.decision order by step")
             held = await found.fetchall()
