@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -56,6 +57,7 @@ def model_profile(settings: Settings) -> ModelProfile:
             name=settings.model or _DEFAULT_OPENAI_MODEL,
             max_tokens=settings.model_max_tokens,
             structured_by=_structured_by(settings.openai_base_url or _OPENAI),
+            endpoint=_endpoint(settings.openai_base_url or _OPENAI),
         )
     if settings.planner != "auto":
         profile = replace(profile, plans_by=settings.planner)
@@ -70,11 +72,20 @@ def _structured_by(base_url: str) -> str:
     return "json_schema" if urlsplit(base_url).hostname == urlsplit(_OPENAI).hostname else "tools"
 
 
+def _endpoint(base_url: str) -> str:
+    """Return what tells an endpoint from others and shows no secret: of an unusual path only a hash."""
+    address = urlsplit(base_url)
+    path = address.path.rstrip("/")
+    digest = "" if path in {"", "/v1"} else f"/{sha256(path.encode()).hexdigest()[:8]}"
+    return f"{address.netloc.rpartition('@')[2]}{digest}"
+
+
 def given_model(chat: BaseChatModel) -> ModelSource:
     """Return a source of a chat model that the caller made, which is trusted to call tools."""
     name = str(getattr(chat, "model_name", None) or type(chat).__name__)
     client = getattr(chat, "root_async_client", None)  # of LangChain's OpenAI models
-    profile = ModelProfile(name=name, structured_by=_structured_by(str(getattr(client, "base_url", ""))))
+    base_url = str(getattr(client, "base_url", ""))
+    profile = ModelProfile(name=name, structured_by=_structured_by(base_url), endpoint=_endpoint(base_url))
     model = Model(profile=profile, chat=chat)
 
     async def source() -> Model:

@@ -54,6 +54,7 @@ class ModelProfile:
         tool_rounds: how often a model that plans by schema may use a tool before it has to answer.
         structured_by: how a model that plans by tools gives a structured answer: `json_schema` where its
             endpoint takes a schema for the answer beside tools, else `tools`, by calling one more function.
+        endpoint: tells its endpoint from others, such as `api.openai.com`; empty where there is but one.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ModelProfile:
     max_tokens: int = 2048
     tool_rounds: int = 8
     structured_by: str = "tools"
+    endpoint: str = ""
 
     @property
     def max_input_chars(self) -> int:

@@ -2,7 +2,8 @@
 
 Closed, calls pass. After `THRESHOLD` failures in a row it opens: calls are refused at once for the cooldown.
 Then one call is let through as a probe, and the breaker is half open until that call has ended or its time
-is over. A probe that succeeds closes the breaker; one that fails opens it again for twice as long.
+is over. A probe that succeeds closes the breaker; one that fails opens it again for twice as long; one that
+ends without a word on health, such as one that was cancelled, is followed by another at once.
 
 `tools.breakers` does the same in SQL, so that all processes share one breaker.
 
@@ -60,3 +61,8 @@ def probed(breaker: Breaker, now_s: float) -> Breaker | None:
     if breaker.reopen_at_s is None or now_s < breaker.reopen_at_s:
         return None
     return replace(breaker, state="half_open", reopen_at_s=now_s + PROBE_LIMIT_S)
+
+
+def given_back(breaker: Breaker, now_s: float) -> Breaker:
+    """Return the breaker once its probe has ended without telling anything; the next call is let through."""
+    return breaker if breaker.state != "half_open" else replace(breaker, state="open", reopen_at_s=now_s)

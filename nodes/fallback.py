@@ -49,7 +49,7 @@ async def first_to_plan(models: Sequence[ModelSource], ask: Ask, breakers: Break
         try:
             model = await source()
             names.append(_distinct(model.profile.name, names))
-            message = await _asked(model, f"model:{names[-1]}", ask, breakers)
+            message = await _asked(model, _breaker(model, names[-1]), ask, breakers)
         except GraphBubbleUp:
             raise
         except Exception as error:
@@ -69,6 +69,13 @@ async def _asked(model: Model, name: str, ask: Ask, breakers: Breakers) -> AIMes
     if refusal := await breakers.admit(name):
         raise ModelRefusedError(refusal.message)
     try:
+        return await _answered(model, name, ask, breakers)
+    finally:
+        await breakers.give_back(name)
+
+
+async def _answered(model: Model, name: str, ask: Ask, breakers: Breakers) -> AIMessage:
+    try:
         message = await ask(model)
     except GraphBubbleUp:
         raise
@@ -86,8 +93,14 @@ async def _asked(model: Model, name: str, ask: Ask, breakers: Breakers) -> AIMes
     return message
 
 
+def _breaker(model: Model, distinct: str) -> str:
+    """Return the name of a model's breaker: models of one name at two endpoints have nothing to share."""
+    endpoint = model.profile.endpoint
+    return f"model:{model.profile.name} at {endpoint}" if endpoint else f"model:{distinct}"
+
+
 def _distinct(name: str, taken: Sequence[str]) -> str:
-    """Tell models of one name at two endpoints apart: each has a breaker of its own."""
+    """Tell models of one name in one line apart."""
     same = sum(one == name or one.startswith(f"{name}#") for one in taken)
     return f"{name}#{same + 1}" if same else name
 

@@ -62,6 +62,14 @@ with changed as (
 )
 select {columns}, pg_notify({channel}, name)::text from changed
 """).format(columns=_COLUMNS, channel=Literal(CHANNEL))
+_GIVEN_BACK: Final = SQL("""
+with changed as (
+    update boring.breaker set state = 'open', reopen_at = clock_timestamp()
+    where name = %(name)s and state = 'half_open' and reopen_at = %(reopen_at)s
+    returning *
+)
+select {columns}, pg_notify({channel}, name)::text from changed
+""").format(columns=_COLUMNS, channel=Literal(CHANNEL))
 _NAMED: Final = SQL("select {columns} from boring.breaker where name = any(%(names)s)").format(
     columns=_COLUMNS
 )
@@ -113,6 +121,10 @@ class BreakerTable:
     async def probed(self, name: str) -> BreakerState | None:
         """Let one call through, if its time has come; None where none may be."""
         return await self._written(_PROBE, name)
+
+    async def given_back(self, name: str, reopen_at: datetime | None) -> BreakerState | None:
+        """Let another probe follow the one that was to end by `reopen_at`; None where that is over."""
+        return await self._written(_GIVEN_BACK, name, reopen_at=reopen_at)
 
     async def named(self, names: list[str]) -> list[BreakerState]:
         """Return those of `names` that there are."""

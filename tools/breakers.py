@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import psycopg
 
@@ -66,8 +66,16 @@ class Refusal:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """A probe that nobody has reported on: who makes it, and until when it counts."""
+
+    task: asyncio.Task[Any] | None
+    reopen_at: datetime | None
+
+
 class Breakers:
-    """The breakers as one process knows them, by name: `tool:NAME` and `model:NAME`.
+    """The breakers as one process knows them, by name: `tool:NAME`, and `model:NAME at ENDPOINT`.
 
     A database that is away fails no call: it is logged, and what is known is used.
     """
@@ -76,6 +84,7 @@ class Breakers:
         self._table = BreakerTable(database)
         self._known: dict[str, tuple[BreakerState, float]] = {}
         self._stale: set[str | None] = set()
+        self._probes: dict[str, _Probe] = {}
         self._own_writes = 0
         self._refreshing: asyncio.Task[None] | None = None
         self._closed = False
@@ -84,15 +93,17 @@ class Breakers:
     async def admit(self, name: str) -> Refusal | None:
         """Return why a call may not be made, or None where it may.
 
-        A caller that gets None reports back by `succeeded` or `failed`: it may be the one probe of an open
-        breaker, and until its report, or `PROBE_LIMIT_S` seconds later, no other gets through.
+        A caller that gets None reports back by `succeeded`, `failed` or, whatever became of the call,
+        `give_back`, from the same task: it may be the one probe of an open breaker, and until its report, or
+        `PROBE_LIMIT_S` seconds later, no other gets through.
         """
         state, due = self._known.get(name, (None, 0.0))
         if state is None or state.state == "closed":
             return None
         if time.monotonic() >= due:
             try:
-                if self._written(await self._table.probed(name)):
+                if (probe := self._written(await self._table.probed(name))) is not None:
+                    self._probes[name] = _Probe(asyncio.current_task(), probe.reopen_at)
                     return None
                 state = await self._reload(name)
             except psycopg.Error as error:
@@ -112,6 +123,7 @@ class Breakers:
             error: the failure; of an exception only its class or HTTP status is kept. Text is kept, and
                 shown to everybody whose call is refused, so it must hold nothing of one tenant.
         """
+        self._probe_of_this_task(name)
         state, _ = self._known.get(name, (None, 0.0))
         if state is not None and state.state == "open":  # the call began before that
             return
@@ -124,6 +136,7 @@ class Breakers:
 
     async def succeeded(self, name: str) -> None:
         """Take note of an answer. It costs nothing while no failure is known."""
+        self._probe_of_this_task(name)
         state, _ = self._known.get(name, (None, 0.0))
         if state is None or state.failures == 0 or state.state == "open":
             return
@@ -132,6 +145,23 @@ class Breakers:
                 await self._reload(name)
         except psycopg.Error as away:
             _log.warning("A success of %s could not be recorded: %s", name, away)
+
+    async def give_back(self, name: str) -> None:
+        """End a call. One that was a probe and has told nothing is followed by another probe at once."""
+        if name not in self._probes or (probe := self._probe_of_this_task(name)) is None:
+            return
+        try:
+            if not self._written(await self._table.given_back(name, probe.reopen_at)):
+                await self._reload(name)
+        except psycopg.Error as away:
+            _log.warning("The probe of %s could not be given back: %s", name, away)
+
+    def _probe_of_this_task(self, name: str) -> "_Probe | None":
+        """Return the probe that the running task has not reported on, which it now does."""
+        probe = self._probes.get(name)
+        if probe is None or probe.task is not asyncio.current_task():
+            return None
+        return self._probes.pop(name)
 
     async def states(self) -> list[BreakerState]:
         """Return all breakers as the database holds them, by name.
@@ -189,11 +219,11 @@ class Breakers:
             self._known.pop(name, None)
         return rows[0] if rows else None
 
-    def _written(self, row: BreakerState | None) -> bool:
+    def _written(self, row: BreakerState | None) -> BreakerState | None:
         if row is not None:
             self._own_writes += 1
             self._learn(row)
-        return row is not None
+        return row
 
     def _learn(self, row: BreakerState) -> None:
         self._known[row.name] = (row, time.monotonic() + (row.reopen_in_s or 0.0))

@@ -1,13 +1,15 @@
 """Calls with an effect: done once, whatever happens to the process, the tool or the database meanwhile."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from langgraph.errors import GraphBubbleUp
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
 from pydantic_core import to_jsonable_python
 
 from core.errors import ToolError
@@ -24,6 +26,7 @@ from tools.questions import InDoubtAnswer, find_answer, in_doubt_payload
 from tools.records import Ended, Outcome
 from tools.results import as_result, busy_text, cut
 from tools.slots import Slot
+from tools.transactions import in_transaction
 
 _REPEATABLE = " It is not known whether it was done. The same call with the same arguments can be repeated."
 _FAILED = " Whether it had its effect before it failed is not known."
@@ -200,8 +203,12 @@ async def _transacted(journal: Journal, call: Performance) -> tuple[Outcome | Op
                 found.append(entry.recorded)
                 return entry.recorded.text
             key = entry.idempotency_key
-            injected = filled_in(call.tool.injected, call.action, key=key, connection=connection)
-            result = as_result(await run(**call.values, **injected))
+
+            def run_on(lent: AsyncConnection[DictRow]) -> Awaitable[Any]:
+                injected = filled_in(call.tool.injected, call.action, key=key, connection=lent)
+                return run(**call.values, **injected)
+
+            result = as_result(await in_transaction(connection, run_on))
             recorded = _recorded(call.tool, Attempted(1, result=result))
             await journal.finish_within(connection, call.action.key, recorded)
             return result

@@ -15,12 +15,13 @@ from core.text import storable, storable_text
 from guardrails.approval import PolicyError
 from guardrails.chain import Roles
 from guardrails.repetition import REPEATED
+from memory.approvals import approval_by_key
 from memory.plans import PlanRecord
 from tools.actions import Action
 from tools.approving import Approved, Asker, Asking, approved, checked_roles
 from tools.attempt_values import each_anew
 from tools.attempts import Attempted, attempted
-from tools.breakers import Breakers
+from tools.breakers import Breakers, Refusal
 from tools.contract import Tool
 from tools.injection import filled_in
 from tools.journal import Journal
@@ -176,6 +177,26 @@ class ToolRuntime:
     async def _admitted(
         self, tool: Tool, values: Mapping[str, Any], action: Action, scope: CallScope
     ) -> Outcome | OpenQuestion | Asking:
+        """Make a call that the breaker and people let through; nobody is asked about one that it refuses."""
+        breakers, name = scope.breakers, f"tool:{tool.name}"
+        refusal = await breakers.admit(name) if breakers is not None else None
+        if refusal is not None and not await _is_pending(tool, action, scope):
+            return Outcome("refused", refusal.message)
+        try:
+            return await self._approved(tool, values, action, scope, refusal=refusal)
+        finally:
+            if breakers is not None:
+                await breakers.give_back(name)
+
+    async def _approved(
+        self,
+        tool: Tool,
+        values: Mapping[str, Any],
+        action: Action,
+        scope: CallScope,
+        *,
+        refusal: Refusal | None,
+    ) -> Outcome | OpenQuestion | Asking:
         verdict = Approved(action.arguments, values)
         if tool.asks:
             asker = Asker(scope.user, scope.tenant, self._roles)
@@ -187,8 +208,6 @@ class ToolRuntime:
             if not isinstance(asked, Approved):
                 return asked
             verdict, action = asked, replace(action, arguments=asked.arguments)
-        name = f"tool:{tool.name}"
-        refusal = await scope.breakers.admit(name) if scope.breakers is not None else None
         if refusal is not None and not await _has_begun(action, scope):
             return Outcome("refused", refusal.message)
         outcome = await self._in_slot(tool, verdict.values, action, scope)
@@ -227,6 +246,13 @@ class ToolRuntime:
 async def _has_begun(action: Action, scope: CallScope) -> bool:
     """Tell whether the call was made before: then what became of it counts, not whether it may be made."""
     return scope.journal is not None and await scope.journal.is_known(action.key)
+
+
+async def _is_pending(tool: Tool, action: Action, scope: CallScope) -> bool:
+    """Tell whether the call was made before, or people have been asked about it."""
+    if await _has_begun(action, scope):
+        return True
+    return tool.asks and await approval_by_key(_journal(tool, scope).database, action.key) is not None
 
 
 async def _asked(tool: Tool, asking: OpenQuestion | Asking, scope: CallScope) -> Outcome | OpenQuestion:

@@ -4,7 +4,9 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from langchain_core.language_models import BaseChatModel
@@ -14,7 +16,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, SecretStr
 
 from core.context import RunContext
-from core.models import configured_fallbacks
+from core.models import configured_fallbacks, given_model
 from core.process import Process, opened_process
 from core.protocols import Model, ModelProfile, ModelSource
 from core.settings import Settings
@@ -173,7 +175,8 @@ async def test_a_model_whose_breaker_is_open_gets_no_request(
 async def cooled_down(process: Process) -> None:
     await rows(process, "update boring.breaker set reopen_at = now() returning name")
     breakers = await current_breakers()
-    await breakers._reload("model:scripted")  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - nobody announces what the clock does
+    for state in await breakers.states():
+        await breakers._reload(state.name)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - nobody announces what the clock does
 
 
 async def test_an_endpoint_that_refuses_is_healthy(process: Process, saver: Any, speaking: Any) -> None:
@@ -197,7 +200,44 @@ async def test_a_model_that_recovered_is_asked_first_again(
     assert (await run(agent))["answer"]["text"] == "First again."
     assert (await run(agent))["answer"]["text"] == "And again."
     states = await (await current_breakers()).states()
-    assert {state.name: state.state for state in states} == {"model:scripted": "closed"}
+    where = urlsplit(str(first.openai_api_base)).netloc
+    assert {state.name: state.state for state in states} == {f"model:scripted at {where}": "closed"}
+
+
+async def test_an_endpoint_that_is_down_shuts_no_other_with_a_model_of_that_name(
+    saver: Any, speaking: Any
+) -> None:
+    down, up = await speaking([Reply(status=500)] * 9), await speaking(["Fine."])
+    for _ in range(3):
+        await run(create_agent(llm=down, checkpointer=saver))
+    assert (await run(create_agent(llm=up, checkpointer=saver)))["answer"]["text"] == "Fine."
+
+
+@pytest.mark.parametrize(
+    ("base_url", "endpoint"),
+    [
+        ("https://user:secret@host:8443/v1?key=secret", "host:8443"),
+        ("https://host/secret/v1", f"host/{sha256(b'/secret/v1').hexdigest()[:8]}"),
+    ],
+)
+async def test_the_name_of_an_endpoint_shows_no_secret(base_url: str, endpoint: str) -> None:
+    chat = ChatOpenAI(base_url=base_url, api_key=SecretStr("x"), model="m")
+    assert (await given_model(chat)()).profile.endpoint == endpoint
+
+
+async def test_a_probe_that_tells_nothing_is_followed_by_another_at_once(
+    process: Process, saver: Any, speaking: Any
+) -> None:
+    llm = await speaking([*[Reply(status=500)] * 5, *[Reply(status=429)] * 3, "Well again."])
+    agent = create_agent(llm=llm, checkpointer=saver)
+    while len(requests(llm)) < 5:
+        await run(agent)
+    await cooled_down(process)
+    while len(requests(llm)) < 8:
+        before = len(requests(llm))
+        await run(agent)
+        assert len(requests(llm)) > before
+    assert (await run(agent))["answer"]["text"] == "Well again."
 
 
 async def test_without_a_fallback_an_open_breaker_ends_the_run_at_once(saver: Any, speaking: Any) -> None:

@@ -12,6 +12,7 @@ from guardrails.breaking import (
     Breaker,
     after_failure,
     after_success,
+    given_back,
     probed,
 )
 
@@ -66,6 +67,16 @@ class Breaking(RuleBasedStateMachine):
             assert self.now_s >= self.probed_at_s + PROBE_LIMIT_S
         assert probed(through, self.now_s) is None
         self.breaker, self.probed_at_s = through, self.now_s
+
+    @rule()
+    def a_probe_tells_nothing(self) -> None:
+        before = self.breaker
+        self.breaker = given_back(before, self.now_s)
+        if before.state == "half_open":
+            assert probed(self.breaker, self.now_s) is not None
+            self.probed_at_s = None
+        else:
+            assert self.breaker == before
 
     @invariant()
     def it_waits_for_something_unless_closed(self) -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from core.database import Database, opened_database
 from core.settings import Settings
 from core.worker import Worker, opened_worker
-from guardrails.breaking import THRESHOLD, Breaker, after_failure, after_success, probed
+from guardrails.breaking import THRESHOLD, Breaker, after_failure, after_success, given_back, probed
 from tools.breaker_table import BreakerState, BreakerTable
 from tools.breakers import Breakers, opened_breakers
 
@@ -197,6 +197,19 @@ async def test_a_probe_that_nobody_heard_of_again_is_followed_by_another(starts:
     assert await a.breakers.admit(NAME) is None
 
 
+async def test_a_probe_that_tells_nothing_gives_its_place_back_at_once(starts: Starts) -> None:
+    a, b = await starts(), await starts()
+    await a.fails()
+    await b.learns(f"open {THRESHOLD}")
+    await cools_down(a, b)
+    assert await a.breakers.admit(NAME) is None
+    await b.breakers.give_back(NAME)
+    await asyncio.create_task(a.breakers.give_back(NAME))
+    assert await a.breakers.admit(NAME) is not None  # only the probe itself can
+    await a.breakers.give_back(NAME)
+    assert await a.breakers.admit(NAME) is None
+
+
 async def test_the_end_of_a_call_that_began_earlier_changes_nothing(starts: Starts) -> None:
     a, b = await starts(), await starts()
     await a.fails()
@@ -300,7 +313,18 @@ async def test_of_an_exception_only_its_kind_is_kept(starts: Starts, error: Any,
 
 @pytest.mark.parametrize(
     "events",
-    ["fffff", "fsffffff", "ffffffp", "fffffcpf", "fffffcpfcpfcps", "fffffcpcps", "ffscfcp", "fffffs"],
+    [
+        "fffff",
+        "fsffffff",
+        "ffffffp",
+        "fffffcpf",
+        "fffffcpbps",
+        "fbffffb",
+        "fffffcpfcpfcps",
+        "fffffcpcps",
+        "ffscfcp",
+        "fffffs",
+    ],
 )
 async def test_the_table_follows_the_policy(starts: Starts, events: str) -> None:
     a = await starts()
@@ -315,6 +339,10 @@ async def test_the_table_follows_the_policy(starts: Starts, events: str) -> None
         elif event == "s":
             await table.succeeded(NAME)
             policy = after_success(policy)
+        elif event == "b":
+            held = next((one.reopen_at for one in await table.all()), None)
+            await table.given_back(NAME, held)
+            policy = given_back(policy, now_s)
         else:
             through = probed(policy, now_s)
             assert (await table.probed(NAME) is None) == (through is None)
