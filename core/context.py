@@ -36,12 +36,14 @@ class RunContext:
         """Refuse limits that can't hold.
 
         Raises:
-            ValueError: a limit is not a finite number over 0.
+            ValueError: a limit is not a finite number over 0, or `depth` no whole number.
         """
         for name in ("max_steps", "max_tokens", "max_time_s", "max_tool_time_s"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
                 raise ValueError(f"{name} is {value!r}; expected a finite number over 0")
+        if isinstance(self.depth, bool) or not isinstance(self.depth, int) or self.depth < 0:  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+            raise ValueError(f"depth is {self.depth!r}; expected a whole number, 0 or more")
 
 
 def context_of(runtime: Runtime[RunContext]) -> RunContext:

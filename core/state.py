@@ -140,6 +140,8 @@ class CallTask(TypedDict):
     """The share of the tokens left that an agent may use which the call hands work to, 0 to 1."""
     found: dict[str, str]
     """Reports that such an agent has to be given, by the name of their task."""
+    attached: NotRequired[list[dict[str, Any]]]
+    """What the user attached to the request, as content blocks; only for such an agent."""
     blocked: str | None
     """Why a call that hands work to an agent can't be carried out."""
     run_id: str

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from langchain_core.messages import ToolCall, ToolMessage
+from langchain_core.messages import AnyMessage, ToolCall, ToolMessage
 from langgraph.pregel import Pregel
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -156,6 +156,12 @@ def wording(assignment: Assignment, found: Mapping[str, str]) -> str:
     if assignment.expected_output:
         parts.append(f"Report: {assignment.expected_output}")
     return "\n\n".join(parts)
+
+
+def attached_to(message: AnyMessage) -> list[dict[str, Any]]:
+    """Return what is attached to a message, as its content blocks."""
+    blocks = message.content if isinstance(message.content, list) else []
+    return [block for block in blocks if isinstance(block, dict) and block.get("type") != "text"]
 
 
 def _after(call: ToolCall) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from langchain_core.messages import AnyMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langgraph.errors import GraphBubbleUp
 from langgraph.pregel import Pregel
 from langgraph.runtime import Runtime
@@ -89,7 +89,9 @@ async def _handed_over(
         return _answered(task, "refused", f"{delegate.name} was not asked. {refusal}")
     report_progress(f"{delegate.name} is working")
     await _record_plan(runtime)
-    asked = HumanMessage(storable_text(wording(assignment, task["found"])), id=f"request_{call['id']}")
+    text, attached = storable_text(wording(assignment, task["found"])), task.get("attached") or []
+    content: Any = [{"type": "text", "text": text}, *attached] if attached else text
+    asked = HumanMessage(content, id=f"request_{call['id']}")
     report = await _reported(delegate.name, graph, asked, context)
     return _told(task, assignment, report, started_at)
 
@@ -127,11 +129,12 @@ async def _reported(
     """Ask the agent, again where it failed for a reason that may pass; return what it says."""
     begun = time.monotonic()
     ours = graph.context_schema is RunContext
+    handed_down = context if ours or graph.context_schema is None else None
     for attempt in range(1, ATTEMPTS + 1):
         try:
             # An agent of ours keeps the time itself; another one knows of no limit.
             async with nullcontext() if ours else asyncio.timeout(context.max_time_s):
-                values = await graph.ainvoke({"messages": [asked]}, context=context if ours else None)
+                values = await graph.ainvoke({"messages": [asked]}, context=handed_down)
         except (GraphBubbleUp, ThreadBusyError):
             raise
         except TimeoutError:
@@ -152,7 +155,7 @@ def _report(values: Any, seconds: float) -> Report:
     messages = cast("list[AnyMessage]", state.get("messages") or [])
     answer = cast("Answer | None", state.get("answer"))
     if not isinstance(answer, Mapping):
-        text = messages[-1].text if messages else ""
+        text = messages[-1].text if messages and isinstance(messages[-1], AIMessage) else ""
         return Report("answered" if text else "failed", text or "It said nothing.", seconds=seconds)
     turn = state["turn"]
     cited = set(answer["sources"])

@@ -7,7 +7,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from core.state import AgentState, CallTask, ReviewTask
 from guardrails.repetition import is_again, times_made
 from memory.buffer import turn_start, unanswered_calls
-from nodes.assignments import Standing, longest_s, shares_of, standing_of, tokens_of
+from nodes.assignments import Standing, attached_to, longest_s, shares_of, standing_of, tokens_of
 from nodes.own_ids import duplicates_of
 
 
@@ -42,6 +42,7 @@ def call_tasks(state: AgentState, agents: Container[str] = ()) -> list[CallTask]
                 share=shares.get(call["id"] or "", 0.0),
                 found=dict(stands.found),
                 blocked=stands.refused,
+                attached=[] if own else attached_to(messages[turn_start(messages)]),
                 run_id=turn["run_id"],
                 earlier=times_made(messages[turn_start(messages) : at], call),
                 duplicate_of=duplicates_of(plan).get(call["id"] or ""),

@@ -16,7 +16,7 @@ from core.process import current_process
 from core.state import AgentState, Stop, StopReason, Turn
 from guardrails.routing import Rule, first_rule
 from memory.buffer import turn_start
-from nodes.assignments import MAX_WIDTH
+from nodes.assignments import MAX_WIDTH, attached_to
 from nodes.threads import Node, thread_of
 from observability.decisions import Decision, record_decision
 
@@ -247,10 +247,8 @@ async def _record(how: Routing, parts: Sequence[Part], turn: Turn, thread_id: st
 
 def attachments_of(message: AnyMessage) -> list[str]:
     """Return the media types of what is attached to a message, as its content blocks tell them."""
-    blocks = message.content if isinstance(message.content, list) else []
     kinds = [
         str(block.get("mime_type") or f"{block.get('type', '').removesuffix('_url')}/*")
-        for block in blocks
-        if isinstance(block, dict) and block.get("type") != "text"
+        for block in attached_to(message)
     ]
     return [kind for kind in kinds if kind != "/*"]

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.graph import END, START, MessagesState, StateGraph
 
 from core.errors import ConfigurationError
 from core.process import Process
@@ -141,7 +142,10 @@ async def test_a_request_that_is_declined_twice_ends_with_the_reason(desk: Any) 
         (Rule("data", language="de"), "Wie hoch ist die Summe aller Bestellungen im letzten Monat?"),
         (
             Rule("data", attachment="text/*"),
-            [{"type": "text", "text": "This"}, {"type": "file", "mime_type": "text/csv", "base64": "YQ=="}],
+            [
+                {"type": "text", "text": "This"},
+                {"type": "file", "mime_type": "text/csv", "base64": "YQ==", "filename": "a.csv"},
+            ],
         ),
     ],
 )
@@ -159,6 +163,52 @@ async def test_a_decision_that_can_not_be_read_is_repaired_or_ends_with_a_reason
     result = await agent.ainvoke(asks("x"), CONFIG)
     assert result["answer"]["status"] == "failed"
     assert "Decision" in result["answer"]["text"]
+
+
+async def test_what_is_attached_reaches_the_specialist(saver: Any, speaking: Any) -> None:
+    llm = await speaking(["A cat."])
+    looks = Specialist("looks", "Looks at pictures.", create_agent(llm=llm))
+    router = create_router(
+        llm=await speaking([]),
+        specialists=[looks],
+        rules=[Rule("looks", attachment="image/*")],
+        checkpointer=saver,
+    )
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+    asked: Any = {"messages": [HumanMessage([{"type": "text", "text": "What is it?"}, picture])]}
+    assert (await router.ainvoke(asked, CONFIG))["answer"]["text"] == "A cat."
+    sent = llm.metadata["scripted"].requests[0]["messages"][-1]["content"]
+    assert [block["type"] for block in sent] == ["text", "image_url"]
+
+
+async def test_a_specialist_may_be_any_graph_and_answers_by_its_last_message(
+    saver: Any, speaking: Any
+) -> None:
+    async def shout(state: MessagesState) -> Any:
+        return {"messages": [AIMessage(state["messages"][-1].text.upper())]}
+
+    async def mute(state: MessagesState) -> Any:
+        del state
+        return {}
+
+    def graph(node: Any) -> Any:
+        builder = StateGraph(MessagesState)
+        builder.add_node("node", node)
+        builder.add_edge(START, "node")
+        builder.add_edge("node", END)
+        return builder.compile()
+
+    router = create_router(
+        llm=await speaking([]),
+        specialists=[
+            Specialist("shout", "Shouts.", graph(shout)),
+            Specialist("mute", "Is mute.", graph(mute)),
+        ],
+        rules=[Rule("shout", pattern="louder"), Rule("mute", pattern="quiet")],
+        checkpointer=saver,
+    )
+    assert (await router.ainvoke(asks("louder"), CONFIG))["answer"]["text"] == "LOUDER"
+    assert (await router.ainvoke(asks("quiet"), CONFIG))["answer"]["status"] == "failed"
 
 
 def plain(name: str, description: str = "Does things.") -> Specialist:
