@@ -152,19 +152,29 @@ class Claims:
             await self.release(claim)
 
     async def _admitted(self, thread_id: str, invocation: object | None) -> Claim:
-        """Return the invocation's claim, a new one where it has none."""
+        """Return the invocation's claim, a new one where it has none.
+
+        Raises:
+            ThreadBusyError: another invocation is at work, or has worked while this one waited for its end:
+                then what this one knows of the thread is out of date.
+        """
         await self._worker.present()
+        found: Claim | None = None
+        idle_since = 0.0
         while (claim := self._claims.get(thread_id)) is not None:
             if claim.epoch != self._worker.epoch and not claim.active:
                 break  # its row may be another's by now
             if claim.invocation is None or claim.invocation is invocation:
                 return claim
-            if claim.active:
+            if claim.active or (found is not None and (claim, claim.idle_since) != (found, idle_since)):
                 raise _busy(thread_id)
+            found, idle_since = claim, claim.idle_since
             left = claim.idle_since + IDLE_S - _now()
             if left <= 0:
                 break
             await asyncio.sleep(min(left, _RETRY_S))
+        if found is not None and found.ending:
+            raise _busy(thread_id)
         claim = Claim(thread_id, invocation, self._worker.epoch)
         self._claims[thread_id] = claim
         if self._sweeper is None or self._sweeper.done():
