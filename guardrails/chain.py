@@ -3,6 +3,7 @@
 Pure values and rules. What stands here is kept as JSON with the request, see `memory.approvals`.
 """
 
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -104,7 +105,7 @@ def level_for(chain: Chain, who: str, *, requester: str, roles: Roles) -> int:
             return at
     if not who:
         raise NotAllowedError("it is not known who decides. Say it by `by`, or let the server authenticate")
-    if who == requester:
+    if is_same_person(who, requester):
         raise NotAllowedError(f"{who} asked for this call, and nobody approves their own request")
     theirs = [(at, one) for at, one in asked if who in roles.get(one.level.role, ())]
     for at, one in theirs:
@@ -154,10 +155,20 @@ def lapsed(chain: Chain, now: datetime) -> tuple[Chain, Sequence[Lapse]]:
     return _advanced(chain, now), lapses
 
 
+def is_same_person(one: str, other: str) -> bool:
+    """Tell whether two names mean the same, whatever their case, width, spaces and unseen characters."""
+    return _bare(one) == _bare(other)
+
+
+def _bare(name: str) -> str:
+    seen = (char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
+    return " ".join("".join(seen).casefold().split())
+
+
 def unreachable(levels: Iterable[Level], *, requester: str, roles: Roles) -> Level | None:
     """Return a level that can never be agreed to and never expires, because too few others have its role."""
     for level in levels:
-        others = {who for who in roles.get(level.role, ()) if who != requester}
+        others = {who for who in roles.get(level.role, ()) if not is_same_person(who, requester)}
         if level.expires_s is None and len(others) < level.quorum:
             return level
     return None

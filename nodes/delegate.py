@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -35,8 +34,16 @@ MAX_DEPTH: Final = 4
 ATTEMPTS: Final = 2
 """How often an agent is asked that fails for a reason that may pass."""
 MAX_REPORT_CHARS: Final = 8_000
+LEAST_TOKENS: Final = 256
+"""With fewer left an agent is not asked: one call of a model takes more."""
+_LEAST_TIME_S: Final = 0.001
 _ADVICE = " Ask again, ask another agent, or go on without it and say so."
-_OUTCOMES: Mapping[StopReason, Ended] = {"answered": "ok", "declined": "declined", "denied": "rejected"}
+_OUTCOMES: Mapping[StopReason, Ended] = {
+    "answered": "ok",
+    "declined": "declined",
+    "denied": "rejected",
+    "refused": "refused",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,8 @@ async def _handed_over(
     context = _child(context_of(runtime), assignment, task)
     refusal = task["blocked"] or _refusal(context)
     if refusal is not None:
-        return _answered(task, "refused", f"{delegate.name} was not asked. {refusal}")
+        report = Report("refused", f"{delegate.name} was not asked. {refusal}", attempts=0)
+        return _told(task, assignment, report, started_at)
     report_progress(f"{delegate.name} is working")
     await _record_plan(runtime)
     text, attached = storable_text(wording(assignment, task["found"])), task.get("attached") or []
@@ -105,13 +113,17 @@ def _child(context: RunContext, assignment: Assignment, task: CallTask) -> RunCo
         context,
         depth=context.depth + 1,
         max_tokens=max(1, tokens),
-        max_time_s=max(0.001, min(left_s, own_s or left_s)),
+        max_time_s=max(_LEAST_TIME_S, min(left_s, own_s or left_s)),
     )
 
 
 def _refusal(context: RunContext) -> str | None:
     if context.depth > MAX_DEPTH:
         return f"A request may be handed down {MAX_DEPTH} times."
+    if context.max_tokens < LEAST_TOKENS:
+        return f"Of the tokens of this request {context.max_tokens} are left for it; it needs {LEAST_TOKENS}."
+    if context.max_time_s <= _LEAST_TIME_S:
+        return "The time of this request is over."
     return None
 
 
@@ -128,36 +140,43 @@ async def _reported(
 ) -> Report:
     """Ask the agent, again where it failed for a reason that may pass; return what it says."""
     begun = time.monotonic()
-    ours = graph.context_schema is RunContext
-    handed_down = context if ours or graph.context_schema is None else None
     for attempt in range(1, ATTEMPTS + 1):
+        left_s = context.max_time_s - (time.monotonic() - begun)
+        limit = asyncio.timeout(left_s)
         try:
-            # An agent of ours keeps the time itself; another one knows of no limit.
-            async with nullcontext() if ours else asyncio.timeout(context.max_time_s):
-                values = await graph.ainvoke({"messages": [asked]}, context=handed_down)
+            values = await _answer_of(graph, asked, context, limit)
+            return replace(_report(values, time.monotonic() - begun), attempts=attempt)
         except (GraphBubbleUp, ThreadBusyError):
             raise
-        except TimeoutError:
-            text = f"{name} had no report after {context.max_time_s:g} s."
-            return Report("deadline", text, seconds=context.max_time_s, attempts=attempt)
         except Exception as error:  # noqa: BLE001 - whatever an agent raises is reported, not passed on
-            if attempt < ATTEMPTS and is_transient(error):
-                continue
-            text = f"{name} failed: {readable(error)}"
-            return Report("failed", text, seconds=time.monotonic() - begun, attempts=attempt)
-        return replace(_report(values, time.monotonic() - begun), attempts=attempt)
+            if limit.expired():
+                text = f"{name} had no report after {context.max_time_s:g} s."
+                return Report("deadline", text, seconds=time.monotonic() - begun, attempts=attempt)
+            if attempt == ATTEMPTS or not is_transient(error):
+                text = f"{name} failed: {readable(error)}"
+                return Report("failed", text, seconds=time.monotonic() - begun, attempts=attempt)
     raise AssertionError("the last attempt returns")
+
+
+async def _answer_of(
+    graph: Pregel[Any, Any, Any, Any], asked: HumanMessage, context: RunContext, limit: asyncio.Timeout
+) -> Any:
+    """Run the graph. An agent of ours keeps the time itself; another one knows of no limit."""
+    if graph.context_schema is RunContext:
+        return await graph.ainvoke({"messages": [asked]}, context=context)
+    handed_down = context if graph.context_schema is None else None
+    async with limit:
+        return await graph.ainvoke({"messages": [asked]}, context=handed_down)
 
 
 def _report(values: Any, seconds: float) -> Report:
     """Return what a graph's final state says. Graphs that are not ours say it by their last message."""
     state = cast("Mapping[str, Any]", values) if isinstance(values, Mapping) else {}
     messages = cast("list[AnyMessage]", state.get("messages") or [])
-    answer = cast("Answer | None", state.get("answer"))
-    if not isinstance(answer, Mapping):
+    answer, turn = cast("Answer | None", state.get("answer")), state.get("turn")
+    if not isinstance(answer, Mapping) or not isinstance(turn, Mapping):
         text = messages[-1].text if messages and isinstance(messages[-1], AIMessage) else ""
         return Report("answered" if text else "failed", text or "It said nothing.", seconds=seconds)
-    turn = state["turn"]
     cited = set(answer["sources"])
     return Report(
         answer["status"],

@@ -35,7 +35,8 @@ async def _ended(state: AgentState, context: RunContext, *, structured: bool) ->
     if cited and not structured and not all(source in message.text for source in cited):
         message = message.model_copy(update={"content": f"{message.text}\n\nSources: {', '.join(cited)}"})
     contributed = contributions(in_turn)
-    if not structured and (missing := undone(contributed)):
+    handed_back = stop is not None and stop["reason"] == "declined"
+    if not structured and not handed_back and (missing := undone(contributed)):
         message = message.model_copy(update={"content": f"{message.text}\n\n{missing}"})
     answer = Answer(text=message.text, status=stop["reason"] if stop else "answered", sources=cited)
     if contributed:

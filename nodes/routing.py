@@ -128,7 +128,8 @@ async def _decided(
         part = Part(ruled[0], 1.0, ruled[1], request.text, decided_by="rule")
         return {"turn": {**turn, "step": turn["step"] + 1}}, [part]
     asked: list[AnyMessage] = list(messages[: turn_start(messages) + 1])
-    backers = tuple(dict.fromkeys(one.artifact["tool"] for one in again))
+    # Of several parts nobody can tell which one a new part stands for; the model knows who declined what.
+    backers = (again[0].artifact["tool"],) if len(again) == 1 else ()
     if again:
         asked[-1] = HumanMessage(_handed_back(again), id=request.id)
     update = await decide({**state, "messages": asked}, runtime)

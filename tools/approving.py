@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.database import Database
+from core.errors import ConfigurationError
 from core.settings import settings
 from core.state import OpenQuestion
 from guardrails.approval import Demand, chains_of, demanded
@@ -96,6 +97,11 @@ def checked_roles(tools: Sequence[Tool], roles: Roles | None) -> Roles:
     """
     if roles is None:
         roles = settings().roles if any(chains_of(tool.approval) for tool in tools) else {}
+    for role, people in roles.items():
+        if isinstance(people, str):
+            raise ConfigurationError(
+                f"role {role!r} is given to {people!r}, a text; name the people in a list: [{people!r}]."
+            )
     for tool in tools:
         names = [name for name in tool.arguments.model_fields if name not in tool.injected]
         check_policy(tool.name, tool.approval, roles=roles, arguments=names)

@@ -234,3 +234,28 @@ def test_every_team_shows_in_the_drawing_of_the_graph() -> None:
     graph = create_hierarchy(teams=[named("a", teams=[named("b")]), named("c")])
     assert [name for name, _ in graph.get_subgraphs(recurse=True)] == ["a", "a|b", "c"]
     assert "c\\3aplan" in graph.get_graph(xray=2).draw_mermaid()
+
+
+async def test_what_was_not_begun_is_named_in_the_answer(office: Any) -> None:
+    plan = tasks(task("research", "a", "Find it"), task("records", "b", "Count", after=["a"]))
+    agent = await office([plan, "Nothing."], [Reply(status=401)])
+    text = (await agent.ainvoke(ASKED, CONFIG))["answer"]["text"]
+    assert "Not done: a (research, failed: " in text
+    assert "Not done: b (records, refused: records was not asked. It comes after ['a'], which failed." in text
+
+
+async def test_two_tasks_of_one_name_are_both_told_of(office: Any) -> None:
+    plan = tasks(task("research", "a", "Find it"), task("records", "a", "Count"))
+    agent = await office([plan, "Counted."], [Reply(status=401)], ["Four."])
+    result = await agent.ainvoke(ASKED, CONFIG)
+    assert result["answer"]["text"].startswith("Counted.\n\nNot done: a (research, failed: ")
+    assert len(result["answer"]["contributions"]) == 2
+
+
+async def test_teams_that_wait_for_each_other_do_not_spend_more_than_there_is(office: Any) -> None:
+    names = [f"t{number}" for number in range(6)]
+    chain = [task("research", name, "Find", after=names[:number][-1:]) for number, name in enumerate(names)]
+    agent = await office([tasks(*chain), "Half."], [Reply(text="Found.", prompt_tokens=900)] * 6)
+    result = await agent.ainvoke(ASKED, CONFIG, context=RunContext(max_tokens=3000))
+    assert result["turn"]["input_tokens"] + result["turn"]["output_tokens"] < 3000 + 900
+    assert "tokens of this request" in result["answer"]["text"]
