@@ -28,6 +28,8 @@ MAX_TITLE_CHARS: Final = 80
 _WORD: Final = re.compile(r"\w{3,}")
 ASKED_BACK: Final = "asked_back"
 """Under which a router's message says that it is a question to the user."""
+LEFT_OUT: Final = "left_out"
+"""Under which a router's message holds the parts of a request that are for nobody."""
 Planning = Callable[..., Awaitable[dict[str, Any]]]
 
 
@@ -97,7 +99,7 @@ def routing(how: Routing, decide: Planning) -> Node:
         choices = sum(isinstance(one, AIMessage) for one in in_turn)
         again = [one for one in declined if one.artifact["step"] == state["turn"]["step"]]
         if results and not (again and choices < MAX_CHOICES):
-            return _joined(results)
+            return _joined(in_turn, results)
         update, parts = await _decided(how, decide, state, runtime, again)
         if parts is None:
             return update
@@ -105,10 +107,10 @@ def routing(how: Routing, decide: Planning) -> Node:
         await _record(how, parts, turn, thread_of(runtime))
         may_ask = not results and not _was_asked_back(messages)
         if sure := _sure(how, parts, may_ask=may_ask):
-            return {"messages": [_handed_to(sure)], "turn": turn}
+            return {"messages": [_handed_to(sure, parts)], "turn": turn}
         if may_ask:
             return {"messages": [_question(how, parts)], "turn": turn}
-        return {**(_joined(results) if results else {"stop": _nobody(parts)}), "turn": turn}
+        return {**(_joined(in_turn, results) if results else {"stop": _nobody(parts)}), "turn": turn}
 
     return route
 
@@ -124,7 +126,9 @@ async def _decided(
     messages = state["messages"]
     request = messages[turn_start(messages)]
     turn = state["turn"]
-    if not again and (ruled := first_rule(how.rules, request.text, attachments_of(request))) is not None:
+    # The answer to a question of the router means something only with what was asked before it.
+    by_rules = not again and not _was_asked_back(messages)
+    if by_rules and (ruled := first_rule(how.rules, request.text, attachments_of(request))) is not None:
         part = Part(ruled[0], 1.0, ruled[1], request.text, decided_by="rule")
         return {"turn": {**turn, "step": turn["step"] + 1}}, [part]
     asked: list[AnyMessage] = list(messages[: turn_start(messages) + 1])
@@ -173,12 +177,15 @@ def _sure(how: Routing, parts: Sequence[Part], *, may_ask: bool) -> list[Part]:
     return given
 
 
-def _handed_to(parts: Sequence[Part]) -> AIMessage:
+def _handed_to(parts: Sequence[Part], asked: Sequence[Part]) -> AIMessage:
     calls = [
         {"name": part.specialist, "args": {"request": part.request}, "id": f"call_{uuid.uuid4().hex}"}
         for part in parts
     ]
-    return AIMessage(content="", tool_calls=calls, id=f"msg_{uuid.uuid4().hex}")
+    given = {part.request for part in parts}
+    left_out = [part.request for part in asked if part.request not in given]
+    kept = {LEFT_OUT: left_out} if left_out else {}
+    return AIMessage(content="", tool_calls=calls, id=f"msg_{uuid.uuid4().hex}", additional_kwargs=kept)
 
 
 def _question(how: Routing, parts: Sequence[Part]) -> AIMessage:
@@ -198,14 +205,16 @@ def _was_asked_back(messages: Sequence[AnyMessage]) -> bool:
     return bool(before) and bool(before[-1].additional_kwargs.get(ASKED_BACK))
 
 
-def _joined(results: Sequence[ToolMessage]) -> dict[str, Any]:
-    """Return the answer made of what the specialists said; of what failed, why."""
+def _joined(in_turn: Sequence[AnyMessage], results: Sequence[ToolMessage]) -> dict[str, Any]:
+    """Return the answer made of what the specialists said, with what nobody is for; of what failed, why."""
     last = {one.artifact["handed_on"]["asked"]: one for one in results if "handed_on" in one.artifact}
     said = [one for one in last.values() if one.artifact["outcome"] == "ok"]
     if not said:
         return {"stop": _failed(results)}
     several = len(last) > 1
     parts = [f"**{_title(one)}**\n\n{one.text}" if several else one.text for one in said]
+    left_out = [text for one in in_turn for text in one.additional_kwargs.get(LEFT_OUT, ())]
+    parts += [f"Nobody here can help with: {text}" for text in left_out]
     return {"messages": [AIMessage("\n\n".join(parts), id=f"msg_{uuid.uuid4().hex}")]}
 
 

@@ -117,6 +117,25 @@ async def test_a_request_for_nobody_is_asked_back_and_then_turned_down(desk: Any
     assert "Nobody here" in result["answer"]["text"]
 
 
+async def test_a_part_for_nobody_is_named_in_the_answer(desk: Any) -> None:
+    both = decides(("documents", 0.9, "The policy?"), ("nobody", 0.9, "Sing"))
+    agent = await desk([both, both], ["30 days."])
+    await agent.ainvoke(asks("The policy, and sing"), CONFIG)
+    result = await agent.ainvoke(asks("Both, I said"), CONFIG)
+    assert result["answer"]["text"] == "30 days.\n\nNobody here can help with: Sing"
+
+
+async def test_a_rule_does_not_take_the_answer_to_a_question_back_for_the_request(desk: Any) -> None:
+    agent = await desk(
+        [decides(("data", 0.1, "x")), decides(("documents", 0.9, "A ticket for the printer"))],
+        ["Done."],
+        rules=[Rule("data", pattern="ticket")],
+    )
+    await agent.ainvoke(asks("The printer burns"), CONFIG)
+    result = await agent.ainvoke(asks("A ticket, please"), CONFIG)
+    assert result["answer"]["text"] == "Done."
+
+
 async def test_a_specialist_that_declines_is_followed_by_a_second_choice(desk: Any, process: Process) -> None:
     agent = await desk(
         [decides(("documents", 0.9, "Sum it")), decides(("data", 0.7, "Sum it"))], [DECLINES], ["42."]
