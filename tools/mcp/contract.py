@@ -7,7 +7,7 @@ from typing import Any
 
 from mcp import types
 
-from guardrails.approval import ApprovalPolicy, never
+from guardrails.approval import ApprovalPolicy, Demand, never
 from tools.contract import ONCE, Retry, Tool
 from tools.injection import KEY
 from tools.mcp.arguments import arguments_by_schema
@@ -114,7 +114,7 @@ def _by_name(policy: ApprovalPolicy) -> ApprovalPolicy:
     if policy is never:
         return never
 
-    def verdict(values: Mapping[str, Any]) -> str | None:
+    def verdict(values: Mapping[str, Any]) -> str | Demand | None:
         return policy(values["arguments"])
 
     return verdict
