@@ -70,16 +70,19 @@ def decision_format(names: Sequence[str]) -> type[BaseModel]:
     part = create_model(
         "Part",
         __config__=ConfigDict(extra="forbid"),
-        request=(str, Field(min_length=1, max_length=4000, description="The request, whole in itself.")),
-        reason=(str, Field(max_length=300, description="Why this specialist, in one sentence.")),
         specialist=(specialist, Field(description="Who is for it.")),
         confidence=(float, Field(ge=0, le=1, description="How sure you are, from 0 to 1.")),
+        reason=(str, Field(max_length=160, description="Why this specialist, in a few words.")),
+        request=(str, Field(min_length=1, max_length=2000, description="The request, whole in itself.")),
     )
     return create_model(
         "Decision",
         __config__=ConfigDict(extra="forbid"),
         __doc__="Who is to answer the user's last message.",
-        parts=(list[part], Field(min_length=1, max_length=4, description="One; more for several requests.")),  # pyright: ignore[reportInvalidTypeForm] - made above
+        parts=(
+            list[part],
+            Field(min_length=1, max_length=3, description="One; more only for several requests."),
+        ),  # pyright: ignore[reportInvalidTypeForm] - made above
     )
 
 
