@@ -75,14 +75,15 @@ def decision_format(names: Sequence[str]) -> type[BaseModel]:
         reason=(str, Field(max_length=160, description="Why this specialist, in a few words.")),
         request=(str, Field(min_length=1, max_length=2000, description="The request, whole in itself.")),
     )
+    several: Any = list[part]  # pyright: ignore[reportInvalidTypeForm] - made above
     return create_model(
         "Decision",
         __config__=ConfigDict(extra="forbid"),
         __doc__="Who is to answer the user's last message.",
         parts=(
-            list[part],
-            Field(min_length=1, max_length=3, description="One; more only for several requests."),
-        ),  # pyright: ignore[reportInvalidTypeForm] - made above
+            several,
+            Field(min_length=1, max_length=3, description="More than one only for several requests."),
+        ),
     )
 
 
