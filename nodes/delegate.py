@@ -15,18 +15,15 @@ from pydantic import ValidationError
 
 from core.context import RunContext, context_of
 from core.errors import ThreadBusyError
-from core.process import current_process
 from core.state import Answer, CallTask, Source, StopReason
 from core.text import storable, storable_text
-from core.worker import current_worker
 from memory.claims import current_claims
 from nodes.assignments import Assignment, Delegate, Task, wording
 from nodes.attribution import sources_found
 from nodes.faults import is_transient, readable
-from nodes.threads import Node, holding, namespace_of, thread_of
-from tools.journal import Journal
+from nodes.threads import Node, current_journal, holding, namespace_of, thread_of
 from tools.progress import report_progress
-from tools.records import CallRecord, Ended
+from tools.records import CallRecord, Ended, result_message
 from tools.results import cut, describe_invalid
 
 MAX_DEPTH: Final = 4
@@ -131,8 +128,7 @@ async def _record_plan(runtime: Runtime[RunContext]) -> None:
     """Record the plan that this work is part of, before anything can come of it."""
     mine = (await current_claims()).standing(thread_of(runtime), namespace_of(runtime))
     if mine.plan is not None:
-        journal = Journal(await (await current_process()).database(), (await current_worker()).id)
-        await journal.record(mine.plan, thread_of(runtime))
+        await (await current_journal()).record(mine.plan, thread_of(runtime))
 
 
 async def _reported(
@@ -228,11 +224,4 @@ def _answered(
         replayed=False,
         approved_by=None,
     )
-    return ToolMessage(
-        id=f"result_{call['id']}",
-        content=text,
-        tool_call_id=call["id"],
-        name=call["name"],
-        status="error" if failed else "success",
-        artifact=record,
-    )
+    return result_message(record, text)

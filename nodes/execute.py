@@ -6,13 +6,10 @@ from langchain_core.messages import ToolMessage
 from langgraph.runtime import Runtime
 
 from core.context import RunContext, context_of
-from core.process import current_process
 from core.state import CallTask
-from core.worker import current_worker
 from memory.claims import current_claims
-from nodes.threads import Node, namespace_of, thread_of
+from nodes.threads import Node, current_journal, namespace_of, thread_of
 from tools.breakers import current_breakers
-from tools.journal import Journal
 from tools.progress import report_progress
 from tools.runtime import CallScope, ToolRuntime
 
@@ -38,7 +35,7 @@ def executing(tools: ToolRuntime) -> Node:
             siblings=tuple(state.get("siblings", ())),
             again=state.get("again", False),
             breakers=await current_breakers(),
-            journal=await _journal() if tools.needs_journal(call["name"]) else None,
+            journal=await current_journal() if tools.needs_journal(call["name"]) else None,
         )
         done = await tools.call(call, scope)
         if isinstance(done, ToolMessage):
@@ -46,8 +43,3 @@ def executing(tools: ToolRuntime) -> Node:
         return {"questions": {done["call_id"]: done}}
 
     return execute
-
-
-async def _journal() -> Journal:
-    database = await (await current_process()).database()
-    return Journal(database, (await current_worker()).id)

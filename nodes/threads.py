@@ -8,7 +8,10 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from core.context import RunContext, context_of
+from core.process import current_process
+from core.worker import current_worker
 from memory.claims import current_claims
+from tools.journal import Journal
 
 Node = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -29,6 +32,11 @@ def place_of(runtime: Runtime[RunContext]) -> str:
     """Return a name for the agent's place on its thread, the same for whoever runs it again."""
     names = [part.partition(":")[0] for part in namespace_of(runtime).split("|") if part]
     return "|".join([thread_of(runtime), *names])
+
+
+async def current_journal() -> Journal:
+    """Return the journal of effects as this process's worker writes it."""
+    return Journal(await (await current_process()).database(), (await current_worker()).id)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NotRequired
 
+from langchain_core.messages import ToolMessage
 from typing_extensions import TypedDict
 
 from core.state import Source, StopReason
@@ -66,6 +67,18 @@ class CallRecord(TypedDict):
     approved_by: str | None
     handed_on: NotRequired[HandedOn]
     """Only where the call has handed work to another agent."""
+
+
+def result_message(record: CallRecord, text: str) -> ToolMessage:
+    """Return what the model sees of a finished call, with its record as artifact."""
+    return ToolMessage(
+        id=f"result_{record['call_id']}",  # the same when a killed call is run again
+        content=text,
+        tool_call_id=record["call_id"],
+        name=record["tool"],
+        status="success" if record["outcome"] == "ok" else "error",
+        artifact=record,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from tools.contract import Tool
 from tools.injection import filled_in
 from tools.journal import Journal
 from tools.performing import Performance, perform, unasked
-from tools.records import CallRecord, Outcome
+from tools.records import CallRecord, Outcome, result_message
 from tools.results import MAX_FAILURE_CHARS, busy_text, cut, shortened
 from tools.slots import Slot
 from tools.validating import validated
@@ -139,14 +139,7 @@ class ToolRuntime:
             replayed=outcome.replayed,
             approved_by=outcome.approved_by,
         )
-        return ToolMessage(
-            id=f"result_{call['id']}",  # the same when a killed call is run again
-            content=text,
-            tool_call_id=call["id"],
-            name=shortened(call["name"]),
-            status="error" if failed else "success",
-            artifact=record,
-        )
+        return result_message(record, text)
 
     async def _outcome(self, call: ToolCall, scope: CallScope) -> Outcome | OpenQuestion:
         tool = self.tools.get(call["name"])
