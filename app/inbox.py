@@ -12,11 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from app.calls import one_line
 from app.exits import ANSWERED
-from core.errors import InputError, ThreadBusyError
+from core.errors import InputError
 from core.process import Process, opened_process
 from guardrails.chain import ANYBODY
 from memory.approvals import approvals, approvals_named
@@ -26,14 +25,13 @@ from tools.inbox import chain_of, give_back, take_up
 from tools.inbox import sweep as swept_requests
 from tools.mcp.pins import visible
 from tools.questions import Decision, EditedAction
+from tools.waiting import once_free
 
 if TYPE_CHECKING:
     from core.database import Database
     from memory.approvals import ApprovalRow
     from observability.audit import AuditRow, Verified
 
-_PATIENCE_S = 60.0
-"""How long a thread is waited for that another approver's process is still running."""
 _SHOWN_CHARS = 60
 
 
@@ -124,18 +122,10 @@ async def _resumed(process: Process, row: ApprovalRow, by: str, *, graph: str | 
             typer.echo(json.dumps(request_as_json(row), default=str, ensure_ascii=False))
         return ANSWERED
     try:
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(ThreadBusyError),
-            stop=stop_after_delay(_PATIENCE_S),
-            wait=wait_random(0.1, 1.0),
-            reraise=True,
-        ):
-            with attempt:
-                return await go_on(row.thread_id, graph=graph, as_json=as_json)
+        return await once_free(lambda: go_on(row.thread_id, graph=graph, as_json=as_json))
     except BaseException:
         await give_back(database, row.id, by)
         raise
-    return ANSWERED
 
 
 async def _graph_of(database: Database, row: ApprovalRow) -> str | None:

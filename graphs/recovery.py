@@ -1,7 +1,7 @@
 """Goes on with a thread whose last run was cut off, or waits for a person."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from langchain_core.messages import HumanMessage
@@ -9,7 +9,6 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.constants import START
 from langgraph.types import Command, Interrupt, StateSnapshot
 from pydantic import ValidationError
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from core.context import RunContext
 from core.database import Database
@@ -24,9 +23,7 @@ from tools.approval_form import shown
 from tools.deciding import Decided, decide_all
 from tools.inbox import give_back, take_up
 from tools.questions import ALLOWED, ApprovalAnswer, form_of, whats_wrong, words_of
-
-PATIENCE_S: Final = 60.0
-"""How long a thread is waited for that another approver's process is still running."""
+from tools.waiting import once_free
 
 
 async def resume_thread(
@@ -91,18 +88,10 @@ async def resume_settled(graph: Agent, approval: ApprovalRow, *, by: str) -> dic
     if approval.status != "edited" and not await take_up(database, approval.id, by):
         return None
     try:
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(ThreadBusyError),
-            stop=stop_after_delay(PATIENCE_S),
-            wait=wait_random(0.05, 0.5),
-            reraise=True,
-        ):
-            with attempt:
-                return await resume_thread(graph, approval.thread_id)
+        return await once_free(lambda: resume_thread(graph, approval.thread_id))
     except ThreadBusyError:
         await give_back(database, approval.id, by)
         raise
-    return None
 
 
 async def _decided(

@@ -203,7 +203,7 @@ async def test_a_thread_that_another_run_holds_is_waited_for_or_left_to_the_next
     claims = await current_claims()
     async with asyncio.TaskGroup() as group, claims.working("t", object()) as claim:
         with monkeypatch.context() as patched:
-            patched.setattr("graphs.recovery.PATIENCE_S", 0.05)
+            patched.setattr("tools.waiting.PATIENCE_S", 0.05)
             with pytest.raises(ThreadBusyError):
                 await resume_settled(agent, row, by="ann")
         assert (await shop.request()).resumed_at is None
