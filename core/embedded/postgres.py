@@ -77,6 +77,8 @@ def _join(folder: Path) -> tuple[str, int]:
         server = Server(find_home(folder, create=True))
         server.start()
         _prepare(server)
+        # One that was being killed when it was looked for above held its lock for a moment more.
+        watchdog.ensure(folder)
         return server.url(), hold
     except BaseException:
         os.close(hold)

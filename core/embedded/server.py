@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from psycopg.pq import PGconn, Ping
+
 from core.embedded.binaries import bin_folder
 from core.embedded.flock import is_held, locked
 from core.embedded.home import Home, lock_file
@@ -95,7 +97,7 @@ class Server:
         Raises:
             DatabaseError: it can't; the message holds what Postgres said.
         """
-        if self.pid() is not None and self._gets_ready():
+        if self.pid() is not None and self._gets_ready() and self._serves():
             return
         # Backends outlive a killed postmaster for a moment, and so does the initdb of a killed client.
         lock = locked(self.lock, timeout_s=_ORPHANS_S)
@@ -140,6 +142,10 @@ class Server:
                 return False
             time.sleep(_POLL_S)
         return True
+
+    def _serves(self) -> bool:
+        """Return whether it takes a connection: one that is being killed may still hold lock and socket."""
+        return PGconn.ping(self.url().encode()) == Ping.OK
 
     def _create_data(self, lock: int) -> None:
         """Run initdb beside the data directory and move the whole into place at once."""
