@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from langchain_core.messages import AnyMessage, ToolCall, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, ToolCall, ToolMessage
 from langgraph.pregel import Pregel
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -129,6 +129,22 @@ def tokens_of(results: Iterable[ToolMessage]) -> tuple[int, int]:
     """Return what the agents have used that the results come from: tokens of input and of output."""
     handed_on = [one.artifact["handed_on"] for one in results if "handed_on" in (one.artifact or {})]
     return sum(one["input_tokens"] for one in handed_on), sum(one["output_tokens"] for one in handed_on)
+
+
+def tokens_told(messages: Iterable[Any]) -> tuple[int, int]:
+    """Return the tokens of input and of output that messages of a graph tell of, each message once.
+
+    They are those of its models' messages, and of the agents that it handed work to.
+    """
+    once = {getattr(one, "id", None) or id(one): one for one in messages}.values()
+    usages = [one.usage_metadata for one in once if isinstance(one, AIMessage) and one.usage_metadata]
+    below_in, below_out = tokens_of(
+        one for one in once if isinstance(one, ToolMessage) and isinstance(one.artifact, dict)
+    )
+    return (
+        below_in + sum(usage["input_tokens"] for usage in usages),
+        below_out + sum(usage["output_tokens"] for usage in usages),
+    )
 
 
 def longest_s(results: Iterable[ToolMessage]) -> float:

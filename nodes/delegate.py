@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
@@ -13,14 +13,16 @@ from langgraph.pregel import Pregel
 from langgraph.runtime import Runtime
 from pydantic import ValidationError
 
+from core.client_errors import named_error
 from core.context import RunContext, context_of
 from core.errors import ThreadBusyError
 from core.state import Answer, CallTask, Source, StopReason
 from core.text import storable, storable_text
 from memory.claims import current_claims
-from nodes.assignments import Assignment, Delegate, Task, wording
+from nodes.assignments import Assignment, Delegate, Request, Task, tokens_told, wording
 from nodes.attribution import sources_found
 from nodes.faults import is_transient, readable
+from nodes.routing import ASKED_BACK
 from nodes.threads import Node, current_journal, holding, namespace_of, thread_of
 from tools.progress import report_progress
 from tools.records import CallRecord, Ended, result_message
@@ -35,6 +37,9 @@ LEAST_TOKENS: Final = 256
 """With fewer left an agent is not asked: one call of a model takes more."""
 _LEAST_TIME_S: Final = 0.001
 _ADVICE = " Ask again, ask another agent, or go on without it and say so."
+_ANSWER_IT = "Answer it in a new task, whole in itself, or ask the user."
+ASKS_BACK: Final = cast("StopReason", ASKED_BACK)
+"""How the turn of a team ended that reports a question. No turn of an agent's own ends so."""
 _OUTCOMES: Mapping[StopReason, Ended] = {
     "answered": "ok",
     "declined": "declined",
@@ -149,7 +154,7 @@ async def _reported(
                 text = f"{name} had no report after {context.max_time_s:g} s."
                 return Report("deadline", text, seconds=time.monotonic() - begun, attempts=attempt)
             if attempt == ATTEMPTS or not is_transient(error):
-                text = f"{name} failed: {readable(error)}"
+                text = f"{name} failed: {readable(error) if _is_ours(graph) else named_error(error)}"
                 return Report("failed", text, seconds=time.monotonic() - begun, attempts=attempt)
     raise AssertionError("the last attempt returns")
 
@@ -158,11 +163,15 @@ async def _answer_of(
     graph: Pregel[Any, Any, Any, Any], asked: HumanMessage, context: RunContext, limit: asyncio.Timeout
 ) -> Any:
     """Run the graph. An agent of ours keeps the time itself; another one knows of no limit."""
-    if graph.context_schema is RunContext:
+    if _is_ours(graph):
         return await graph.ainvoke({"messages": [asked]}, context=context)
     handed_down = context if graph.context_schema is None else None
     async with limit:
         return await graph.ainvoke({"messages": [asked]}, context=handed_down)
+
+
+def _is_ours(graph: Pregel[Any, Any, Any, Any]) -> bool:
+    return graph.context_schema is RunContext
 
 
 def _report(values: Any, seconds: float) -> Report:
@@ -172,10 +181,17 @@ def _report(values: Any, seconds: float) -> Report:
     answer, turn = cast("Answer | None", state.get("answer")), state.get("turn")
     if not isinstance(answer, Mapping) or not isinstance(turn, Mapping):
         text = messages[-1].text if messages and isinstance(messages[-1], AIMessage) else ""
-        return Report("answered" if text else "failed", text or "It said nothing.", seconds=seconds)
+        told_in, told_out = tokens_told(messages)
+        return Report(
+            _status(messages, "answered" if text else "failed"),
+            text or "It said nothing.",
+            input_tokens=told_in,
+            output_tokens=told_out,
+            seconds=seconds,
+        )
     cited = set(answer["sources"])
     return Report(
-        answer["status"],
+        _status(messages, answer["status"]),
         answer["text"],
         sources=tuple(one for one in sources_found(messages) if one["source"] in cited),
         input_tokens=turn["input_tokens"],
@@ -184,10 +200,20 @@ def _report(values: Any, seconds: float) -> Report:
     )
 
 
+def _status(messages: Sequence[AnyMessage], status: StopReason) -> StopReason:
+    """Return how a turn ended; a router that answers by a question has no report yet."""
+    asks = bool(messages) and getattr(messages[-1], "additional_kwargs", {}).get(ASKED_BACK)
+    return ASKS_BACK if asks and status == "answered" else status
+
+
 def _told(task: CallTask, assignment: Assignment, report: Report, started_at: str) -> ToolMessage:
-    ended: Ended = _OUTCOMES.get(report.status, "error")
+    # A router passes the question of a specialist on to the user, word for word.
+    status = "answered" if report.status == ASKS_BACK and isinstance(assignment, Request) else report.status
+    ended: Ended = _OUTCOMES.get(status, "error")
     text = storable_text(cut(report.text, MAX_REPORT_CHARS))
     said = text if ended == "ok" else f"{text}{_ADVICE}"
+    if status == ASKS_BACK:
+        said = f"{task['call']['name']} asks a question before it can go on: {text}\n{_ANSWER_IT}"
     message = _answered(task, ended, said, attempt=report.attempts, started_at=started_at)
     record = cast("CallRecord", message.artifact)
     record["latency_ms"] = round(report.seconds * 1000, 3)
@@ -195,7 +221,7 @@ def _told(task: CallTask, assignment: Assignment, report: Report, started_at: st
     record["handed_on"] = {
         "task": assignment.task if isinstance(assignment, Task) else "",
         "asked": assignment.goal if isinstance(assignment, Task) else assignment.request,
-        "status": report.status,
+        "status": status,
         "text": text,
         "input_tokens": report.input_tokens,
         "output_tokens": report.output_tokens,
