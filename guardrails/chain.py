@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final, Literal
 
 from guardrails.approval import Demand, Escalate, Level, Order
@@ -123,15 +124,41 @@ def agreed(chain: Chain, index: int, agreement: Agreement, *, now: datetime) -> 
     return _advanced(_with(chain, index, replace(one, agreed=(*one.agreed, agreement))), now)
 
 
-def credited(chain: Chain, role: str, agreement: Agreement, *, now: datetime) -> Chain:
+def credited(
+    chain: Chain, role: str, agreement: Agreement, *, before: Sequence[str] = (), now: datetime
+) -> Chain:
     """Return the chain with an agreement in the first level of `role`, be its turn now or later.
 
     Whoever edits the arguments agrees to what they wrote, before the levels ahead of them have.
+
+    Args:
+        chain: at its beginning.
+        role: in which they acted.
+        agreement: theirs.
+        before: the roles that had let their time pass for that level; it stays with the role that it came to.
+        now: what time it is.
     """
-    for at, one in enumerate(chain.levels):
-        if one.level.role in {role, ANYBODY}:
-            return agreed(chain, at, agreement, now=now)
+    for path in ((*before, role), (role,)):
+        for at, one in enumerate(chain.levels):
+            level = _escalated(one, path)
+            if level is not None:
+                return agreed(_with(chain, at, level), at, agreement, now=now)
     return chain
+
+
+def _escalated(one: LevelState, path: Sequence[str]) -> LevelState | None:
+    """Return a level as it stands after it was escalated along these roles, or None where it can't be."""
+    for role, following in pairwise(path):
+        then = one.level.on_expiry
+        if one.level.role != role or not isinstance(then, Escalate) or then.role != following:
+            return None
+        one = _handed_on(one, then)
+    return one if one.level.role in {path[-1], ANYBODY} else None
+
+
+def _handed_on(one: LevelState, then: Escalate) -> LevelState:
+    level = replace(one.level, role=then.role, quorum=then.quorum, on_expiry=then.on_expiry)
+    return LevelState(level, before=(*one.before, one.level.role))
 
 
 def lapsed(chain: Chain, now: datetime) -> tuple[Chain, Sequence[Lapse]]:
@@ -146,8 +173,7 @@ def lapsed(chain: Chain, now: datetime) -> tuple[Chain, Sequence[Lapse]]:
         then = one.level.on_expiry
         if isinstance(then, Escalate):
             lapses.append(Lapse(one.level.role, "escalate", then.role))
-            level = replace(one.level, role=then.role, quorum=then.quorum, on_expiry=then.on_expiry)
-            after = LevelState(level, before=(*one.before, one.level.role))
+            after = _handed_on(one, then)
         else:
             lapses.append(Lapse(one.level.role, then))
             after = replace(one, state="agreed" if then == "approve" else "expired", due_at=None)

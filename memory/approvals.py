@@ -6,7 +6,7 @@ What a request's chain has come to stands in it as JSON; `guardrails.chain` know
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, LiteralString
 from uuid import UUID
@@ -23,8 +23,8 @@ Status = Literal["open", "edited", "approved", "denied", "answered"]
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalRow:
-    """A request for approval.
+class NewApproval:
+    """What a request is about, before it has a row.
 
     Attributes:
         key: of the action as the model asked for it, see `tools.actions`.
@@ -32,45 +32,8 @@ class ApprovalRow:
         arguments_hash: SHA-256 of them; an agreement is to exactly these.
         requester: the user of the run; empty where nobody knows.
         roles: who has which role, as far as the request asks for it.
-        version: counts what has happened to it, from 1.
-        edit: the arguments that somebody put in, who and in which role, until the run has looked at them.
-        note: what became of the last edit, where it was refused.
-        result: why it is denied, or what is answered in the tool's stead.
         expires_at: when a level of it is overdue.
-        resumed_at: when a run took up what was settled.
     """
-
-    id: UUID
-    key: str
-    thread_id: str
-    run_id: str
-    call_id: str
-    tool: str
-    arguments: dict[str, Any]
-    arguments_hash: str
-    arguments_schema: dict[str, Any]
-    requester: str
-    tenant: str
-    reason: str
-    chain: dict[str, Any]
-    roles: dict[str, list[str]]
-    status: Status
-    version: int
-    edit: dict[str, Any] | None
-    note: str | None
-    result: str | None
-    settled_by: str | None
-    created_at: datetime
-    expires_at: datetime | None
-    settled_at: datetime | None
-    resumed_at: datetime | None
-    resumed_by: str | None
-    audit_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class NewApproval:
-    """What a request is about, before it has a row; the names are those of `ApprovalRow`."""
 
     id: UUID
     key: str
@@ -87,6 +50,31 @@ class NewApproval:
     chain: Mapping[str, Any]
     roles: Mapping[str, Sequence[str]]
     expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow(NewApproval):
+    """A request for approval.
+
+    Attributes:
+        version: counts what has happened to it, from 1.
+        edit: the arguments that somebody put in, who and in which role, until the run has looked at them.
+        note: what became of the last edit, where it was refused.
+        result: why it is denied, or what is answered in the tool's stead.
+        resumed_at: when a run took up what was settled.
+    """
+
+    status: Status
+    version: int
+    edit: dict[str, Any] | None
+    note: str | None
+    result: str | None
+    settled_by: str | None
+    created_at: datetime
+    settled_at: datetime | None
+    resumed_at: datetime | None
+    resumed_by: str | None
+    audit_hash: str
 
 
 _INSERT = """
@@ -111,6 +99,19 @@ for update skip locked limit 1
 """
 
 
+_OVERTAKEN: LiteralString = """
+settled_at is null and exists (
+    select from boring.run as later
+    where later.thread_id = approval.thread_id and later.run_id <> approval.run_id
+        and later.received_at > approval.created_at and later.question <> ''
+        and later.turn_id is distinct from (
+            select own.turn_id from boring.run as own
+            where own.thread_id = approval.thread_id and own.received_at <= approval.created_at
+            order by own.received_at desc limit 1))
+"""
+"""Whether a message of the user has come into the thread since, which is another turn than the request's."""
+
+
 def hash_of(arguments: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a call's arguments, the same in whatever order they stand."""
     canonical = json.dumps(storable(dict(arguments)), sort_keys=True, default=str, separators=(",", ":"))
@@ -119,7 +120,7 @@ def hash_of(arguments: Mapping[str, Any]) -> str:
 
 async def add_approval(connection: AsyncConnection[DictRow], new: NewApproval) -> bool:
     """Add a request in an open transaction; return whether it was not there before."""
-    values = {name: getattr(new, name) for name in NewApproval.__slots__}
+    values = {name: getattr(new, name) for name in _names(NewApproval)}
     for name in ("arguments", "arguments_schema", "chain", "roles"):
         values[name] = Json(storable(dict(values[name])))
     return await (await connection.execute(_INSERT, values)).fetchone() is not None
@@ -127,7 +128,7 @@ async def add_approval(connection: AsyncConnection[DictRow], new: NewApproval) -
 
 async def write_approval(connection: AsyncConnection[DictRow], row: ApprovalRow) -> None:
     """Write back a request that was locked, in the same transaction."""
-    values = {name: getattr(row, name) for name in ApprovalRow.__slots__}
+    values = {name: getattr(row, name) for name in _names(ApprovalRow)}
     for name in ("arguments", "chain", "roles", "edit"):
         values[name] = None if values[name] is None else Json(storable(values[name]))
     await connection.execute(_UPDATE, values)
@@ -144,6 +145,21 @@ async def due_approval(connection: AsyncConnection[DictRow], now: datetime) -> U
     """Return a request that is overdue and that nobody else is at, locked until the transaction ends."""
     row = await (await connection.execute(_DUE, (now,))).fetchone()
     return row["id"] if row is not None else None
+
+
+async def overtaken_approval(
+    connection: AsyncConnection[DictRow], approval_id: UUID | None = None
+) -> ApprovalRow | None:
+    """Return a request that a new message in its thread overtook, locked until the transaction ends.
+
+    Args:
+        connection: in an open transaction.
+        approval_id: the one that is looked at; unset, any that nobody else is at.
+    """
+    where: LiteralString = "where (%(id)s::uuid is null or id = %(id)s) and " + _OVERTAKEN
+    lock: LiteralString = " limit 1 for update" + (" skip locked" if approval_id is None else "")
+    row = await (await connection.execute(_SELECT + where + lock, {"id": approval_id})).fetchone()
+    return ApprovalRow(**row) if row is not None else None
 
 
 async def approval_by_key(database: Database, key: str) -> ApprovalRow | None:
@@ -166,7 +182,7 @@ async def approvals(
     thread_id: str | None = None,
     limit: int = 100,
 ) -> list[ApprovalRow]:
-    """Return the requests of all threads, the oldest first.
+    """Return the requests of all threads, the oldest first. What was overtaken waits for nobody.
 
     Args:
         database: holds them.
@@ -176,7 +192,8 @@ async def approvals(
         limit: most rows.
     """
     where: LiteralString = (
-        "where (%(settled)s or settled_at is null) and (%(tenant)s::text is null or tenant = %(tenant)s)"
+        "where (%(settled)s or settled_at is null and not (" + _OVERTAKEN + "))"
+        " and (%(tenant)s::text is null or tenant = %(tenant)s)"
         " and (%(thread_id)s::text is null or thread_id = %(thread_id)s)"
         " order by case when %(settled)s then now() - created_at else created_at - now() end limit %(limit)s"
     )
@@ -190,6 +207,10 @@ async def time_of(connection: AsyncConnection[DictRow]) -> datetime:
     if row is None:
         raise RuntimeError("the database gave no time")
     return row["now"]
+
+
+def _names(form: type[NewApproval]) -> list[str]:
+    return [one.name for one in fields(form)]
 
 
 async def _rows(database: Database, where: LiteralString, values: Any) -> list[ApprovalRow]:

@@ -29,11 +29,15 @@ values (%(number)s, %(at)s, %(event)s, %(subject)s, %(thread_id)s, %(run_id)s, %
     %(arguments_hash)s, %(before)s, %(after)s, %(previous_hash)s, %(hash)s)
 """
 _ALL: LiteralString = "select * from boring.audit"
-_MISSING = """
-select approval.id::text as subject from boring.approval
-where not exists (
-    select from boring.audit where audit.hash = approval.audit_hash and audit.subject = approval.id::text)
-order by approval.created_at limit 1
+_FOLLOWING: LiteralString = """
+select *, lag(after) over (partition by subject order by number) as told from boring.audit order by number
+"""
+_REQUESTS: LiteralString = """
+select approval.*, last.hash as last_hash, last.after as told
+from boring.approval left join lateral (
+    select hash, after from boring.audit where subject = approval.id::text order by number desc limit 1
+) as last on true
+order by approval.created_at
 """
 
 
@@ -42,13 +46,14 @@ class AuditEntry:
     """What happened to a request.
 
     Attributes:
-        event: `request`, `approve`, `edit`, `reject`, `respond`, `escalate`, `expire`, `refuse` or `resume`.
+        event: `request`, `approve`, `edit`, `renew`, `refuse`, `reject`, `respond`, `escalate`, `expire`,
+            `overtake`, `resume` or `release`.
         subject: the id of the request.
-        who: the person; `expiry` where time decided.
+        who: the person; `expiry` where time decided, `new message` where one overtook the request.
         role: in which role; empty where none counts.
         arguments_hash: SHA-256 of the arguments that it is about.
-        before: the request as it stood, what matters of it.
-        after: as it stands now.
+        before: the columns of the request as they stood, see `plain`; empty where there was none.
+        after: as they stand now.
     """
 
     event: str
@@ -59,26 +64,16 @@ class AuditEntry:
     who: str
     role: str
     arguments_hash: str
-    before: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    after: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class AuditRow:
+class AuditRow(AuditEntry):
     """A row as it stands in the record."""
 
     number: int
     at: datetime
-    event: str
-    subject: str
-    thread_id: str
-    run_id: str
-    tool: str
-    who: str
-    role: str
-    arguments_hash: str
-    before: Mapping[str, Any]
-    after: Mapping[str, Any]
     previous_hash: str
     hash: str
 
@@ -92,17 +87,19 @@ class Verified:
         head: hash of the last one. Who keeps it elsewhere can tell later that nothing before it was changed.
         broken_at: number of the first row that does not follow, or None.
         why: what is wrong there; empty where nothing is.
+        requests: by their ids, the requests whose row says something else than the record, and what.
     """
 
     rows: int
     head: str
     broken_at: int | None = None
     why: str = ""
+    requests: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing was found."""
-        return not self.why
+        return not self.why and not self.requests
 
 
 async def append_audit(connection: AsyncConnection[DictRow], entry: AuditEntry, *, at: datetime) -> str:
@@ -130,33 +127,63 @@ async def audit_of(database: Database, subject: str) -> list[AuditRow]:
 
 
 async def verify_audit(database: Database, *, seen: str | None = None) -> Verified:
-    """Look whether every row follows from the one before it, and whether every request is on record.
+    """Look whether every row follows from the one before it, and every request is what the record says.
 
     Args:
         database: holds the record.
         seen: the hash of a row that was once the last one; it has to be there still.
     """
     previous, rows, is_seen = FIRST, 0, seen is None
+    changed: dict[str, str] = {}
     async with (
         database.pool.connection() as connection,
         connection.transaction(),
         connection.cursor("boring_audit") as cursor,  # the server's: the record may be long
     ):
-        await cursor.execute(_ALL + " order by number")
+        await cursor.execute(_FOLLOWING)
         async for row in cursor:
             rows += 1
             if (why := _wrong(row, rows, previous)) is not None:
                 return Verified(rows, previous, rows, why)
+            if row["told"] is not None and (names := _differing(row["told"], row["before"])):
+                why = f"its row was changed before row {rows} of the record by what is not on it: {names}"
+                changed.setdefault(row["subject"], why)
             previous = cast("str", row["hash"])
             is_seen = is_seen or previous == seen
     if not is_seen:
-        return Verified(rows, previous, rows + 1, f"the row with the hash {seen} is gone")
-    async with database.pool.connection() as connection:
-        missing = await (await connection.execute(_MISSING)).fetchone()
-    if missing is not None:
-        why = f"the last row about the request {missing['subject']} is gone"
-        return Verified(rows, previous, rows + 1, why)
-    return Verified(rows, previous)
+        return Verified(rows, previous, rows + 1, f"the row with the hash {seen} is gone", changed)
+    return Verified(rows, previous, requests=await _strayed(database) | changed)
+
+
+async def _strayed(database: Database) -> dict[str, str]:
+    """Return the requests whose row is not what the last event on record has left."""
+    found: dict[str, str] = {}
+    async with (
+        database.pool.connection() as connection,
+        connection.transaction(),
+        connection.cursor("boring_approval") as cursor,
+    ):
+        await cursor.execute(_REQUESTS)
+        async for row in cursor:
+            if row["told"] is not None and (names := _differing(row["told"], plain(row))):
+                found[str(row["id"])] = f"its row says something else than the record: {names}"
+            elif row["last_hash"] != row["audit_hash"]:
+                found[str(row["id"])] = "the last row about it is gone from the record"
+    return found
+
+
+def plain(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return columns of a request as they are put on record: points in time as text in UTC."""
+    return {name: _in_utc(one) if isinstance(one, datetime) else one for name, one in columns.items()}
+
+
+def _in_utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _differing(told: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """Return the names of what is told otherwise, of what both tell."""
+    return ", ".join(sorted(name for name in told.keys() & row.keys() if told[name] != row[name]))
 
 
 def _wrong(row: DictRow, number: int, previous: str) -> str | None:
@@ -171,8 +198,7 @@ def _wrong(row: DictRow, number: int, previous: str) -> str | None:
 
 
 def _sealed(content: Mapping[str, Any], previous: str) -> str:
-    told = {**content, "at": content["at"].astimezone(UTC).isoformat(timespec="microseconds")}
-    return hashlib.sha256(f"{previous}\n{_text(told)}".encode()).hexdigest()
+    return hashlib.sha256(f"{previous}\n{_text(plain(content))}".encode()).hexdigest()
 
 
 def _text(value: Any) -> str:

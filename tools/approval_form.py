@@ -12,7 +12,7 @@ from tools.inbox import chain_of
 DECISIONS: Final = ("approve", "edit", "reject", "respond")
 
 
-def approval_payload(request: NewApproval | ApprovalRow, *, attempt: int) -> dict[str, Any]:
+def approval_payload(request: NewApproval, *, attempt: int) -> dict[str, Any]:
     """Return what a person is shown of a call that needs approval.
 
     Args:
@@ -62,7 +62,7 @@ def shown(payload: Mapping[str, Any]) -> tuple[UUID, str, int] | None:
     return None if told is None else (UUID(told["id"]), told["arguments_hash"], told["attempt"])
 
 
-def _described(request: NewApproval | ApprovalRow, chain: Chain) -> str:
+def _described(request: NewApproval, chain: Chain) -> str:
     asked = [
         f"{one.level.quorum} of {one.level.role} ({len(one.agreed)} so far)"
         if one.level.quorum > 1

@@ -125,7 +125,7 @@ async def approved(
         asked = Asked(action, demand, tool.arguments_schema(), asker.user, asker.tenant, asker.roles)
         request = new_request(asked, await now_of(database))
         return Asking(_question(action, request), request)
-    if row.status == "open" and row.expires_at is not None:
+    if row.settled_at is None:
         row = await standing(database, row.id) or row
     if row.status == "edited":
         row = await _looked_at(database, row, tool, asker)
@@ -174,7 +174,8 @@ async def _looked_at(database: Database, row: ApprovalRow, tool: Tool, asker: As
         demand = demand or Demand(locked.reason)
         sealed = hash_of(edit["arguments"])
         chain = begun(demand, now)
-        chain = credited(chain, edit["role"], Agreement(edit["by"], now, sealed), now=now)
+        agreement, before = Agreement(edit["by"], now, sealed), edit.get("before", ())
+        chain = credited(chain, edit["role"], agreement, before=before, now=now)
         after = replace(
             locked,
             arguments=edit["arguments"],
@@ -202,7 +203,7 @@ def _refusal(tool: Tool, demand: Demand, asker: Asker) -> str | None:
     )
 
 
-def _question(action: Action, request: NewApproval | ApprovalRow) -> OpenQuestion:
+def _question(action: Action, request: NewApproval) -> OpenQuestion:
     attempt = request.version if isinstance(request, ApprovalRow) else 1
     return OpenQuestion(
         call_id=action.call_id,

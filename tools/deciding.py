@@ -15,8 +15,8 @@ from core.database import Database
 from core.errors import InputError
 from core.text import storable_text
 from guardrails.chain import Agreement, NotAllowedError, Roles, agreed, level_for
-from memory.approvals import ApprovalRow, hash_of, locked_approval, time_of
-from tools.inbox import Event, as_json, chain_of, change, standing
+from memory.approvals import ApprovalRow, hash_of, locked_approval, overtaken_approval, time_of
+from tools.inbox import NEW_MESSAGE, Event, as_json, chain_of, change, standing
 from tools.questions import UNKNOWN, ApprovalAnswer, Decision
 
 _MAY_BE_READ = {"type", "anyOf"}
@@ -94,13 +94,16 @@ async def _decided(connection: AsyncConnection[DictRow], one: Decided, roles: Ro
     if row is None:
         raise DecisionRefusedError(f"There is no request {one.approval_id}.")
     _check_open(row, one, now)
+    if await overtaken_approval(connection, row.id) is not None:
+        raise _overtaken(row)
     chain, who = chain_of(row), storable_text(one.by).strip()
     known = row.roles if roles is None else {**row.roles, **roles}
     try:
         index = level_for(chain, who, requester=row.requester, roles=known)
     except NotAllowedError as error:
         raise DecisionRefusedError(f"The decision of request {row.id} does not count: {error}.") from None
-    who, role = who or UNKNOWN, chain.levels[index].level.role
+    level = chain.levels[index]
+    who, role = who or UNKNOWN, level.level.role
     said = one.decision.message
     match one.decision.type:
         case "approve":
@@ -108,7 +111,8 @@ async def _decided(connection: AsyncConnection[DictRow], one: Decided, roles: Ro
             status = "approved" if after.is_agreed else "open"
             changed = replace(row, chain=as_json(after), status=status)
         case "edit":
-            edit = {"arguments": _edited(row, one.decision), "by": who, "role": role}
+            arguments = _edited(row, one.decision)
+            edit = {"arguments": arguments, "by": who, "role": role, "before": list(level.before)}
             changed = replace(row, status="edited", edit=edit, note=None)
         case "reject":
             changed = replace(row, status="denied", result=said)
@@ -121,7 +125,16 @@ async def _decided(connection: AsyncConnection[DictRow], one: Decided, roles: Ro
     return await change(connection, row, changed, [event], answer=answer, attempt=one.attempt)
 
 
+def _overtaken(row: ApprovalRow) -> DecisionRefusedError:
+    return DecisionRefusedError(
+        f"The request {row.id} was overtaken by a new message in the thread {row.thread_id}: its call is not "
+        "made any more, and no decision of it counts."
+    )
+
+
 def _check_open(row: ApprovalRow, one: Decided, now: datetime) -> None:
+    if row.settled_by == NEW_MESSAGE:
+        raise _overtaken(row)
     if row.status == "edited":
         raise DecisionRefusedError(
             f"The arguments of request {row.id} were changed by {(row.edit or {}).get('by')}, and its run "

@@ -4,7 +4,7 @@ Locks are taken in one order: the request, the questions about it, its run, the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -25,15 +25,20 @@ from memory.approvals import (
     due_approval,
     hash_of,
     locked_approval,
+    overtaken_approval,
     time_of,
     write_approval,
 )
 from memory.runs import mark_run
-from observability.audit import AuditEntry, append_audit
+from observability.audit import AuditEntry, append_audit, plain
 from tools.actions import Action
 
 EXPIRY: Final = "expiry"
 """Who decided, where nobody did in time."""
+NEW_MESSAGE: Final = "new message"
+"""Who decided, where the user said something else meanwhile and the call is not made any more."""
+_BOOKKEEPING = {"id", "arguments_schema", "audit_hash"}
+"""What is not put on record of a request; the arguments are validated anew before the call."""
 _CHAINS = TypeAdapter(Chain)
 _ANSWER = """
 update boring.question set answer = %(answer)s, answered_by = %(by)s, answered_at = now()
@@ -48,7 +53,7 @@ class Event:
 
     Attributes:
         name: see `observability.audit.AuditEntry`.
-        who: the person, or `expiry`.
+        who: the person, `expiry` or `new message`.
         role: in which role.
     """
 
@@ -57,7 +62,7 @@ class Event:
     role: str = ""
 
 
-def chain_of(row: ApprovalRow | NewApproval) -> Chain:
+def chain_of(row: NewApproval) -> Chain:
     """Return how far the chain of a request has come."""
     return _CHAINS.validate_python(row.chain)
 
@@ -161,19 +166,22 @@ async def change(  # noqa: PLR0913 - each is a part of a change, and all are nam
     sealed = after.audit_hash
     for event in events:
         sealed = await append_audit(connection, _entry(event, before, after), at=now)
+        before = after
     after = replace(after, audit_hash=sealed)
     await write_approval(connection, after)
     return after
 
 
 async def standing(database: Database, approval_id: UUID) -> ApprovalRow | None:
-    """Return a request, after what is overdue in it was treated by its rule."""
+    """Return a request, closed if it was overtaken, and what is overdue in it treated by its rule."""
     async with database.pool.connection() as connection, connection.transaction():
         row = await locked_approval(connection, approval_id)
-        if row is None or row.status != "open" or row.expires_at is None:
+        if row is None or row.settled_at is not None:
             return row
+        if await overtaken_approval(connection, row.id) is not None:
+            return await _closed(connection, row)
         now = await time_of(connection)
-        return await _lapsed(connection, row, now) if row.expires_at <= now else row
+        return await _lapsed(connection, row, now) if row.expires_at and row.expires_at <= now else row
 
 
 async def sweep(database: Database, *, now: datetime | None = None) -> list[ApprovalRow]:
@@ -184,7 +192,8 @@ async def sweep(database: Database, *, now: datetime | None = None) -> list[Appr
         now: what time it is; unset, that of the database.
 
     Returns:
-        The requests that were overdue, as they stand now. The runs of those that are settled can go on.
+        The requests that were overdue, as they stand now. The runs of those that are settled can go on,
+        unless a new message overtook them.
     """
     treated: list[ApprovalRow] = []
     while True:
@@ -194,7 +203,19 @@ async def sweep(database: Database, *, now: datetime | None = None) -> list[Appr
             row = await locked_approval(connection, due) if due is not None else None
             if row is None:
                 return treated
-            treated.append(await _lapsed(connection, row, at))
+            is_overtaken = await overtaken_approval(connection, row.id) is not None
+            treated.append(await (_closed(connection, row) if is_overtaken else _lapsed(connection, row, at)))
+
+
+async def close_overtaken(database: Database) -> list[ApprovalRow]:
+    """Close every request that a new message in its thread overtook; return them as they stand now."""
+    closed: list[ApprovalRow] = []
+    while True:
+        async with database.pool.connection() as connection, connection.transaction():
+            row = await overtaken_approval(connection)
+            if row is None:
+                return closed
+            closed.append(await _closed(connection, row))
 
 
 async def take_up(database: Database, approval_id: UUID, by: str) -> bool:
@@ -217,6 +238,13 @@ async def give_back(database: Database, approval_id: UUID, by: str) -> None:
         if row is not None and row.resumed_by == by:
             after = replace(row, resumed_at=None, resumed_by=None)
             await change(connection, row, after, [Event("release", by)])
+
+
+async def _closed(connection: AsyncConnection[DictRow], row: ApprovalRow) -> ApprovalRow:
+    said = "It was overtaken by a new message in the thread."
+    answer = {"decisions": [{"type": "reject", "message": said}], "by": NEW_MESSAGE}
+    after = replace(row, status="denied", result=said, settled_by=NEW_MESSAGE)
+    return await change(connection, row, after, [Event("overtake", NEW_MESSAGE)], answer=answer)
 
 
 async def _lapsed(connection: AsyncConnection[DictRow], row: ApprovalRow, now: datetime) -> ApprovalRow:
@@ -252,20 +280,6 @@ def _entry(event: Event, before: ApprovalRow, after: ApprovalRow) -> AuditEntry:
 
 
 def _told(row: ApprovalRow) -> dict[str, Any]:
-    """Return what matters of a request, for the record."""
-    levels = [
-        {
-            "role": one.level.role,
-            "quorum": one.level.quorum,
-            "state": one.state,
-            "agreed": [agreement.by for agreement in one.agreed],
-        }
-        for one in chain_of(row).levels
-    ]
-    told: dict[str, Any] = {
-        "status": row.status,
-        "arguments": row.arguments,
-        "arguments_hash": row.arguments_hash,
-        "levels": levels,
-    }
-    return {**told, **{name: value for name in ("edit", "note", "result") if (value := getattr(row, name))}}
+    """Return the columns of a request for the record, by which its row is verified later."""
+    names = [one.name for one in fields(row) if one.name not in _BOOKKEEPING]
+    return plain({name: getattr(row, name) for name in names})

@@ -94,6 +94,22 @@ def test_who_edited_has_agreed_when_it_is_their_turn() -> None:
     assert states(credited(chain(), "stranger", Agreement("x", NOW, "h"), now=NOW)) == ["open", "waiting"]
 
 
+def test_who_edited_in_a_level_that_was_escalated_has_agreed_in_that_level() -> None:
+    boss = Level("boss", quorum=2, expires_s=60, on_expiry=Escalate("ceo", on_expiry=Escalate("owner")))
+    began = chain(Level("clerk"), boss, Level("ceo"))
+    by_ceo = credited(began, "ceo", Agreement("zed", NOW, "h"), before=("boss",), now=NOW)
+    level = by_ceo.levels[1]
+    assert (level.level.role, level.level.quorum, level.before) == ("ceo", 1, ("boss",))
+    assert [[one.by for one in level.agreed] for level in by_ceo.levels] == [[], ["zed"], []]
+    assert states(by_ceo) == ["open", "waiting", "waiting"]
+    assert states(approve(by_ceo, "carl")) == ["agreed", "agreed", "open"]
+    by_owner = credited(began, "owner", Agreement("olga", NOW, "h"), before=("boss", "ceo"), now=NOW)
+    assert (by_owner.levels[1].level.role, by_owner.levels[1].before) == ("owner", ("boss", "ceo"))
+    in_time = credited(began, "ceo", Agreement("zed", NOW, "h"), now=NOW)
+    assert [len(level.agreed) for level in in_time.levels] == [0, 0, 1]
+    assert credited(chain(boss), "ceo", Agreement("zed", NOW, "h"), now=NOW) == chain(boss)
+
+
 def test_a_level_that_too_few_others_could_agree_to_is_found() -> None:
     levels = (Level("clerk"), Level("boss", quorum=3))
     assert unreachable(levels, requester="uma", roles=ROLES) is None
