@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
@@ -14,7 +14,7 @@ from core.errors import ConfigurationError
 from core.state import AgentInput, AgentState
 from graphs.loop import Loop, assemble
 from graphs.single import Agent, Llm, later_models, model_source
-from graphs.workers import checked
+from graphs.workers import check_roles, check_surroundings, check_text, checked, graph_place, members
 from guardrails.chain import Roles
 from nodes.assignments import Delegate, Task
 from nodes.delegate import MAX_DEPTH, delegating
@@ -92,35 +92,55 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
         store: long-term memory, for tools that ask the runtime for it.
 
     Raises:
-        ConfigurationError: two teams share a name, one has no description, neither graph nor teams, or both;
-            teams lead each other in a circle, or lie deeper than a request may be handed down.
-        ValueError: a tool's declaration contradicts itself.
+        ConfigurationError: teams share a name, lack a description, lead each other in a circle or lie too deep;
+            a tool or its approval can't be used; an argument is not what is said here.
     """
-    runtime = ToolRuntime(
-        [contracted(tool) for tool in tools], others=[team.name for team in teams], roles=roles
-    )
+    place = graph_place("hierarchy", name)
+    check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
+    check_text(system_prompt, of=place, argument="system_prompt")
     below = _delegates(teams, _Minds(llm, fallbacks, SYSTEM_PROMPT), (name,))
-    delegates = checked(below, of=f"hierarchy {name!r}", tools=runtime.tools)
+    runtime = _runtime(place, tools, roles, others=[str(one.name) for one in below])
+    delegates = checked(below, of=place, tools=runtime.tools)
     supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt))
     return supervised.compile(checkpointer=checkpointer, store=store, name=name)
+
+
+def _runtime(
+    place: str, tools: Sequence[AnyTool], roles: Roles | None, *, others: Sequence[str]
+) -> ToolRuntime:
+    """Return what runs the supervisor's own calls.
+
+    Raises:
+        ConfigurationError: a tool can't be used, or its approval can't be fulfilled.
+    """
+    check_roles(place, roles)
+    given = members(tools, object, of=place, argument="tools")
+    try:
+        return ToolRuntime([contracted(cast("AnyTool", tool)) for tool in given], others=others, roles=roles)
+    except (ConfigurationError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"{place}: {error}") from error
 
 
 def _delegates(teams: Sequence[Team], minds: _Minds, above: tuple[str, ...]) -> list[Delegate]:
     """Return the teams as agents to hand work to, those that lead others built from the bottom up."""
     found: list[Delegate] = []
-    for team in teams:
-        place = " > ".join([*above, team.name])
+    of = f"hierarchy {above[0]!r}" if len(above) == 1 else f"team {' > '.join(above)}"
+    for team in members(teams, Team, of=of, argument="teams"):
+        place = " > ".join([*above, str(team.name)])
+        if team.name == above[0]:
+            raise ConfigurationError(f"team {place} has the name of the hierarchy. Give it another one.")
         if team.name in above:
             raise ConfigurationError(f"team {place}: teams lead each other in a circle.")
         if len(above) > MAX_DEPTH:
             raise ConfigurationError(
                 f"team {place} lies {len(above)} levels down; a request may be handed down {MAX_DEPTH} times."
             )
-        if (team.graph is None) == (not team.teams):
+        led = members(team.teams, Team, of=f"team {place}", argument="teams")
+        if (team.graph is None) == (not led):
             raise ConfigurationError(f"team {place} needs a graph, or teams that it leads: one of the two.")
         graph = team.graph
         if graph is None:
-            below = checked(_delegates(team.teams, minds, (*above, team.name)), of=f"team {place}")
+            below = checked(_delegates(led, minds, (*above, team.name)), of=f"team {place}")
             runtime = ToolRuntime([], others=[one.name for one in below])
             graph = _supervised(team.name, below, runtime, minds).compile(name=team.name)
         found.append(Delegate(team.name, team.description, graph, Task))

@@ -1,8 +1,8 @@
 """The router: finds the specialist that a request is for, and hands it over."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast, get_args
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
@@ -11,7 +11,7 @@ from langgraph.store.base import BaseStore
 from core.errors import ConfigurationError
 from graphs.loop import Loop, assemble
 from graphs.single import Agent, Llm, later_models, model_source
-from graphs.workers import checked
+from graphs.workers import check_surroundings, check_text, checked, graph_place, members
 from guardrails.routing import Rule
 from nodes.assignments import Delegate, Request
 from nodes.delegate import delegating
@@ -30,6 +30,10 @@ _TASK = (
     "requests for different specialists. Write each request so that it can be understood without the "
     "conversation. The specialists:"
 )
+
+
+Unsure = Literal["ask", "general"]
+"""What a router does that is not sure: it asks the user, or has the general specialist answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
     specialists: Sequence[Specialist],
     rules: Sequence[Rule] = (),
     below: float = 0.6,
-    unsure: Literal["ask", "general"] = "ask",
+    unsure: Unsure = "ask",
     general: str | None = None,
     name: str = "router",
     checkpointer: BaseCheckpointSaver[str] | None = None,
@@ -84,15 +88,17 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
 
     Raises:
         ConfigurationError: two specialists share a name, one has no description, a rule or `general` names
-            nobody, or `below` is no confidence.
+            nobody, `below` is no confidence, or an argument is not what is said here.
     """
-    described = {one.name: one.description for one in specialists}
-    how = Routing(described, rules=rules, below=below, unsure=unsure, general=general)
-    loop = _loop(specialists, how, llm=llm, fallbacks=fallbacks, name=name)
+    place = graph_place("router", name)
+    check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
+    how = Routing({}, rules=rules, below=below, unsure=unsure, general=general)
+    loop = _loop(place, specialists, how, llm=llm, fallbacks=fallbacks, name=name)
     return assemble(loop).compile(checkpointer=checkpointer, store=store, name=name)
 
 
-def _loop(
+def _loop(  # noqa: PLR0913 - each is a part of the loop, and all are named at the call
+    place: str,
     specialists: Sequence[Specialist],
     how: Routing,
     *,
@@ -100,16 +106,21 @@ def _loop(
     fallbacks: Sequence[Llm] | None,
     name: str,
 ) -> Loop:
-    place = f"router {name!r}"
+    specialists = members(specialists, Specialist, of=place, argument="specialists")
     delegates = [Delegate(one.name, one.description, one.graph, Request) for one in specialists]
     delegates = checked(delegates, of=place)
-    names = [one.name for one in specialists]
+    names = [one.name for one in delegates]
+    how = replace(
+        how,
+        described={one.name: one.description.strip() for one in specialists},
+        rules=members(how.rules, Rule, of=place, argument="rules"),
+    )
     _check(place, names, how)
     model = model_source(llm)
     decide = planning(
         model,
         [],
-        system_prompt=_words(specialists),
+        system_prompt=_words(place, specialists),
         response_format=answer_form(decision_format(names)),
         fallbacks=later_models(llm, fallbacks),
         quiet=True,
@@ -129,30 +140,43 @@ def _check(place: str, names: Sequence[str], how: Routing) -> None:
     """Refuse what can't be decided by.
 
     Raises:
-        ConfigurationError: a rule or `general` names nobody, or `below` is no confidence.
+        ConfigurationError: a rule or `general` names nobody, `below` is no confidence, or `unsure` is
+            none of the two.
     """
     known = ", ".join(names)
     for number, rule in enumerate(how.rules, 1):
         if rule.specialist not in names:
             raise ConfigurationError(
-                f"{place}: rule {number} names {rule.specialist!r}, who is no specialist. There are: {known}."
+                f"{place}: rule {number} names {rule.specialist!r:.80}, who is no specialist. "
+                f"There are: {known}."
             )
     if how.general is not None and how.general not in names:
         raise ConfigurationError(
-            f"{place}: general is {how.general!r}, who is no specialist. There are: {known}."
+            f"{place}: general is {how.general!r:.80}, who is no specialist. There are: {known}."
         )
+    if how.unsure not in get_args(Unsure):
+        raise ConfigurationError(f"{place}: unsure is {how.unsure!r:.80}; expected 'ask' or 'general'.")
     if how.unsure == "general" and how.general is None:
         raise ConfigurationError(f"{place}: unsure is 'general', but general names nobody.")
-    if not 0 <= how.below <= 1:
-        raise ConfigurationError(f"{place}: below is {how.below}; expected a confidence from 0 to 1.")
+    below = cast("object", how.below)
+    if isinstance(below, bool) or not isinstance(below, (int, float)) or not 0 <= below <= 1:
+        raise ConfigurationError(f"{place}: below is {below!r:.80}; expected a confidence from 0 to 1.")
 
 
-def _words(specialists: Sequence[Specialist]) -> str:
-    """Return the router's task in words."""
+def _words(place: str, specialists: Sequence[Specialist]) -> str:
+    """Return the router's task in words.
+
+    Raises:
+        ConfigurationError: what is said of a specialist is no text.
+    """
     lines = [_TASK]
     for one in specialists:
+        whose = f"{place}: specialist {one.name!r}"
+        check_text(one.not_for, of=whose, argument="not_for")
+        examples = members(one.examples, str, of=whose, argument="examples")
+        check_text("".join(examples), of=whose, argument="examples")
         lines.append(f"- {one.name}: {one.description.strip()}")
         lines += [f"  Not for: {one.not_for.strip()}"] if one.not_for.strip() else []
-        lines += [f"  Such as: {'; '.join(one.examples)}"] if one.examples else []
+        lines += [f"  Such as: {'; '.join(examples)}"] if examples else []
     lines.append(f"- {NOBODY}: what none of them is for.")
     return "\n".join(lines)

@@ -5,10 +5,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
+
+from core.errors import ConfigurationError
 
 MIN_LANGUAGE_PROBABILITY: Final = 0.9
 """Below it the language of a request counts as unknown: a few words tell too little."""
+
+_KINDS: Final = "|".join(
+    (
+        *("application", "audio", "chemical", "font", "haptics", "image", "message", "model", "multipart"),
+        *("text", "video", "x-[a-z]+", "file", "input_audio"),
+    )
+)
+_MEDIA_TYPE: Final = re.compile(rf"\*|(?:{_KINDS}|\*)/[a-z0-9_.+*?\[\]!#$&^-]+")
+"""A media type with wildcards, or the kind of a content block that tells none, such as `file/*`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +42,31 @@ class Rule:
         """Refuse a rule that can't be applied.
 
         Raises:
-            ValueError: it names nothing, or something unknown.
+            ConfigurationError: it names nothing, or something unknown.
         """
-        place = f"rule for {self.specialist!r}"
-        if self.pattern is None and self.language is None and self.attachment is None:
-            raise ValueError(
-                f"{place}: it names no pattern, language or attachment, so it would always apply"
+        place = f"rule for {self.specialist!r:.80}"
+        terms = {"pattern": self.pattern, "language": self.language, "attachment": self.attachment}
+        for term, value in cast("dict[str, object]", {"specialist": self.specialist, **terms}).items():
+            if value is not None and (not isinstance(value, str) or not value):
+                raise ConfigurationError(f"{place}: {term} is {value!r:.80}; expected a text, not empty.")
+        if not self.specialist:
+            raise ConfigurationError(f"{place}: specialist is None; name who gets the request.")
+        if not any(terms.values()):
+            raise ConfigurationError(
+                f"{place}: it names no pattern, language or attachment, so it would always apply. Name one."
             )
         if self.pattern is not None:
-            try:
-                re.compile(self.pattern)
-            except re.error as error:
-                raise ValueError(
-                    f"{place}: pattern {self.pattern!r} is no regular expression: {error}"
-                ) from error
+            _check_pattern(self.pattern, place)
         if self.language is not None and self.language not in _languages():
-            raise ValueError(f"{place}: {self.language!r} is no language code that is known, such as 'de'")
+            raise ConfigurationError(
+                f"{place}: language {self.language!r:.80} is not known; expected an ISO 639-1 code "
+                "such as 'de'."
+            )
+        if self.attachment is not None and not _MEDIA_TYPE.fullmatch(self.attachment):
+            raise ConfigurationError(
+                f"{place}: attachment {self.attachment!r:.80} is no media type; expected one such as "
+                "'text/csv' or 'image/*'."
+            )
 
     def applies(self, text: str, attachments: Collection[str]) -> str | None:
         """Return why the rule applies to a request, or None.
@@ -70,6 +90,15 @@ class Rule:
                 return None
             reasons.append(f"its language is {self.language}")
         return ", ".join(reasons)
+
+
+def _check_pattern(pattern: str, place: str) -> None:
+    try:
+        re.compile(pattern, re.IGNORECASE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ConfigurationError(
+            f"{place}: pattern {pattern!r:.80} is no regular expression: {error}"
+        ) from error
 
 
 def first_rule(rules: Sequence[Rule], text: str, attachments: Collection[str]) -> tuple[str, str] | None:

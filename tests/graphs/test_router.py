@@ -6,7 +6,6 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 
-from core.errors import ConfigurationError
 from core.process import Process
 from evals.scripted_model import Reply, ToolCall
 from graphs.router import Specialist, create_router
@@ -228,39 +227,3 @@ async def test_a_specialist_may_be_any_graph_and_answers_by_its_last_message(
     )
     assert (await router.ainvoke(asks("louder"), CONFIG))["answer"]["text"] == "LOUDER"
     assert (await router.ainvoke(asks("quiet"), CONFIG))["answer"]["status"] == "failed"
-
-
-def plain(name: str, description: str = "Does things.") -> Specialist:
-    return Specialist(name, description, create_agent())
-
-
-@pytest.mark.parametrize(
-    ("specialists", "more", "told"),
-    [
-        ([], {}, "router 'router' has nobody"),
-        ([plain("a"), plain("a")], {}, "router 'router': worker 1, 'a', shares its name"),
-        ([plain("a", "")], {}, "worker 1, 'a', has no description"),
-        ([plain("a")], {"rules": [Rule("b", pattern="x")]}, "rule 1 names 'b', who is no specialist"),
-        ([plain("a")], {"general": "b"}, "general is 'b', who is no specialist"),
-        ([plain("a")], {"unsure": "general"}, "general names nobody"),
-        ([plain("a")], {"below": 60}, "below is 60"),
-    ],
-)
-def test_a_router_that_can_not_work_is_refused_when_it_is_built(
-    specialists: list[Specialist], more: Any, told: str
-) -> None:
-    with pytest.raises(ConfigurationError, match=told):
-        create_router(specialists=specialists, **more)
-
-
-@pytest.mark.parametrize(
-    ("terms", "told"),
-    [
-        ({}, "always apply"),
-        ({"pattern": "("}, "no regular expression"),
-        ({"language": "xx"}, "language code"),
-    ],
-)
-def test_a_rule_that_can_not_be_applied_is_refused(terms: Any, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
-        Rule("a", **terms)
