@@ -92,7 +92,7 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
         store: long-term memory, for tools that ask the runtime for it.
 
     Raises:
-        ConfigurationError: teams share a name, lack a description, lead each other in a circle or lie too deep;
+        ConfigurationError: teams share a name, lack a description, lead each other in circles, lie too deep;
             a tool or its approval can't be used; an argument is not what is said here.
     """
     place = graph_place("hierarchy", name)
