@@ -139,7 +139,7 @@ def verify(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Look whether the audit record is whole: every row follows from the one before it.
+    """Look whether the audit record is whole, and every request is what the record says.
 
     Keep the head somewhere else: who has it can tell later that no row up to it was changed or taken away.
     """
@@ -148,27 +148,26 @@ def verify(
     found = run(verified(seen))
     if as_json:
         told = {"whole": found.is_whole, "rows": found.rows, "head": found.head}
-        typer.echo(json.dumps({**told, "broken_at": found.broken_at, "why": found.why}))
-    elif found.is_whole:
-        typer.echo(f"The audit record is whole: {found.rows} rows, head {found.head}")
-    else:
+        told |= {"broken_at": found.broken_at, "why": found.why, "requests": dict(found.requests)}
+        typer.echo(json.dumps(told))
+    elif found.why:
         typer.echo(f"The audit record is broken at row {found.broken_at}: {found.why}.")
+    else:
+        typer.echo(f"The audit record is whole: {found.rows} rows, head {found.head}")
+    for subject, why in {} if as_json else found.requests.items():
+        typer.echo(f"The request {subject} was tampered with: {why}.")
     raise typer.Exit(ANSWERED if found.is_whole else FAILED)
 
 
 @approvals.command()
-def sweep(*, as_json: JsonOption = False) -> None:
-    """Treat what is overdue: deny, escalate, or approve where the policy says so.
+def sweep(*, resume: ResumeOption = True, as_json: JsonOption = False) -> None:
+    """Treat what is overdue: deny, escalate, or approve where the policy says so; go on with the runs.
 
     Any number of processes may do so, as often as they like.
     """
-    from app.inbox import print_swept, request_as_json, swept  # noqa: PLC0415 - loaded when it runs
+    from app.inbox import swept  # noqa: PLC0415 - loaded when it runs
 
-    rows = run(swept())
-    if as_json:
-        typer.echo(json.dumps([request_as_json(row) for row in rows], default=str, ensure_ascii=False))
-    else:
-        print_swept(rows, Console(soft_wrap=True))
+    raise typer.Exit(run(swept(resume=resume, as_json=as_json)))
 
 
 def _decide(  # noqa: PLR0913 - the options that all decisions share

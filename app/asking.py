@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.pending import check_thread, new_request, new_thread
-from app.questions import Reply, Said, account_name
+from app.questions import Reply, Said, account_name, reply_of
 from app.running import run
 from core.context import RunContext
 from core.errors import InputError
@@ -43,6 +43,9 @@ def ask(  # noqa: PLR0913 - each is an option of the command line
     max_steps: Annotated[int, typer.Option(min=1, help="Most times the agent may plan.")] = 8,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens, input and output together.")] = 60_000,
     max_time: Annotated[float, typer.Option(min=0.1, help="Most seconds of work.")] = 600.0,
+    user: Annotated[
+        str, typer.Option(help="Who asks; approves none of the calls that others have to agree to.")
+    ] = "local",
     graph: GraphOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,7 +54,11 @@ def ask(  # noqa: PLR0913 - each is an option of the command line
     The agent searches the knowledge base (see `boring index`), computes, and tells the time. Its steps show
     as they happen; the last line tells the thread, the tokens and the time.
     """
-    context = RunContext(max_steps=max_steps, max_tokens=max_tokens, max_time_s=max_time)
+    if not user.strip():
+        raise InputError(f"{user!r} is no name for who asks. Leave --user out, or name somebody.")
+    context = RunContext(
+        user=storable_text(user).strip(), max_steps=max_steps, max_tokens=max_tokens, max_time_s=max_time
+    )
     text = _question(question)
     request = new_request(text, check_thread(thread) if thread else new_thread(), context)
     from app.session import answer  # noqa: PLC0415
@@ -70,7 +77,12 @@ def chat(*, thread: ThreadOption = None, index: IndexOption = None, graph: Graph
 def resume(  # noqa: PLR0913 - each is an option of the command line
     thread: Annotated[str, typer.Argument(help="The thread whose run was cut off, or waits for an answer.")],
     *,
-    answer: Annotated[Reply | None, typer.Option(help="The answer to the run's question.")] = None,
+    answer: Annotated[
+        str | None,
+        typer.Option(
+            help=f"The answer to the run's question: {', '.join(Reply)}, or JSON as in the documentation."
+        ),
+    ] = None,
     words: Annotated[
         str, typer.Option("--with", help="What the call returned, if it happened; why, if it is rejected.")
     ] = "",
@@ -91,9 +103,11 @@ def resume(  # noqa: PLR0913 - each is an option of the command line
         raise InputError("--with, --question and --by belong to an answer; say which by --answer.")
     if by is not None and not by.strip():
         raise InputError(f"{by!r} is no name for who answers. Leave --by out, or name somebody.")
+    said = None if answer is None else Said(reply_of(answer), words, question, by or account_name())
+    if said is not None and not isinstance(said.reply, Reply) and (words or (by and "by" in said.reply)):
+        raise InputError("--answer is JSON, and says itself what --with and --by would say.")
     from app.session import go_on  # noqa: PLC0415
 
-    said = Said(answer, words, question, by or account_name()) if answer is not None else None
     work = go_on(check_thread(thread), said, graph=graph, as_json=as_json)
     raise typer.Exit(run(work, go_on_with=f"boring resume {thread}"))
 

@@ -14,14 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from app.calls import one_line
-from app.exits import ANSWERED
-from core.errors import InputError
+from app.exits import ANSWERED, FAILED
+from core.errors import BoringError, InputError
 from core.process import Process, opened_process
 from guardrails.chain import ANYBODY
 from memory.approvals import approvals, approvals_named
 from observability.audit import audit_of, verify_audit
 from tools.deciding import decide
-from tools.inbox import chain_of, give_back, take_up
+from tools.inbox import EXPIRY, chain_of, close_overtaken, give_back, take_up
 from tools.inbox import sweep as swept_requests
 from tools.mcp.pins import visible
 from tools.questions import Decision, EditedAction
@@ -55,7 +55,9 @@ class Pressed:
 async def listed(*, settled: bool, thread: str | None, limit: int) -> list[ApprovalRow]:
     """Return the requests that wait, or all."""
     async with opened_process() as process:
-        return await approvals(await process.database(), settled=settled, thread_id=thread, limit=limit)
+        database = await process.database()
+        await close_overtaken(database)
+        return await approvals(database, settled=settled, thread_id=thread, limit=limit)
 
 
 async def whole(approval_id: str) -> tuple[ApprovalRow, list[AuditRow]]:
@@ -66,6 +68,7 @@ async def whole(approval_id: str) -> tuple[ApprovalRow, list[AuditRow]]:
     """
     async with opened_process() as process:
         database = await process.database()
+        await close_overtaken(database)
         row = await _named(database, approval_id)
         return row, await audit_of(database, str(row.id))
 
@@ -76,10 +79,32 @@ async def verified(seen: str | None) -> Verified:
         return await verify_audit(await process.database(), seen=seen)
 
 
-async def swept() -> list[ApprovalRow]:
-    """Treat what is overdue."""
+async def swept(*, resume: bool, as_json: bool) -> int:
+    """Treat what is overdue, and go on with the runs of what is settled by it; return the exit code.
+
+    A run that can't be gone on with is told of and left to others; the next one is gone on with all the same.
+    """
+    failed = False
     async with opened_process() as process:
-        return await swept_requests(await process.database())
+        rows = await swept_requests(await process.database())
+        if as_json:
+            typer.echo(json.dumps([request_as_json(row) for row in rows], default=str, ensure_ascii=False))
+        else:
+            _print_swept(rows, Console(soft_wrap=True), resume=resume)
+        for row in rows if resume else ():
+            try:
+                if row.settled_by == EXPIRY:
+                    await _resumed(process, row, EXPIRY, graph=None, as_json=as_json)
+            except* BoringError as group:
+                failed = True
+                why = Text(f"{row.thread_id}: {_first_of(group)}")
+                Console(stderr=True, soft_wrap=True).print(why, highlight=False)
+    return FAILED if failed else ANSWERED
+
+
+def _first_of(group: BaseExceptionGroup[BoringError]) -> BoringError:
+    first = group.exceptions[0]
+    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def pressed(what: Pressed, *, graph: str | None, resume: bool, as_json: bool) -> int:
@@ -234,13 +259,13 @@ def print_request(row: ApprovalRow, history: Sequence[AuditRow], console: Consol
         console.print(Text(approve, "cyan"))
 
 
-def print_swept(rows: Sequence[ApprovalRow], console: Console) -> None:
+def _print_swept(rows: Sequence[ApprovalRow], console: Console, *, resume: bool) -> None:
     """Show what was overdue, and how to go on."""
     if not rows:
         console.print("Nothing is overdue.")
     for row in rows:
         console.print(Text(_told(row)), highlight=False)
-        if row.status != "open":
+        if row.settled_by == EXPIRY and not resume:
             console.print(Text(f"  boring resume {row.thread_id}", "cyan"))
 
 

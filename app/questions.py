@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from core.errors import InputError
 
 if TYPE_CHECKING:
     from langgraph.types import Interrupt
+
+    from core.state import QuestionKind
 
 
 class Reply(StrEnum):
@@ -41,17 +43,30 @@ class Asked:
         kind: `in_doubt` or `approval`; another one comes from a tool of the user's own.
         text: what is asked, in a sentence.
         arguments: of the call, as JSON.
+        request: the request for approval that it is about; empty where anybody may answer.
     """
 
     id: str
     kind: str
     text: str
     arguments: str
+    request: str = ""
 
     @property
     def replies(self) -> tuple[Reply, ...]:
         """What may be answered."""
         return _OF_KIND.get(self.kind, ())
+
+    def commands(self, thread_id: str, options: str = "") -> list[str]:
+        """Return the commands that answer it.
+
+        Args:
+            thread_id: of the run.
+            options: of `boring resume`, such as `--graph`.
+        """
+        if self.request:
+            return [f"boring approvals {reply} {self.request[:8]} --by NAME" for reply in self.replies]
+        return [f"boring resume {thread_id}{options} --answer {reply}" for reply in self.replies]
 
 
 def asked(interrupt: Interrupt) -> Asked:
@@ -62,7 +77,9 @@ def asked(interrupt: Interrupt) -> Asked:
         action = payload["action_requests"][0]
         refused = f" {payload['refused']}" if "refused" in payload else ""
         text = f"May {action['name']} be called? {action['description']}{refused}"
-        return Asked(interrupt.id, kind, text, json.dumps(action["args"], ensure_ascii=False))
+        about = payload["approval"]
+        request = str(about["id"]) if about["levels"] else ""
+        return Asked(interrupt.id, kind, text, json.dumps(action["args"], ensure_ascii=False), request)
     if kind == "in_doubt":
         arguments = json.dumps(payload["arguments"], ensure_ascii=False)
         return Asked(interrupt.id, kind, str(payload["question"]), arguments)
@@ -74,16 +91,34 @@ class Said:
     """What the user answers to a question of the run.
 
     Attributes:
-        reply: what is answered.
+        reply: what is answered: a word, or JSON in the form that the question asks for.
         words: the result of a call that happened, or why it is rejected.
         question: the beginning of the question's id, where there are several.
         by: who answers.
     """
 
-    reply: Reply
+    reply: Reply | Mapping[str, Any]
     words: str
     question: str | None
     by: str
+
+
+def reply_of(text: str) -> Reply | dict[str, Any]:
+    """Return what `--answer` says: one of the words, or a JSON object.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if text in list(Reply):
+        return Reply(text)
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = None
+    if isinstance(given, dict):
+        return cast("dict[str, Any]", given)
+    form = '{"decisions": [{"type": "approve"}]}'
+    raise InputError(f"--answer is {text!r}. Answers are: {', '.join(Reply)}, or JSON such as '{form}'.")
 
 
 def account_name() -> str:
@@ -107,10 +142,31 @@ def answer_to(questions: Sequence[Asked], said: Said) -> dict[str, Any]:
     if len(meant) != 1:
         ids = ", ".join(one.id[:8] for one in questions)
         raise InputError(f"{len(meant)} open questions are meant; name one by --question. They are: {ids}.")
-    one = meant[0]
-    if said.reply not in one.replies:
+    one, reply = meant[0], said.reply
+    if not one.replies or (isinstance(reply, Reply) and reply not in one.replies):
         allowed = ", ".join(one.replies) or "none: answer it from Python"
-        raise InputError(f"{said.reply} is no answer to {one.text!r}. Answers are: {allowed}.")
+        raise InputError(f"{reply} is no answer to {one.text!r}. Answers are: {allowed}.")
+    if not isinstance(reply, Reply):
+        return {one.id: _checked(one, {"by": said.by, **reply})}
     if one.kind == "approval":
-        return {one.id: {"decisions": [{"type": said.reply.value, "message": said.words}], "by": said.by}}
-    return {one.id: {"outcome": said.reply.value.replace("-", "_"), "result": said.words, "by": said.by}}
+        return {one.id: {"decisions": [{"type": reply.value, "message": said.words}], "by": said.by}}
+    return {one.id: {"outcome": reply.value.replace("-", "_"), "result": said.words, "by": said.by}}
+
+
+def _checked(question: Asked, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an answer in JSON if it has the form that the question asks for.
+
+    Raises:
+        InputError: it has not; the message says where.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415 - loaded where an answer is JSON
+
+    from tools.questions import ALLOWED, ANSWERS, whats_wrong  # noqa: PLC0415 - as above
+
+    form = ANSWERS[cast("QuestionKind", question.kind)]
+    try:
+        return form.model_validate(answer).model_dump()
+    except ValidationError as error:
+        raise InputError(
+            f"--answer can't be taken: {whats_wrong(error)}. Allowed is {ALLOWED[form]}."
+        ) from error

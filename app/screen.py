@@ -50,9 +50,8 @@ class PeopleScreen:
             if one.arguments:
                 self._console.print(Text(f"  {one.arguments}", "dim"), soft_wrap=True)
             which = f" --question {one.id[:8]}" if several else ""
-            for reply in one.replies:
-                command = f"  boring resume {thread_id}{self._graph}{which} --answer {reply}"
-                self._console.print(Text(command, "cyan"), soft_wrap=True)
+            for command in one.commands(thread_id, self._graph + which):
+                self._console.print(Text(f"  {command}", "cyan"), soft_wrap=True)
 
     def _one(self, event: Event, status: Status) -> None:
         match event:
@@ -152,6 +151,7 @@ def waiting_as_json(waiting: Waiting, thread_id: str, steps: list[dict[str, obje
             "question": one.text,
             "arguments": json.loads(one.arguments or "null"),
             "answers": list(one.replies),
+            **({"request": one.request} if one.request else {}),
         }
         for one in waiting.questions
     ]

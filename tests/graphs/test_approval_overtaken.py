@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langgraph.types import Command
@@ -104,11 +105,12 @@ async def test_the_run_of_the_request_itself_overtakes_nothing(shop: Shop) -> No
 
 async def test_a_turn_that_is_run_once_more_from_its_beginning_overtakes_nothing(shop: Shop) -> None:
     agent = await shop.agent(ONE, script=[pays(500), pays(500), "Done."])
-    await shop.asked(agent)
+    row = await shop.asked(agent)
     (start,) = [one async for one in agent.aget_state_history(config()) if one.next == ("receive",)]
-    await agent.ainvoke(None, start.config, context=BY_USER)
+    again: Any = {**start.config, "run_id": uuid4()}
+    await agent.ainvoke(None, again, context=BY_USER)
     assert await close_overtaken(await shop.process.database()) == []
-    assert len(await approvals(await shop.process.database())) >= 1
+    assert {row.run_id for row in await approvals(await shop.process.database())} >= {row.run_id}
 
 
 async def test_a_fork_back_to_an_overtaken_request_does_not_make_its_call(shop: Shop) -> None:
