@@ -154,7 +154,8 @@ async def _reported(
                 text = f"{name} had no report after {context.max_time_s:g} s."
                 return Report("deadline", text, seconds=time.monotonic() - begun, attempts=attempt)
             if attempt == ATTEMPTS or not is_transient(error):
-                text = f"{name} failed: {readable(error) if _is_ours(graph) else named_error(error)}"
+                why = readable(error) if _is_ours(graph) else f"{named_error(error).rstrip('.')}."
+                text = f"{name} failed: {why}"
                 return Report("failed", text, seconds=time.monotonic() - begun, attempts=attempt)
     raise AssertionError("the last attempt returns")
 
