@@ -39,6 +39,10 @@ from boring.approval left join lateral (
 ) as last on true
 order by approval.created_at
 """
+_GONE = """
+select subject from boring.audit
+where event = 'request' and not exists (select from boring.approval where id::text = subject)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +173,8 @@ async def _strayed(database: Database) -> dict[str, str]:
                 found[str(row["id"])] = f"its row says something else than the record: {names}"
             elif row["last_hash"] != row["audit_hash"]:
                 found[str(row["id"])] = "the last row about it is gone from the record"
-    return found
+        gone = await (await connection.execute(_GONE)).fetchall()
+    return found | {row["subject"]: "it is on record, and its row is gone" for row in gone}
 
 
 def plain(columns: Mapping[str, Any]) -> dict[str, Any]:

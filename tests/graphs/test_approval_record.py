@@ -86,6 +86,22 @@ async def test_a_row_that_was_set_back_to_how_it_once_was_is_named(shop: Shop) -
     assert list((await verified(shop)).requests) == [str(row.id)]
 
 
+async def test_a_request_that_was_taken_out_is_named(shop: Shop) -> None:
+    row = await shop.asked(await shop.agent(TWO))
+    async with (await shop.process.database()).pool.connection() as connection:
+        await connection.execute("delete from boring.approval")
+    assert (await verified(shop)).requests == {str(row.id): "it is on record, and its row is gone"}
+
+
+async def test_a_request_that_lost_its_last_rows_on_record_is_named(shop: Shop) -> None:
+    row = await shop.asked(await shop.agent(TWO))
+    async with (await shop.process.database()).pool.connection() as connection:
+        await connection.execute("alter table boring.audit disable trigger audit_only_grows")
+        await connection.execute("delete from boring.audit")
+    found = await verified(shop)
+    assert found.requests == {str(row.id): "the last row about it is gone from the record"}
+
+
 async def test_every_request_is_named_that_was_changed_and_no_other(shop: Shop) -> None:
     agent = await shop.agent(TWO, script=[pays(500)] * 4)
     rows = [await shop.asked(agent, thread=thread) for thread in "abcd"]
