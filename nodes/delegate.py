@@ -202,20 +202,24 @@ def _report(values: Any, seconds: float) -> Report:
 
 
 def _status(messages: Sequence[AnyMessage], status: StopReason) -> StopReason:
-    """Return how a turn ended; a router that answers by a question has no report yet."""
-    asks = bool(messages) and getattr(messages[-1], "additional_kwargs", {}).get(ASKED_BACK)
+    """Return how a turn ended; a router whose answer is a question, its own or one passed on, has no report."""
+    looked_at = [*messages[-1:], *(one for one in messages if isinstance(one, ToolMessage))]
+    asks = any(getattr(one, "additional_kwargs", {}).get(ASKED_BACK) for one in looked_at)
     return ASKS_BACK if asks and status == "answered" else status
 
 
 def _told(task: CallTask, assignment: Assignment, report: Report, started_at: str) -> ToolMessage:
-    # A router passes the question of a specialist on to the user, word for word.
-    status = "answered" if report.status == ASKS_BACK and isinstance(assignment, Request) else report.status
+    # A router passes the question of a specialist on, word for word: its own report is what it is then.
+    passed_on = report.status == ASKS_BACK and isinstance(assignment, Request)
+    status: StopReason = "answered" if passed_on else report.status
     ended: Ended = _OUTCOMES.get(status, "error")
     text = storable_text(cut(report.text, MAX_REPORT_CHARS))
     said = text if ended == "ok" else f"{text}{_ADVICE}"
     if status == ASKS_BACK:
         said = f"{task['call']['name']} asks a question before it can go on: {text}\n{_ANSWER_IT}"
     message = _answered(task, ended, said, attempt=report.attempts, started_at=started_at)
+    if passed_on:
+        message.additional_kwargs[ASKED_BACK] = True
     record = cast("CallRecord", message.artifact)
     record["latency_ms"] = round(report.seconds * 1000, 3)
     record["sources"] = storable(report.sources)

@@ -86,6 +86,20 @@ async def test_a_team_that_asks_back_is_not_taken_to_have_reported(led: Any, des
     assert "Not done: t (ext, asked_back: I am not sure" in result["answer"]["text"]
 
 
+async def test_a_question_that_a_router_passes_on_is_no_report_either(
+    led: Any, desk: Any, speaking: Any, saver: Any
+) -> None:
+    part = {"specialist": "desk", "reason": "r", "request": "go", "confidence": 0.9}
+    lines = [Reply(text=json.dumps({"parts": [part]}))] * 2
+    inner = Specialist("desk", "Finds who.", await desk(0.3, 0.3))
+    outer = create_router(llm=await speaking(lines), specialists=[inner])
+    result = await led(outer, [tasks(("ext", "t")), "Which?"])
+    assert [one["status"] for one in result["answer"]["contributions"]] == ["asked_back"]
+    alone = create_router(llm=await speaking(lines), specialists=[inner], checkpointer=saver)
+    text = (await alone.ainvoke(ASKED, {"configurable": {"thread_id": "alone"}}))["answer"]["text"]
+    assert text.endswith("- a: Does A.\n- b: Does B.")
+
+
 async def test_a_team_that_asked_back_and_then_reports_has_done_its_task(led: Any, desk: Any) -> None:
     router = await desk(0.3, 0.9, answer=["42."])
     result = await led(router, [tasks(("ext", "t")), tasks(("ext", "t"), inputs="I mean A"), "It is 42."])
