@@ -124,3 +124,18 @@ async def test_a_fork_back_to_an_overtaken_request_does_not_make_its_call(shop: 
         "new message rejected this call of pay: It was overtaken by a new message in the thread."
     ]
     assert (state["answer"]["text"], shop.paid) == ("Then not.", [])
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
+async def test_a_fork_back_to_before_the_request_was_asked_about_does_not_ask_again(
+    shop: Shop, *, is_edited: bool
+) -> None:
+    agent = await shop.agent(ONE, script=[pays(500), "It is noon.", "Then not."])
+    row = await shop.asked(agent)
+    (before,) = [one async for one in agent.aget_state_history(config()) if one.next == ("execute",)]
+    if is_edited:
+        await shop.edits("ann", amount=50)
+    await agent.ainvoke(NEVER_MIND, config(), context=BY_USER)
+    state = await agent.ainvoke(None, before.config, context=BY_USER)
+    assert (state["answer"]["text"], shop.paid) == ("Then not.", [])
+    assert (await shop.request()).id == row.id

@@ -109,6 +109,14 @@ async def test_every_request_is_named_that_was_changed_and_no_other(shop: Shop) 
     assert list((await verified(shop)).requests) == [str(rows[1].id), str(rows[3].id)]
 
 
+async def test_two_levels_that_lapse_at_the_same_moment_leave_no_gap_in_the_record(shop: Shop) -> None:
+    await shop.asked(await shop.agent(TWO))
+    later = datetime.now(UTC) + timedelta(hours=3)
+    await sweep(await shop.process.database(), now=later)
+    found = await verified(shop)
+    assert (found.rows, found.requests) == (3, {})
+
+
 async def test_all_that_can_happen_to_a_request_leaves_its_row_as_the_record_says(shop: Shop) -> None:
     script = [pays(500), "Done.", pays(0), pays(10**18), "Done.", "Done."]
     agent = await shop.agent(TWO, script=script)
