@@ -202,7 +202,7 @@ def _report(values: Any, seconds: float) -> Report:
 
 
 def _status(messages: Sequence[AnyMessage], status: StopReason) -> StopReason:
-    """Return how a turn ended; no report is a router's answer that is a question, its own or one passed on."""
+    """Return how a turn ended; a router that asks, or passes a question on, has no report."""
     looked_at = [*messages[-1:], *(one for one in messages if isinstance(one, ToolMessage))]
     asks = any(getattr(one, "additional_kwargs", {}).get(ASKED_BACK) for one in looked_at)
     return ASKS_BACK if asks and status == "answered" else status
