@@ -123,6 +123,7 @@ class PlanRequest:
         turn_start: index in `messages` of the user's message that began this turn.
         response_format: the form of the answer, or None for an answer in words.
         quiet: what the model says is not for the user, and not streamed.
+        examples: turns of a chat that show the answer in its form, for models that learn by them.
     """
 
     system_prompt: str
@@ -131,6 +132,7 @@ class PlanRequest:
     tools: Sequence[ToolSpec] = field(default_factory=tuple)
     response_format: ResponseFormat | None = None
     quiet: bool = False
+    examples: Sequence[AnyMessage] = ()
 
 
 class Planner(Protocol):

@@ -15,6 +15,7 @@ StopReason = Literal[
     "refused",
     "declined",
     "denied",
+    "asked_back",
     "failed",
 ]
 """Why a run ended. Everything but `answered` comes with a message that the user can read."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from nodes.routing import NOBODY
+from nodes.routing_form import NOBODY
 
 REQUESTS = Path(__file__).parent / "routing.json"
 

@@ -26,20 +26,15 @@ ACTIONS = (
     "You handle tickets, and e-mail where you have it. Do exactly what is asked, once, and tell its number. "
     "If a request is only a question about how something works, decline it."
 )
-GENERAL = "You are a friendly help desk. Answer small talk, dates and sums; say what the desk can do."
-
-
+GENERAL = "You are a friendly help desk. Answer small talk, dates and sums. What you can't do, say so."
 RULES = (Rule("actions", pattern=r"\b(open|close|create|update|list|show)\b.{0,30}\btickets?\b"),)
 
 
 def create_help_desk(checkpointer: BaseCheckpointSaver[str] | None = None) -> Agent:
     """Return the help desk; `checkpointer` keeps threads, None inside a server."""
+    everyone = specialists()
     return create_router(
-        specialists=specialists(),
-        rules=RULES,
-        unsure="general",
-        general="general",
-        checkpointer=checkpointer,
+        specialists=everyone, rules=RULES, unsure="general", general="general", checkpointer=checkpointer
     )
 
 
@@ -53,26 +48,31 @@ def specialists() -> list[Specialist]:
             "Answers how things work and what the rules are, from manuals and policies.",
             create_agent(name="documents", tools=[document_search(), decline()], system_prompt=DOCUMENTS),
             not_for="counting or adding up orders; opening or changing tickets",
-            examples=("How long may goods be returned?", "How does an agent go on after a crash?"),
+            examples=("How long may goods be returned?", "Is shipping free?", "Explain the warranty."),
         ),
         Specialist(
             "data",
             "Counts, adds up and looks up orders in data files.",
             create_agent(name="data", tools=[*data, decline()], system_prompt=DATA),
             not_for="rules and policies",
-            examples=("How many orders were returned?", "Which city ordered most?"),
+            examples=(
+                "How many orders were returned?",
+                "Show Jane Roe's orders.",
+                "What is the mean price?",
+            ),
         ),
         Specialist(
             "actions",
             "Opens, changes and lists support tickets, and sends e-mail.",
             create_agent(name="actions", tools=[*ticket_desk(), *mail, decline()], system_prompt=ACTIONS),
             not_for="explaining how something works",
-            examples=("Open a ticket: the printer is broken",),
+            examples=("Open a ticket: my chair broke", "Who works on ticket 4?", "Mail the team I am late"),
         ),
         Specialist(
             "general",
-            "Greetings, thanks, the time, small sums, and what the desk can do.",
+            "Greetings, thanks, the time, small sums, what the desk can do, and all that nobody else is for.",
             create_agent(name="general", tools=[arithmetic(), clock()], system_prompt=GENERAL),
+            examples=("Good evening!", "What day is it?", "Book a hotel"),
         ),
     ]
 

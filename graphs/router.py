@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
+from langchain_core.messages import AnyMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
@@ -21,7 +22,8 @@ from nodes.plan import planning
 from nodes.receive import receiving
 from nodes.recovering import recovering
 from nodes.respond import respond
-from nodes.routing import NOBODY, Routing, decision_format, routing
+from nodes.routing import Routing, routing
+from nodes.routing_form import NOBODY, decision_format, worked_examples
 from nodes.structured import answer_form
 from tools.runtime import ToolRuntime
 
@@ -124,6 +126,7 @@ def _loop(  # noqa: PLR0913 - each is a part of the loop, and all are named at t
         response_format=answer_form(decision_format(names)),
         fallbacks=later_models(llm, fallbacks),
         quiet=True,
+        examples=_shown(specialists),
     )
     return Loop(
         receive=receiving(model, graph=name),
@@ -134,6 +137,11 @@ def _loop(  # noqa: PLR0913 - each is a part of the loop, and all are named at t
         respond=respond,
         agents={one.name: delegating(one) for one in delegates},
     )
+
+
+def _shown(specialists: Sequence[Specialist]) -> list[AnyMessage]:
+    described = {one.name: one.description for one in specialists}
+    return worked_examples(described, {one.name: one.examples for one in specialists if one.examples})
 
 
 def _check(place: str, names: Sequence[str], how: Routing) -> None:

@@ -6,6 +6,9 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolCal
 from langchain_core.messages.utils import count_tokens_approximately
 
 _CUT_OFF = "This call was cut off before it was made, or its result is not known."
+MAX_EARLIER_TURNS = 3
+MAX_EARLIER_CHARS = 300
+"""How much of a conversation goes with words that are read alone: of each message no more than that."""
 RESERVED_SHARE = 0.25
 """Share of the context kept free for the system prompt, the tools and tokens that were underestimated."""
 
@@ -32,6 +35,23 @@ def turn_start(messages: Sequence[AnyMessage]) -> int:
     """Return the index of the user's message that began the running turn, 0 where there is none."""
     starts = [index for index, message in enumerate(messages) if isinstance(message, HumanMessage)]
     return starts[-1] if starts else 0
+
+
+def with_earlier_turns(text: str, earlier: Sequence[AnyMessage]) -> str:
+    """Return words with what was said last before them, for a reader that sees no other message.
+
+    Args:
+        text: the words.
+        earlier: the conversation before them, oldest first.
+    """
+    said = [
+        f"{'User' if isinstance(message, HumanMessage) else 'Assistant'}: {message.text[:MAX_EARLIER_CHARS]}"
+        for message in earlier
+        if isinstance(message, (HumanMessage, AIMessage)) and message.text
+    ][-2 * MAX_EARLIER_TURNS :]
+    if not said:
+        return text
+    return "Earlier in this conversation:\n" + "\n".join(said) + f"\n\nThe last message: {text}"
 
 
 def unanswered_calls(messages: Sequence[AnyMessage]) -> list[ToolCall]:

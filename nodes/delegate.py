@@ -38,7 +38,7 @@ LEAST_TOKENS: Final = 256
 _LEAST_TIME_S: Final = 0.001
 _ADVICE = " Ask again, ask another agent, or go on without it and say so."
 _ANSWER_IT = "Answer it in a new task, whole in itself, or ask the user."
-ASKS_BACK: Final = cast("StopReason", ASKED_BACK)
+ASKS_BACK: Final[StopReason] = "asked_back"
 """How the turn of a team ended that reports a question. No turn of an agent's own ends so."""
 _OUTCOMES: Mapping[StopReason, Ended] = {
     "answered": "ok",

@@ -24,7 +24,7 @@ from nodes.schema_planner import SchemaPlanner
 from nodes.structured import unfit
 from nodes.threads import thread_of
 from nodes.tool_planner import ToolPlanner
-from observability.decisions import Decision, record_decision
+from observability.decisions import Decision, record_decisions
 from tools.breakers import current_breakers
 
 
@@ -36,6 +36,7 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
     response_format: ResponseFormat | None = None,
     fallbacks: FallbackSource | None = None,
     quiet: bool = False,
+    examples: Sequence[AnyMessage] = (),
 ) -> Callable[..., Awaitable[dict[str, Any]]]:
     """Return the node `plan`. The profile of a model says which form of planner it gets.
 
@@ -46,14 +47,10 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
         response_format: the form of the answer, or None for an answer in words.
         fallbacks: the models to ask when the first one can't be used, in order.
         quiet: what the model says is not for the user, and not streamed.
+        examples: turns of a chat that show the answer in its form, for models that learn by them.
     """
-    request = partial(
-        PlanRequest,
-        system_prompt=system_prompt,
-        tools=tools,
-        response_format=response_format,
-        quiet=quiet,
-    )
+    how = {"response_format": response_format, "quiet": quiet, "examples": examples}
+    request = partial(PlanRequest, system_prompt=system_prompt, tools=tools, **how)
 
     async def plan(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
         if stop := spent(state["turn"], context_of(runtime)):
@@ -115,7 +112,7 @@ async def _record(planned: Planned, turn: Turn, thread_id: str) -> None:
         candidates=planned.names,
         reason="; ".join(f"{name}: {why}" for name, why in passed_over),
     )
-    await record_decision(await (await current_process()).database(), decision)
+    await record_decisions(await (await current_process()).database(), [decision])
 
 
 def _attempt(runtime: Runtime[RunContext]) -> int:

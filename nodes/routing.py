@@ -4,32 +4,28 @@ import json
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langgraph.runtime import Runtime
-from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from core.context import RunContext
 from core.process import current_process
-from core.state import AgentState, Stop, StopReason, Turn
+from core.state import AgentState, Stop, Turn
 from guardrails.routing import Rule, first_rule
-from memory.buffer import turn_start
+from memory.buffer import turn_start, with_earlier_turns
 from nodes.assignments import MAX_WIDTH, attached_to
+from nodes.joining import LEFT_OUT, joined
+from nodes.routing_form import NOBODY, Part
 from nodes.threads import Node, thread_of
-from observability.decisions import Decision, record_decision
+from observability.decisions import Decision, record_decisions
 
-NOBODY: Final = "nobody"
-"""What a model says of a request that belongs to none of the specialists."""
 MAX_CHOICES: Final = 2
 """How often a request is given to a specialist: the first choice, and one more where that one declines."""
-MAX_TITLE_CHARS: Final = 80
 _WORD: Final = re.compile(r"\w{3,}")
 ASKED_BACK: Final = "asked_back"
 """Under which a router's message says that it is a question to the user."""
-LEFT_OUT: Final = "left_out"
-"""Under which a router's message holds the parts of a request that are for nobody."""
 Planning = Callable[..., Awaitable[dict[str, Any]]]
 
 
@@ -52,41 +48,6 @@ class Routing:
     general: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A request, or a part of one, and who gets it."""
-
-    specialist: str
-    confidence: float
-    reason: str
-    request: str
-    decided_by: str = "model"
-    handed_back_by: tuple[str, ...] = field(default=())
-
-
-def decision_format(names: Sequence[str]) -> type[BaseModel]:
-    """Return the form of a decision among the named specialists."""
-    specialist: Any = Literal[(*names, NOBODY)]  # pyright: ignore[reportInvalidTypeForm] - names are known at run time
-    part = create_model(
-        "Part",
-        __config__=ConfigDict(extra="forbid"),
-        specialist=(specialist, Field(description="Who is for it.")),
-        confidence=(float, Field(ge=0, le=1, description="How sure you are, from 0 to 1.")),
-        reason=(str, Field(max_length=160, description="Why this specialist, in a few words.")),
-        request=(str, Field(min_length=1, max_length=2000, description="The request, whole in itself.")),
-    )
-    several: Any = list[part]  # pyright: ignore[reportInvalidTypeForm] - made above
-    return create_model(
-        "Decision",
-        __config__=ConfigDict(extra="forbid"),
-        __doc__="Who is to answer the user's last message.",
-        parts=(
-            several,
-            Field(min_length=1, max_length=3, description="More than one only for several requests."),
-        ),
-    )
-
-
 def routing(how: Routing, decide: Planning) -> Node:
     """Return the node `plan` of a router.
 
@@ -103,7 +64,7 @@ def routing(how: Routing, decide: Planning) -> Node:
         choices = sum(isinstance(one, AIMessage) for one in in_turn)
         again = [one for one in declined if one.artifact["step"] == state["turn"]["step"]]
         if results and not (again and choices < MAX_CHOICES):
-            return _joined(in_turn, results)
+            return joined(in_turn, results)
         update, parts = await _decided(how, decide, state, runtime, again)
         if parts is None:
             return update
@@ -114,7 +75,7 @@ def routing(how: Routing, decide: Planning) -> Node:
             return {"messages": [_handed_to(sure, parts)], "turn": turn}
         if may_ask:
             return {"messages": [_question(how, parts)], "turn": turn}
-        return {**(_joined(in_turn, results) if results else {"stop": _nobody(parts)}), "turn": turn}
+        return {**(joined(in_turn, results) if results else {"stop": _nobody(parts)}), "turn": turn}
 
     return route
 
@@ -143,11 +104,28 @@ async def _decided(
     update = await decide({**state, "messages": asked}, runtime)
     if update.get("stop"):
         return update, None
-    told = json.loads(update["messages"][0].text)
+    decision = update["messages"][0]
+    if decision.tool_calls:
+        return {"turn": update["turn"], "stop": _not_decided(decision)}, None
+    told = json.loads(decision.text)
     parts = [Part(**one, handed_back_by=backers) for one in told["parts"]]
-    if len(parts) == 1 and _is_lost(parts[0].request, asked):
-        parts = [replace(parts[0], request=asked[-1].text)]
+    if len(parts) == 1:
+        parts = [replace(parts[0], request=_whole(parts[0].request, asked))]
     return {"turn": update["turn"]}, parts
+
+
+def _not_decided(decision: AIMessage) -> Stop:
+    called = decision.tool_calls[0]["name"]
+    message = f"I could not find out who this is for: the model called {called!r} in place of deciding."
+    return Stop(reason="failed", message=message)
+
+
+def _whole(request: str, conversation: Sequence[AnyMessage]) -> str:
+    """Return a request that can be understood alone: one not rewritten goes with what was said before."""
+    asked = conversation[-1].text
+    if not _is_lost(request, conversation) and request.strip().lower() != asked.strip().lower():
+        return request
+    return with_earlier_turns(asked, conversation[:-1])
 
 
 def _is_lost(request: str, conversation: Sequence[AnyMessage]) -> bool:
@@ -209,42 +187,14 @@ def _was_asked_back(messages: Sequence[AnyMessage]) -> bool:
     return bool(before) and bool(before[-1].additional_kwargs.get(ASKED_BACK))
 
 
-def _joined(in_turn: Sequence[AnyMessage], results: Sequence[ToolMessage]) -> dict[str, Any]:
-    """Return the answer made of what the specialists said, with what nobody is for; of what failed, why."""
-    last = {one.artifact["handed_on"]["asked"]: one for one in results if "handed_on" in one.artifact}
-    said = [one for one in last.values() if one.artifact["outcome"] == "ok"]
-    if not said:
-        return {"stop": _failed(results)}
-    several = len(last) > 1
-    parts = [f"**{_title(one)}**\n\n{one.text}" if several else one.text for one in said]
-    left_out = [text for one in in_turn for text in one.additional_kwargs.get(LEFT_OUT, ())]
-    parts += [f"Nobody here can help with: {text}" for text in left_out]
-    return {"messages": [AIMessage("\n\n".join(parts), id=f"msg_{uuid.uuid4().hex}")]}
-
-
 def _nobody(parts: Sequence[Part]) -> Stop:
     return Stop(reason="declined", message=f"Nobody here can help with that: {parts[0].reason}")
 
 
-def _title(result: ToolMessage) -> str:
-    line = " ".join(str(result.artifact["handed_on"]["asked"]).split())
-    return line if len(line) <= MAX_TITLE_CHARS else f"{line[: MAX_TITLE_CHARS - 1]}…"
-
-
-def _failed(results: Sequence[ToolMessage]) -> Stop:
-    last = results[-1]
-    told = last.artifact.get("handed_on")
-    status: StopReason = told["status"] if told else "failed"
-    text = told["text"] if told else last.text
-    if status == "declined":
-        return Stop(reason="declined", message=f"Nobody here can help with that: {text}")
-    return Stop(reason=status, message=text)
-
-
 async def _record(how: Routing, parts: Sequence[Part], turn: Turn, thread_id: str) -> None:
     database = await (await current_process()).database()
-    for number, part in enumerate(parts):
-        decision = Decision(
+    decisions = [
+        Decision(
             thread_id=thread_id,
             run_id=turn["run_id"],
             step=turn["step"],
@@ -256,7 +206,9 @@ async def _record(how: Routing, parts: Sequence[Part], turn: Turn, thread_id: st
             confidence=part.confidence,
             part=number,
         )
-        await record_decision(database, decision)
+        for number, part in enumerate(parts)
+    ]
+    await record_decisions(database, decisions)
 
 
 def attachments_of(message: AnyMessage) -> list[str]:

@@ -17,13 +17,12 @@ from langgraph.constants import TAG_NOSTREAM
 
 from core.errors import TransientError
 from core.protocols import Model, PlanRequest, ToolSpec
+from memory.buffer import with_earlier_turns
 from nodes.plan_schema import ANSWER, bounded_schema, plan_schema
 from nodes.structured import fitting
 
 MAX_PLAN_TOKENS = 160
 MAX_REPAIRS = 2
-MAX_EARLIER_TURNS = 3
-MAX_EARLIER_CHARS = 300
 _ANSWER_LINE = (
     f"- {ANSWER}(): only for greetings, thanks, small talk, writing and translating; facts need a tool"
 )
@@ -76,6 +75,8 @@ class SchemaPlanner:
         return await ask(()) if wanted is None else await fitting(ask, wanted, request.messages)
 
     async def _write(self, request: PlanRequest, said: Sequence[AnyMessage]) -> AIMessage:
+        if request.examples:
+            return await self._follow(request, said)
         earlier = [
             message
             for message in request.messages[: request.turn_start]
@@ -83,15 +84,24 @@ class SchemaPlanner:
             or (isinstance(message, AIMessage) and not message.tool_calls)
         ]
         turn, wanted = request.messages[request.turn_start :], request.response_format
-        chat: Runnable[Any, AIMessage] = self._model.chat
-        if wanted is not None:
-            chat = chat.bind(extra_body=_constrained_to(wanted.name, bounded_schema(wanted.schema)))
         # A small model answers what it read last: after long results it needs its question once more.
         repeating = _FROM_RESULT if wanted is None else _FORM_FROM_RESULT
         again = [HumanMessage(repeating + turn[0].text)] if len(turn) > 1 else []
         system = SystemMessage(request.system_prompt)
-        config = RunnableConfig(tags=[TAG_NOSTREAM]) if said or request.quiet else None
-        return await chat.ainvoke([system, *earlier, *turn, *again, *said], config)
+        return await self._said(request, [system, *earlier, *turn, *again, *said], quiet=bool(said))
+
+    async def _follow(self, request: PlanRequest, said: Sequence[AnyMessage]) -> AIMessage:
+        """Return what the model writes after examples: the conversation has the form of one of them."""
+        prefix = [SystemMessage(request.system_prompt), *request.examples]
+        await self._model.remember(prefix)
+        return await self._said(request, [*prefix, *_turn_as_chat(request), *said], quiet=bool(said))
+
+    async def _said(self, request: PlanRequest, messages: Sequence[AnyMessage], *, quiet: bool) -> AIMessage:
+        chat: Runnable[Any, AIMessage] = self._model.chat
+        if (wanted := request.response_format) is not None:
+            chat = chat.bind(extra_body=_constrained_to(wanted.name, bounded_schema(wanted.schema)))
+        config = RunnableConfig(tags=[TAG_NOSTREAM]) if quiet or request.quiet else None
+        return await chat.ainvoke([*messages], config)
 
 
 def _constrained_to(name: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -122,9 +132,10 @@ def plan_prefix(tools: Sequence[ToolSpec]) -> list[AnyMessage]:
 def _turn_as_chat(request: PlanRequest) -> list[AnyMessage]:
     """Return the running turn in the form of the examples: calls as JSON, failures as the user's words."""
     chat: list[AnyMessage] = []
+    earlier = request.messages[: request.turn_start]
     for message in request.messages[request.turn_start :]:
         if isinstance(message, HumanMessage):
-            chat.append(HumanMessage(_with_earlier_turns(message.text, request)))
+            chat.append(HumanMessage(with_earlier_turns(message.text, earlier)))
         elif isinstance(message, AIMessage) and message.tool_calls:
             call = message.tool_calls[0]
             chat.append(AIMessage(json.dumps({"call": {"tool": call["name"], **call["args"]}})))
@@ -132,17 +143,6 @@ def _turn_as_chat(request: PlanRequest) -> list[AnyMessage]:
             advice = "\nCorrect the call." if message.status == "error" else "\nWhat is next?"
             chat.append(HumanMessage(f"Tool result: {message.text}{advice}"))
     return chat
-
-
-def _with_earlier_turns(question: str, request: PlanRequest) -> str:
-    earlier = [
-        f"{'User' if isinstance(message, HumanMessage) else 'Assistant'}: {message.text[:MAX_EARLIER_CHARS]}"
-        for message in request.messages[: request.turn_start]
-        if isinstance(message, (HumanMessage, AIMessage)) and message.text
-    ][-2 * MAX_EARLIER_TURNS :]
-    if not earlier:
-        return question
-    return "Earlier in this conversation:\n" + "\n".join(earlier) + f"\n\nThe last message: {question}"
 
 
 def _calls(text: str) -> list[dict[str, Any]]:

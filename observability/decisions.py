@@ -20,6 +20,11 @@ on conflict (id) do update
 set choice = excluded.choice, candidates = excluded.candidates, reason = excluded.reason,
     decided_by = excluded.decided_by, confidence = excluded.confidence
 """
+_DROP_OLDER = """
+delete from boring.decision
+where thread_id = %(thread_id)s and run_id = %(run_id)s and step = %(step)s and kind = %(kind)s
+  and id <> all(%(ids)s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +56,22 @@ class Decision:
     part: int = 0
 
 
-async def record_decision(database: Database, decision: Decision) -> None:
-    """Record a decision. A step that runs again decides again: its row then tells the newer decision."""
+async def record_decisions(database: Database, decisions: Sequence[Decision]) -> None:
+    """Record what a step decided of one kind. A step that runs again decides again: only that is on record.
+
+    Args:
+        database: where.
+        decisions: all of the step's, at least one; they share `thread_id`, `run_id`, `step` and `kind`.
+    """
+    rows = [
+        {**asdict(one), "id": _identity(one), "candidates": Jsonb(list(one.candidates))} for one in decisions
+    ]
+    async with database.pool.connection() as connection, connection.transaction():
+        await connection.execute(_DROP_OLDER, {**rows[0], "ids": [row["id"] for row in rows]})
+        for row in rows:
+            await connection.execute(_RECORD, row)
+
+
+def _identity(decision: Decision) -> uuid.UUID:
     names = (decision.thread_id, decision.run_id, decision.step, decision.kind, decision.part)
-    values = {
-        **asdict(decision),
-        "id": uuid.uuid5(uuid.NAMESPACE_OID, "|".join(["decision", *map(str, names)])),
-        "candidates": Jsonb(list(decision.candidates)),
-    }
-    async with database.pool.connection() as connection:
-        await connection.execute(_RECORD, values)
+    return uuid.uuid5(uuid.NAMESPACE_OID, "|".join(["decision", *map(str, names)]))

@@ -4,7 +4,7 @@ import pytest
 
 from evals.routing import Choice, LabelledRequest, load_requests, quality
 from graphs.help_desk import specialists
-from nodes.routing import NOBODY
+from nodes.routing_form import NOBODY
 
 
 def test_the_set_is_large_has_every_specialist_and_repeats_nothing_that_a_router_is_told() -> None:

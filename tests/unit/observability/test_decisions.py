@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ from pydantic import SecretStr
 
 from core.database import opened_database
 from core.settings import Settings
-from observability.decisions import Decision, record_decision
+from observability.decisions import Decision, record_decisions
 
 
 @pytest.mark.parametrize(("steps", "rows"), [((1, 1), 1), ((1, 2), 2)])
@@ -16,7 +17,8 @@ async def test_a_step_that_runs_again_leaves_one_row_with_the_newer_decision(
     async with opened_database(settings) as database:
         for step, choice in zip(steps, ("b", "c"), strict=True):
             decision = Decision("t", "r", step, "fallback", choice, ["a", choice], "a: HTTP 500")
-            await record_decision(database, decision)
+            await record_decisions(database, [decision, replace(decision, part=1)])
+            await record_decisions(database, [decision])
         async with database.pool.connection() as connection:
             found = await connection.execute("select choice, candidates from boring.decision order by step")
             held = await found.fetchall()
