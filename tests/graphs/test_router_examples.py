@@ -25,6 +25,10 @@ def decided(*parts: tuple[str, str]) -> str:
     )
 
 
+def parts_of(message: Any) -> list[tuple[str, str]]:
+    return [(one["specialist"], one["request"]) for one in json.loads(message["content"])["parts"]]
+
+
 @pytest.fixture
 async def desk(saver: Any, speaking: Any) -> Any:
     """Return a function that makes a desk whose router plans by a schema, and the models behind it."""
@@ -38,7 +42,7 @@ async def desk(saver: Any, speaking: Any) -> Any:
 
         specialists = [
             Specialist(
-                "rules", "Knows the rules. All of them.", create_agent(llm=readers), examples=["R1?", "R2?"]
+                "rules", "Knows rules. All of them.", create_agent(llm=readers), examples=["R1?", "R2?"]
             ),
             Specialist(
                 "orders", "Counts.", create_agent(llm=await speaking(orders)), examples=["O1?", "O2?", "O3?"]
@@ -58,7 +62,7 @@ async def test_the_examples_are_turns_of_a_chat_in_the_form_of_the_answer(desk: 
     shown = [
         (
             question["content"],
-            [(part["specialist"], part["request"]) for part in json.loads(shot["content"])["parts"]],
+            parts_of(shot),
         )
         for question, shot in zip(turns[::2], turns[1::2], strict=True)
     ]
@@ -71,10 +75,10 @@ async def test_the_examples_are_turns_of_a_chat_in_the_form_of_the_answer(desk: 
         ("O2?", [("orders", "O2?")]),
         ("O3?", [("orders", "O3?")]),
     ]
-    assert json.loads(turns[1]["content"])["parts"][0]["reason"] == "Knows the rules"
+    assert json.loads(turns[1]["content"])["parts"][0]["reason"] == "Knows rules"
 
 
-async def test_a_follow_up_that_was_not_rewritten_reaches_the_specialist_with_what_was_said(
+async def test_a_follow_up_that_was_not_rewritten_goes_with_what_was_said(
     desk: Any,
 ) -> None:
     script = [decided(("rules", "May I return a desk?")), decided(("rules", "and a chair?"))]
