@@ -124,6 +124,7 @@ class PlanRequest:
         response_format: the form of the answer, or None for an answer in words.
         quiet: what the model says is not for the user, and not streamed.
         examples: turns of a chat that show the answer in its form, for models that learn by them.
+        several: one plan may hold several calls, even of a model that plans by schema.
     """
 
     system_prompt: str
@@ -133,6 +134,7 @@ class PlanRequest:
     response_format: ResponseFormat | None = None
     quiet: bool = False
     examples: Sequence[AnyMessage] = ()
+    several: bool = False
 
 
 class Planner(Protocol):

@@ -2,7 +2,8 @@
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from core.settings import PROJECT_ROOT, settings
+from core.settings import settings
+from graphs.example_orders import order_tools
 from graphs.router import Specialist, create_router
 from graphs.single import Agent, create_agent
 from guardrails.routing import Rule
@@ -11,10 +12,8 @@ from tools.clock import clock
 from tools.declining import decline
 from tools.documents import document_search
 from tools.mail import mail_sender
-from tools.sql import data_tools
 from tools.tickets import ticket_desk
 
-EXAMPLES = PROJECT_ROOT / "docs" / "examples"  # unless `BORING_QUERY_DIR` names other data
 DOCUMENTS = (
     "You answer questions from the documents. Search first, then answer from what was found. If a request is "
     "about numbers in data files, tickets or e-mail, decline it."
@@ -41,7 +40,6 @@ def create_help_desk(checkpointer: BaseCheckpointSaver[str] | None = None) -> Ag
 def specialists() -> list[Specialist]:
     """Return those who answer. E-mail is sent only where a mail server is configured."""
     mail = [mail_sender()] if settings().smtp_host else []
-    data = data_tools(root=settings().query_dir or EXAMPLES)
     return [
         Specialist(
             "documents",
@@ -53,7 +51,7 @@ def specialists() -> list[Specialist]:
         Specialist(
             "data",
             "Counts, adds up and looks up orders in data files.",
-            create_agent(name="data", tools=[*data, decline()], system_prompt=DATA),
+            create_agent(name="data", tools=[*order_tools(), decline()], system_prompt=DATA),
             not_for="rules and policies",
             examples=(
                 "How many orders were returned?",

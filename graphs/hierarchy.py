@@ -11,6 +11,7 @@ from langgraph.store.base import BaseStore
 
 from core.context import RunContext
 from core.errors import ConfigurationError
+from core.protocols import Example
 from core.state import AgentInput, AgentState
 from graphs.loop import Loop, assemble
 from graphs.single import Agent, Llm, later_models, model_source
@@ -46,12 +47,14 @@ class Team:
         description: what it is for, for the supervisor.
         graph: a compiled graph of any kind, without a checkpointer.
         teams: instead of `graph`, the teams that this one leads; its supervisor has the same model.
+        examples: requests that are for it, for models that learn by them.
     """
 
     name: str
     description: str
     graph: Pregel[Any, Any, Any, Any] | None = None
     teams: Sequence["Team"] = ()
+    examples: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +146,16 @@ def _delegates(teams: Sequence[Team], minds: _Minds, above: tuple[str, ...]) -> 
             below = checked(_delegates(led, minds, (*above, team.name)), of=f"team {place}")
             runtime = ToolRuntime([], others=[one.name for one in below])
             graph = _supervised(team.name, below, runtime, minds).compile(name=team.name)
-        found.append(Delegate(team.name, team.description, graph, Task))
+        examples = members(team.examples, str, of=f"team {place}", argument="examples")
+        check_text("".join(examples), of=f"team {place}", argument="examples")
+        found.append(Delegate(team.name, team.description, graph, Task, _shown(team.name, examples)))
     return found
+
+
+def _shown(name: str, requests: Sequence[str]) -> tuple[Example, ...]:
+    return tuple(
+        Example(one, {"task": f"{name}_{number}", "goal": one}) for number, one in enumerate(requests, 1)
+    )
 
 
 def _supervised(
@@ -153,7 +164,7 @@ def _supervised(
     """Return the graph of a supervisor over its teams, not yet compiled."""
     model, later = model_source(minds.llm), later_models(minds.llm, minds.fallbacks)
     specs = [*delegates, *runtime.tools.values()]
-    plan = planning(model, specs, system_prompt=minds.system_prompt, fallbacks=later)
+    plan = planning(model, specs, system_prompt=minds.system_prompt, fallbacks=later, several=True)
     loop = Loop(
         receive=receiving(model, graph=name),
         plan=recovering(plan),

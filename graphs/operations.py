@@ -5,7 +5,7 @@ from dataclasses import replace
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from core.settings import settings
-from graphs.help_desk import EXAMPLES
+from graphs.example_orders import order_tools
 from graphs.hierarchy import Team, create_hierarchy
 from graphs.single import Agent, create_agent
 from guardrails.approval import Level, any_of, outside, over
@@ -14,7 +14,6 @@ from tools.contract import Tool
 from tools.documents import document_search
 from tools.mail import mail_sender
 from tools.refunds import refunds
-from tools.sql import data_tools
 
 MANAGER, DIRECTOR = Level("manager"), Level("director")
 ROLES = {"manager": ("ann", "bob"), "director": ("carol",)}
@@ -40,9 +39,8 @@ def create_operations(checkpointer: BaseCheckpointSaver[str] | None = None) -> A
         checkpointer: keeps threads; None inside a server.
     """
     roles = settings().roles or ROLES
-    data = data_tools(root=settings().query_dir or EXAMPLES)
     finding = [document_search(), arithmetic()]
-    acting = [*data, *refunds(approval=REFUNDS), *_mail()]
+    acting = [*order_tools(), *refunds(approval=REFUNDS), *_mail()]
     return create_hierarchy(
         name="hierarchical",
         teams=[
@@ -50,11 +48,13 @@ def create_operations(checkpointer: BaseCheckpointSaver[str] | None = None) -> A
                 "research",
                 "Finds what documents and policies say, and computes. Changes nothing.",
                 create_agent(name="research", tools=finding, system_prompt=RESEARCH),
+                examples=("How long may goods be returned?", "Who pays for the postage?"),
             ),
             Team(
                 "records",
                 "Looks up orders, refunds them, writes e-mails. Needs order numbers and amounts.",
                 create_agent(name="records", tools=acting, system_prompt=RECORDS, roles=roles),
+                examples=("How many orders were cancelled?", "Refund order 7 with 20 EUR: it came late."),
             ),
         ],
         checkpointer=checkpointer,

@@ -37,6 +37,7 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
     fallbacks: FallbackSource | None = None,
     quiet: bool = False,
     examples: Sequence[AnyMessage] = (),
+    several: bool = False,
 ) -> Callable[..., Awaitable[dict[str, Any]]]:
     """Return the node `plan`. The profile of a model says which form of planner it gets.
 
@@ -48,8 +49,9 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
         fallbacks: the models to ask when the first one can't be used, in order.
         quiet: what the model says is not for the user, and not streamed.
         examples: turns of a chat that show the answer in its form, for models that learn by them.
+        several: one plan may hold several calls, even of a model that plans by schema.
     """
-    how = {"response_format": response_format, "quiet": quiet, "examples": examples}
+    how = {"response_format": response_format, "quiet": quiet, "examples": examples, "several": several}
     request = partial(PlanRequest, system_prompt=system_prompt, tools=tools, **how)
 
     async def plan(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ eleven examples as chat turns it picks tool and arguments reliably; its own tool
 import json
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain, zip_longest
 from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
@@ -16,20 +15,21 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 
 from core.errors import TransientError
-from core.protocols import Model, PlanRequest, ToolSpec
+from core.protocols import Model, PlanRequest
 from memory.buffer import with_earlier_turns
+from nodes.plan_examples import plan_prefix, plan_text
 from nodes.plan_schema import ANSWER, bounded_schema, plan_schema
 from nodes.structured import fitting
 
 MAX_PLAN_TOKENS = 160
 MAX_REPAIRS = 2
-_ANSWER_LINE = (
-    f"- {ANSWER}(): only for greetings, thanks, small talk, writing and translating; facts need a tool"
-)
-_ANSWER_QUESTIONS = ("Hi there!", "Write a short rhyme.", "Thanks, that helps.")
 _FROM_RESULT = (
     "Answer in plain words, in one to three short sentences, with the facts, names and numbers of the tool "
     "result. If it does not hold the answer, say that you did not find it. My question was: "
+)
+_FROM_RESULTS = (
+    "Answer each part of my question in a sentence of its own, with the facts, names and numbers of the tool "
+    "results. Where they do not hold a part, say that you did not find that. My question was: "
 )
 _FORM_FROM_RESULT = "Answer as JSON with the facts, names and numbers of the tool result. My question was: "
 
@@ -41,7 +41,9 @@ class SchemaPlanner:
         self._model = model
 
     async def plan(self, request: PlanRequest) -> AIMessage:
-        """Return a message with one tool call, or with the answer and the tokens of both calls.
+        """Return a message with a tool call, or with the answer and the tokens of both calls.
+
+        Where the request allows several, there may be some.
 
         Raises:
             TransientError: what the model wrote is no plan; another attempt may give one.
@@ -58,10 +60,10 @@ class SchemaPlanner:
         return len(results) - failed >= self._model.profile.tool_rounds or failed > MAX_REPAIRS
 
     async def _choose(self, request: PlanRequest) -> AIMessage:
-        prefix = plan_prefix(request.tools)
+        prefix = plan_prefix(request.tools, several=request.several)
         await self._model.remember(prefix)
         chooser = self._model.chat.bind(
-            extra_body=_constrained_to("plan", plan_schema(request.tools)),
+            extra_body=_constrained_to("plan", plan_schema(request.tools, several=request.several)),
             max_completion_tokens=MAX_PLAN_TOKENS,
         )
         reply = await chooser.ainvoke(
@@ -85,7 +87,8 @@ class SchemaPlanner:
         ]
         turn, wanted = request.messages[request.turn_start :], request.response_format
         # A small model answers what it read last: after long results it needs its question once more.
-        repeating = _FROM_RESULT if wanted is None else _FORM_FROM_RESULT
+        in_words = _FROM_RESULTS if sum(isinstance(one, ToolMessage) for one in turn) > 1 else _FROM_RESULT
+        repeating = in_words if wanted is None else _FORM_FROM_RESULT
         again = [HumanMessage(repeating + turn[0].text)] if len(turn) > 1 else []
         system = SystemMessage(request.system_prompt)
         return await self._said(request, [system, *earlier, *turn, *again, *said], quiet=bool(said))
@@ -111,24 +114,6 @@ def _constrained_to(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def plan_prefix(tools: Sequence[ToolSpec]) -> list[AnyMessage]:
-    """Return the messages that begin every choice among `tools`: the task, then examples as chat turns."""
-    lines = [f"- {tool.name}({', '.join(_argument_names(tool))}): {_first_line(tool)}" for tool in tools]
-    task = "Pick the tool for the user's last message and fill in its arguments as JSON."
-    examples = [
-        [(example.question, {"tool": tool.name, **example.arguments}) for example in tool.examples]
-        for tool in tools
-    ]
-    plain = [(question, {"tool": ANSWER}) for question in _ANSWER_QUESTIONS]
-    in_turns = [shot for shot in chain.from_iterable(zip_longest(*examples, plain)) if shot is not None]
-    shots = [
-        message
-        for question, call in in_turns
-        for message in (HumanMessage(question), AIMessage(json.dumps({"call": call})))
-    ]
-    return [SystemMessage("\n".join([task, *lines, _ANSWER_LINE])), *shots]
-
-
 def _turn_as_chat(request: PlanRequest) -> list[AnyMessage]:
     """Return the running turn in the form of the examples: calls as JSON, failures as the user's words."""
     chat: list[AnyMessage] = []
@@ -137,8 +122,8 @@ def _turn_as_chat(request: PlanRequest) -> list[AnyMessage]:
         if isinstance(message, HumanMessage):
             chat.append(HumanMessage(with_earlier_turns(message.text, earlier)))
         elif isinstance(message, AIMessage) and message.tool_calls:
-            call = message.tool_calls[0]
-            chat.append(AIMessage(json.dumps({"call": {"tool": call["name"], **call["args"]}})))
+            calls = [{"tool": call["name"], **call["args"]} for call in message.tool_calls]
+            chat.append(AIMessage(plan_text(calls, several=request.several)))
         elif isinstance(message, ToolMessage):
             advice = "\nCorrect the call." if message.status == "error" else "\nWhat is next?"
             chat.append(HumanMessage(f"Tool result: {message.text}{advice}"))
@@ -147,21 +132,16 @@ def _turn_as_chat(request: PlanRequest) -> list[AnyMessage]:
 
 def _calls(text: str) -> list[dict[str, Any]]:
     try:
-        call = dict(json.loads(text)["call"])
-        name = str(call.pop("tool"))
+        plan = json.loads(text)
+        calls = [dict(call) for call in (plan["calls"] if "calls" in plan else [plan["call"]])]
+        named = [(str(call.pop("tool")), call) for call in calls]
     except (ValueError, KeyError, TypeError) as error:
         raise TransientError(f"The model wrote {text[:200]!r}, which is not a plan.") from error
-    return [] if name == ANSWER else [{"name": name, "args": call, "id": "", "type": "tool_call"}]
+    return [
+        {"name": name, "args": call, "id": "", "type": "tool_call"} for name, call in named if name != ANSWER
+    ]
 
 
 def _together(choice: AIMessage, answer: AIMessage) -> AIMessage:
     usage = add_usage(choice.usage_metadata, answer.usage_metadata)
     return answer.model_copy(update={"usage_metadata": usage})
-
-
-def _argument_names(tool: ToolSpec) -> list[str]:
-    return list(tool.arguments_schema().get("properties", {}))
-
-
-def _first_line(tool: ToolSpec) -> str:
-    return tool.description.strip().splitlines()[0] if tool.description.strip() else ""

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from core.process import current_process
+from core.protocols import Example
 from core.text import storable_text
 from guardrails.approval import ApprovalPolicy, never
 from tools.context import run_context
@@ -15,6 +16,9 @@ from tools.injection import Transaction
 OrderNo = Annotated[str, Field(min_length=1, max_length=60, description="the number of the order")]
 Amount = Annotated[float, Field(gt=0, le=1_000_000, description="in EUR, such as 45.50")]
 Reason = Annotated[str, Field(min_length=1, max_length=500, description="why, in one line")]
+
+
+_PAY_BACK = "Pay 12.50 EUR back for order 31, it came late"
 
 
 async def refund_order(
@@ -62,6 +66,18 @@ def refunds(*, approval: ApprovalPolicy = never) -> tuple[Tool, Tool]:
         approval: which refunds people have to agree to; see `guardrails.approval`.
     """
     return (
-        contract(refund_order, effect="transactional", timeout_s=10, approval=approval, provenance="trusted"),
-        contract(list_refunds, effect="read", timeout_s=10),
+        contract(
+            refund_order,
+            effect="transactional",
+            timeout_s=10,
+            approval=approval,
+            provenance="trusted",
+            examples=(Example(_PAY_BACK, {"order_no": "31", "amount_eur": 12.5, "reason": "late"}),),
+        ),
+        contract(
+            list_refunds,
+            effect="read",
+            timeout_s=10,
+            examples=(Example("What was refunded for order 31?", {"order_no": "31"}),),
+        ),
     )

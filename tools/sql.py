@@ -5,12 +5,15 @@ import json
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from core.errors import ConfigurationError, ToolError
+from core.protocols import Example
 from core.settings import PROJECT_ROOT, settings
 from tools.contract import Tool, contract
 from tools.query_process import Answer, Request
@@ -25,7 +28,12 @@ Sql = Annotated[str, Field(min_length=1, max_length=8000, description="one SELEC
 
 
 def data_tools(
-    *, root: Path | None = None, max_rows: int = MAX_ROWS, memory_mb: int | None = None, time_s: int = TIME_S
+    *,
+    root: Path | None = None,
+    max_rows: int = MAX_ROWS,
+    memory_mb: int | None = None,
+    time_s: int = TIME_S,
+    examples: Mapping[str, str] | None = None,
 ) -> tuple[Tool, Tool]:
     """Return the tools `query_data` and `list_tables`.
 
@@ -34,6 +42,7 @@ def data_tools(
         max_rows: most rows of a result; of further ones a note tells.
         memory_mb: most mebibytes of a query. Unset, `BORING_QUERY_MEMORY_MB`.
         time_s: most seconds of a query; whole ones, since the operating system counts them too.
+        examples: questions with the SQL that answers them, for models that plan by schema.
 
     Raises:
         ConfigurationError: no folder is named.
@@ -57,11 +66,9 @@ def data_tools(
         """List the tables of the data files, with their columns and types."""
         return _shown(await _asked(asking), "more tables left out; query one to see its columns")
 
-    limit_s = time_s + _START_S
-    return (
-        contract(query_data, effect="read", timeout_s=limit_s, max_concurrency=2, rest="Select less."),
-        contract(list_tables, effect="read", timeout_s=limit_s, max_concurrency=2),
-    )
+    shown = tuple(Example(question, {"sql": sql}) for question, sql in (examples or {}).items())
+    reading = partial(contract, effect="read", timeout_s=time_s + _START_S, max_concurrency=2)
+    return reading(query_data, rest="Select less.", examples=shown), reading(list_tables)
 
 
 async def _asked(request: Request) -> Answer:

@@ -9,6 +9,7 @@ from langchain_core.messages import HumanMessage
 from core.context import RunContext
 from core.protocols import Model, ModelProfile
 from evals.scripted_model import Line
+from graphs.hierarchy import Team, create_hierarchy
 from graphs.single import create_agent
 from tools.calculator import arithmetic
 from tools.clock import clock
@@ -92,3 +93,40 @@ async def test_every_plan_begins_with_the_same_messages(saver: Any, speaking: An
     first, second = model.requests[0]["messages"], model.requests[2]["messages"]
     assert first[:-1] == second[:-1]
     assert len(first) > 10
+
+
+async def test_a_supervisor_hands_out_two_tasks_at_once_and_answers_from_both_reports(
+    saver: Any, speaking: Any
+) -> None:
+    script = [
+        json.dumps(
+            {
+                "calls": [
+                    {"tool": "rules", "task": "days", "goal": "How many days?"},
+                    {"tool": "orders", "task": "count", "goal": "How many orders?"},
+                ]
+            }
+        ),
+        "30 days; 5 orders.",
+    ]
+    llm = await speaking(script)
+    profile = ModelProfile(
+        name="scripted", plans_by="schema", context_tokens=6000, max_tokens=200, tool_rounds=1
+    )
+
+    async def source() -> Model:
+        return Model(profile=profile, chat=llm)
+
+    teams = [
+        Team(
+            "rules", "Knows rules.", create_agent(llm=await speaking(["30 days."])), examples=["R1?", "R2?"]
+        ),
+        Team("orders", "Counts.", create_agent(llm=await speaking(["5 orders."])), examples=["O1?", "O2?"]),
+    ]
+    office = create_hierarchy(llm=source, teams=teams, checkpointer=saver)
+    result = await office.ainvoke({"messages": [HumanMessage("How many days, and how many orders?")]}, CONFIG)
+    assert result["answer"]["text"] == "30 days; 5 orders."
+    assert [one["task"] for one in result["answer"]["contributions"]] == ["days", "count"]
+    plan, answer = llm.metadata["scripted"].requests
+    assert plan["response_format"]["json_schema"]["schema"]["required"] == ["calls"]
+    assert answer["messages"][-1]["content"].startswith("Answer each part of my question")

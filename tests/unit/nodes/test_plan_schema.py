@@ -1,12 +1,20 @@
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
 
+from core.protocols import Example
+from nodes.assignments import Delegate, Task
+from nodes.plan_examples import plan_prefix
 from nodes.plan_schema import plan_schema
 from tools.calculator import arithmetic
 from tools.contract import contract
+
+EXAMPLES = (
+    Example("R1?", {"task": "one", "goal": "R1?"}),
+    Example("R2?", {"task": "two", "goal": "R2?", "inputs": "x"}),
+)
 
 
 class Address(BaseModel):
@@ -50,3 +58,25 @@ def test_names_that_the_plan_itself_uses_are_refused() -> None:
 
     with pytest.raises(ValueError, match="taken"):
         plan_schema([contract(answer)])
+
+
+def test_a_plan_of_several_calls_offers_what_is_required_and_what_the_examples_use() -> None:
+    schema = plan_schema([Delegate("rules", "Knows rules.", cast("Any", None), Task, EXAMPLES)], several=True)
+    calls = schema["properties"]["calls"]
+    assert (schema["required"], calls["minItems"], calls["maxItems"]) == (["calls"], 1, 3)
+    assert list(calls["items"]["anyOf"][0]["properties"]) == ["tool", "task", "goal", "inputs"]
+
+
+def test_examples_of_several_calls_hold_one_message_with_two_requests() -> None:
+    delegates = [
+        Delegate(name, "Knows it.", cast("Any", None), Task, EXAMPLES if name != "c" else ())
+        for name in "abc"
+    ]
+    _, *turns = plan_prefix(delegates, several=True)
+    pairs = [
+        (asked.text, [call["tool"] for call in json.loads(shot.text)["calls"]])
+        for asked, shot in zip(turns[::2], turns[1::2], strict=True)
+    ]
+    assert ("R2? And also: R2?", ["a", "b"]) in pairs
+    assert ("R1?", ["a"]) in pairs
+    assert ("Hi there!", ["answer"]) in pairs
