@@ -50,13 +50,8 @@ def data_tools(
     found = root or settings().query_dir
     if found is None:
         raise ConfigurationError("query_data needs a folder: set BORING_QUERY_DIR.")
-    asking = Request(
-        root=str(found.absolute()),
-        sql="",
-        max_rows=max_rows,
-        memory_mb=memory_mb or settings().query_memory_mb,
-        time_s=time_s,
-    )
+    most_mb = memory_mb or settings().query_memory_mb
+    asking = Request(root=str(found.absolute()), sql="", max_rows=max_rows, memory_mb=most_mb, time_s=time_s)
 
     async def query_data(sql: Sql) -> str:
         """Query the data files by SQL: counts, sums, filters, joins. Each file is a table."""
