@@ -2,11 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.commands import boring_now
 
 ROOT = Path(__file__).resolve().parents[2]
 NOWHERE = "http://127.0.0.1:9/v1"
@@ -26,11 +26,10 @@ def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
 
 
 def boring(*arguments: str, env: dict[str, str], stdin: bytes = b"") -> tuple[int, str]:
-    command = [sys.executable, "-m", "app.main", *arguments]
-    done = subprocess.run(command, env=env, input=stdin, capture_output=True, check=False, timeout=60)
-    said = (done.stdout + done.stderr).decode()
+    ended = boring_now(*arguments, env=env, stdin=stdin)
+    said = ended.out + ended.err
     assert "Traceback" not in said, said
-    return done.returncode, " ".join(said.split())
+    return ended.code, " ".join(said.split())
 
 
 @pytest.mark.parametrize(
@@ -119,9 +118,8 @@ def test_what_looks_like_markup_is_shown_as_it_is(env: dict[str, str], arguments
 
 
 def test_an_error_is_json_where_json_was_asked_for(env: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "app.main", "resume", "nobody", "--json"]
-    done = subprocess.run(command, env=env, capture_output=True, check=False, timeout=60)
-    assert json.loads(done.stdout) == {
+    done = boring_now("resume", "nobody", "--json", env=env)
+    assert json.loads(done.out) == {
         "error": "There is no thread 'nobody'. `boring threads` lists the ones there are.",
         "exit_code": 2,
     }

@@ -1,14 +1,12 @@
 """What the tests of `boring approvals` share: a folder with agents of its own, and a run that waits."""
 
-import asyncio
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
+from tests.commands import boring
 
-BORING = str(Path(sys.executable).with_name("boring"))
 SHOP = """
 from pathlib import Path
 
@@ -44,16 +42,9 @@ class Desk:
         self.folder, self.env, self.url, self.model = folder, env, url, model
 
     async def boring(self, *words: str, code: int = 0) -> str:
-        ended = await asyncio.create_subprocess_exec(
-            *(BORING, *words),
-            cwd=self.folder,
-            env=self.env,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await ended.communicate()
-        assert ended.returncode == code, (out.decode(), err.decode())
-        return out.decode() + err.decode()
+        ended = await boring(*words, env=self.env, cwd=self.folder)
+        assert ended.code == code, ended
+        return ended.out + ended.err
 
     async def told(self, *words: str, code: int = 0) -> Any:
         return json.loads(await self.boring("approvals", *words, "--json", code=code))

@@ -1,9 +1,7 @@
 """`boring calls` and `boring tools` on what a real run has left."""
 
-import asyncio
 import json
 import os
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -24,11 +22,11 @@ from evals.scripted_model import Reply, ScriptedModel, ToolCall
 from graphs.single import create_agent
 from guardrails.approval import always
 from memory.checkpoints import postgres_checkpointer
+from tests.commands import boring as command
 from tools.breaker_table import BreakerTable
 from tools.contract import contract
 from tools.records import Ended
 
-BORING = str(Path(sys.executable).with_name("boring"))
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 HOSTILE = "[bold]x[/nope] \x1b[31m\u202e"
 LONG = "line [red]one[/red]\n" * 500
@@ -82,16 +80,9 @@ async def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
     }
 
 
-async def boring(env: dict[str, str], *words: str) -> tuple[int | None, str]:
-    child = await asyncio.create_subprocess_exec(
-        *(BORING, *words),
-        env=env,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await child.communicate()
-    return child.returncode, output.decode()
+async def boring(env: dict[str, str], *words: str) -> tuple[int, str]:
+    ended = await command(*words, env=env)
+    return ended.code, ended.out + ended.err
 
 
 async def written(env: dict[str, str], *words: str) -> Any:

@@ -1,6 +1,5 @@
 """`boring mcp`, run as an operator runs it."""
 
-import asyncio
 import json
 import os
 import sys
@@ -8,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import boring as command
+
 SERVER = str(Path(__file__).parents[1] / "tools/mcp_server.py")
-BORING = str(Path(sys.executable).with_name("boring"))
 
 
 @pytest.fixture
@@ -28,16 +28,9 @@ def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
     }
 
 
-async def boring(env: dict[str, str], *words: str) -> tuple[int | None, str]:
-    child = await asyncio.create_subprocess_exec(
-        *(BORING, "mcp", *words),
-        env=env,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await child.communicate()
-    return child.returncode, output.decode()
+async def boring(env: dict[str, str], *words: str) -> tuple[int, str]:
+    ended = await command("mcp", *words, env=env)
+    return ended.code, ended.out + ended.err
 
 
 async def test_a_change_is_listed_shown_and_accepted(env: dict[str, str], tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""Runs `boring` in a process of its own that begins with modules loaded: importing takes most of a command.
+
+The processes are forked from one that has only imported, so that each has its own environment, folder and
+exit code, as if a shell had started it. What happens while a command starts is tested with real starts.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+_FORKING = multiprocessing.get_context("forkserver")
+_FORKING.set_forkserver_preload(
+    ["app.commands", "graphs.loop", "nodes.plan", "tools.runtime", "langchain_openai"]
+)
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def boring(*words: str, env: Mapping[str, str], cwd: Path | None = None) -> Ended:
+    """Run `boring` to its end, while the tests' own servers go on."""
+    return await asyncio.to_thread(boring_now, *words, env=env, cwd=cwd)
+
+
+def boring_now(*words: str, env: Mapping[str, str], cwd: Path | None = None, stdin: bytes = b"") -> Ended:
+    """Run `boring` to its end. This blocks."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, out, err = (Path(folder, name) for name in ("in", "out", "err"))
+        given.write_bytes(stdin)
+        process = _FORKING.Process(target=_run, args=(words, dict(env), cwd or Path.cwd(), given, out, err))
+        process.start()
+        try:
+            process.join()
+        finally:
+            process.kill()
+        code = process.exitcode
+        assert code is not None
+        return Ended(code, *(one.read_text(errors="replace") for one in (out, err)))
+
+
+def _run(words: tuple[str, ...], env: dict[str, str], cwd: Path, given: Path, out: Path, err: Path) -> None:
+    from app.main import main  # noqa: PLC0415 - only in the process that is forked
+    from core.settings import settings  # noqa: PLC0415
+
+    for descriptor, (file, flags) in enumerate(
+        ((given, os.O_RDONLY), (out, os.O_WRONLY | os.O_CREAT), (err, os.O_WRONLY | os.O_CREAT))
+    ):
+        os.dup2(os.open(file, flags, 0o600), descriptor)
+    sys.stdin = os.fdopen(0)  # a forked process of this library has none
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    assert not settings.cache_info().currsize, "a module that is loaded beforehand reads the settings"
+    sys.argv = ["boring", *words]
+    main()
