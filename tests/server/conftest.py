@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from langgraph_sdk import get_sync_client
 
+from app.server_settings import read_server_file
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,7 +179,7 @@ def server(serving: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
     """A server with the graphs of `langgraph.json` and a probe, started once for a module."""
     folder = tmp_path_factory.mktemp("probe")
     (folder / "probe.py").write_text((Path(__file__).parent / "probe.py").read_text())
-    given = json.loads((ROOT / "langgraph.json").read_text())
+    given = read_server_file(ROOT / "langgraph.json")
     given["graphs"]["probe"] = "./probe.py:graph"
     (folder / "with_probe.json").write_text(json.dumps(given))
     return serving("--port", "0", "--config", str(folder / "with_probe.json")).wait_until_ready()

@@ -254,3 +254,15 @@ def test_the_calls_in_the_documentation_work(server: Any, tmp_path: Path, number
     assert "http://127.0.0.1:2024" in block
     code = block.replace("http://127.0.0.1:2024", server.url)
     subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=tmp_path, check=True)
+
+
+def test_the_store_keeps_finds_lists_and_forgets(client: Any) -> None:
+    ada = ["users", "ada"]
+    client.store.put_item(ada, key="drink", value={"text": "green tea"})
+    client.store.put_item(ada, key="pet", value={"text": "a dog"})
+    assert client.store.get_item(ada, key="drink")["value"] == {"text": "green tea"}
+    found = client.store.search_items(["users"], query="green tea")["items"]
+    assert [item["key"] for item in found] == ["drink", "pet"]
+    assert client.store.list_namespaces()["namespaces"] == [ada]
+    client.store.delete_item(ada, key="pet")
+    assert [item["key"] for item in client.store.search_items(["users"])["items"]] == ["drink"]

@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from app.server_settings import read_server_file
+
 ROOT = Path(__file__).resolve().parents[2]
 APPROVE: Any = {"decisions": [{"type": "approve"}]}
 
@@ -45,7 +47,7 @@ class Shop:
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     (folder / "shop.py").write_text((Path(__file__).parent / "shop.py").read_text())
-    given = json.loads((ROOT / "langgraph.json").read_text()) | {"graphs": {"shop": "./shop.py:graph"}}
+    given = read_server_file(ROOT / "langgraph.json") | {"graphs": {"shop": "./shop.py:graph"}}
     (folder / "langgraph.json").write_text(json.dumps(given))
     return folder / "langgraph.json"
 

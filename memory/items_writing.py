@@ -1,0 +1,110 @@
+"""How an item is remembered and forgotten: a new version ends the one before it and never overwrites it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import uuid4
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from memory.items import Connection, NewItem
+
+_LOCK: LiteralString = """
+select pg_advisory_xact_lock(number)
+from unnest(%s::bigint[]) with ordinality as wanted (number, place) order by place
+"""
+_PARTS = {
+    "current": sql.SQL("path = boring.path_of(%(namespace)s) and key = %(key)s and valid_to is null"),
+    "due": sql.SQL("(expires_at is not null and expires_at <= %(moment)s)"),
+    "same": sql.SQL(
+        "value = %(value)s and text is not distinct from %(text)s and kind = %(kind)s and user_id = %(user)s"
+        " and trusted = %(trusted)s and embedding_model is not distinct from %(model)s"
+    ),
+}
+_CONFIRM = sql.SQL("""
+update boring.memory_item set updated_at = %(moment)s, ttl_minutes = %(ttl)s::float8,
+    expires_at = %(moment)s + make_interval(secs => 60 * %(ttl)s::float8)
+where {current} and not {due} and {same}
+""").format(**_PARTS)
+_END = sql.SQL("""
+update boring.memory_item set superseded_by = case when {due} then null else %(id)s::uuid end,
+    valid_to = case when {due} then expires_at else greatest(%(moment)s, valid_from) end
+where {current} and ({due} or not ({same}))
+""").format(**_PARTS)
+_BEGIN = sql.SQL("""
+insert into boring.memory_item (id, tenant, user_id, kind, namespace, key, value, text, embedding,
+    embedding_model, embedding_dimensions, created_at, updated_at, valid_from, thread_id, run_id, message_id,
+    trusted, ttl_minutes, expires_at)
+select %(id)s, %(tenant)s, %(user)s, %(kind)s, %(namespace)s, %(key)s, %(value)s, %(text)s,
+    %(embedding)s::halfvec, %(model)s, vector_dims(%(embedding)s::halfvec),
+    coalesce((select created_at from boring.memory_item where path = boring.path_of(%(namespace)s)
+        and key = %(key)s and superseded_by = %(id)s), %(moment)s),
+    %(moment)s, %(moment)s, %(thread_id)s, %(run_id)s, %(message_id)s, %(trusted)s, %(ttl)s::float8,
+    %(moment)s + make_interval(secs => 60 * %(ttl)s::float8)
+where not exists (select from boring.memory_item where {current})
+""").format(**_PARTS)
+_DELETE = "delete from boring.memory_item where path = boring.path_of(%s) and key = %s"
+
+Place = tuple[tuple[str, ...], str]
+
+
+async def write(
+    connection: Connection, tenant: str, *, items: Sequence[NewItem] = (), gone: Sequence[Place] = ()
+) -> None:
+    """Remember items, each in place of what stands under its key, and forget the keys in `gone`.
+
+    An item that says what already stands there makes no new version. Forgetting takes all versions. Writers
+    of the same keys wait for one another, in one order, so that none waits for ever.
+
+    Args:
+        connection: from `as_tenant`.
+        tenant: the same one; also the one of the items' origins.
+        items: at most one for each key.
+        gone: namespaces and keys.
+    """
+    places = [*((item.namespace, item.key) for item in items), *gone]
+    await connection.execute(_LOCK, (sorted({_number(tenant, one) for one in places}),))
+    row = await (await connection.execute("select clock_timestamp() as moment")).fetchone()
+    values = [_values(item, row["moment"]) for item in items] if row else []
+    async with connection.cursor() as cursor:
+        if gone:
+            await cursor.executemany(_DELETE, [(list(namespace), key) for namespace, key in gone])
+        for statement in (_CONFIRM, _END, _BEGIN) if values else ():
+            await cursor.executemany(statement, values)
+
+
+def halfvec(vector: Sequence[float] | None) -> str | None:
+    """Return a vector as pgvector reads it."""
+    return None if vector is None else f"[{','.join(map(repr, vector))}]"
+
+
+def _number(tenant: str, place: Place) -> int:
+    """Return the number of the lock that writers of a place take; places may share one."""
+    joined = "\0".join(("boring.memory_item", tenant, *place[0], "", place[1])).encode()
+    return int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest(), signed=True)
+
+
+def _values(item: NewItem, moment: datetime) -> dict[str, Any]:
+    origin = item.origin
+    return {
+        "id": uuid4(),
+        "moment": moment,
+        "tenant": origin.tenant,
+        "user": origin.user,
+        "kind": item.kind,
+        "namespace": list(item.namespace),
+        "key": item.key,
+        "value": Jsonb(item.value),
+        "text": item.text,
+        "embedding": halfvec(item.embedding),
+        "model": item.model,
+        "thread_id": origin.thread_id,
+        "run_id": origin.run_id,
+        "message_id": origin.message_id,
+        "trusted": origin.trusted,
+        "ttl": item.ttl_minutes,
+    }

@@ -1,0 +1,171 @@
+"""Long-term memory as a LangGraph store: kept in Postgres, and separated by tenant there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    InvalidNamespaceError,
+    ListNamespacesOp,
+    Op,
+    PutOp,
+    Result,
+    SearchOp,
+    TTLConfig,
+)
+from langgraph.store.base import validate_op_namespace as check_labels
+from typing_extensions import override
+
+from core.process import current_process
+from core.text import storable, storable_text
+from memory.items import Connection, NewItem, Origin, as_tenant, current_origin
+from memory.items_writing import Place, write
+from memory.store_namespaces import namespaces
+from memory.store_search import found, got
+from memory.store_text import embedded, embedded_question, searchable
+
+Meanings = dict[str, tuple[list[float], str]]
+
+
+class MemoryStore(BaseStore):
+    """The store that tools and nodes get as `runtime.store`.
+
+    It reads and writes for the tenant of the run that calls it; outside of a run, for the default tenant. It
+    holds nothing open: the database and the embedding model are those of the process.
+    """
+
+    supports_ttl = True
+    __slots__ = ("_fields", "_origin", "ttl_config")
+
+    def __init__(
+        self,
+        *,
+        origin: Origin | None = None,
+        fields: Sequence[str] = ("$",),
+        ttl: TTLConfig | None = None,
+    ) -> None:
+        """Make a store; nothing is opened.
+
+        Args:
+            origin: for whom it works, whatever run calls it; unset, for the run that calls.
+            fields: the paths of a value that it is found by, where a `put` does not name them.
+            ttl: how long items are kept that do not say so, in minutes.
+        """
+        self._origin = origin
+        self._fields = fields
+        self.ttl_config = ttl
+
+    @override
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """Refuse: this project is asynchronous."""
+        raise NotImplementedError("use the methods that begin with `a`: aget, aput, asearch, abatch")
+
+    @override
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Do several operations: first all reads, on what was there before, then all writes, or none.
+
+        Raises:
+            ValueError: an operation can't be read; none was done.
+            ConfigurationError: memories were embedded by another model, or the database can't be used.
+        """
+        wanted = [_checked(op) for op in ops]
+        origin = self._origin or current_origin()
+        puts = {(op.namespace, op.key): op for op in wanted if isinstance(op, PutOp)}
+        items = await self._items(puts, origin)
+        gone = [place for place, op in puts.items() if op.value is None]
+        meanings = await _meanings(wanted)
+        database = await (await current_process()).database()
+        results: list[Result] = [None] * len(wanted)
+        if len(puts) < len(wanted):
+            async with as_tenant(database, origin.tenant) as connection:
+                results = [await _read(connection, op, meanings) for op in wanted]
+        if puts:
+            async with as_tenant(database, origin.tenant) as connection:
+                await write(connection, origin.tenant, items=items, gone=gone)
+        return results
+
+    async def _items(self, puts: dict[Place, PutOp], origin: Origin) -> list[NewItem]:
+        kept = [op for op in puts.values() if op.value is not None]
+        texts = [self._text(op) for op in kept]
+        vectors, model = await embedded([text for text in texts if text is not None])
+        following = iter(vectors)
+        return [
+            NewItem(
+                namespace=op.namespace,
+                key=op.key,
+                value=storable(dict(op.value or {})),
+                text=text,
+                embedding=None if text is None else next(following),
+                model=None if text is None else model,
+                kind="fact",
+                ttl_minutes=op.ttl,
+                origin=origin,
+            )
+            for op, text in zip(kept, texts, strict=True)
+        ]
+
+    def _text(self, op: PutOp) -> str | None:
+        if op.index is False or op.value is None:
+            return None
+        return searchable(op.value, self._fields if op.index is None else op.index)
+
+
+async def _meanings(ops: Sequence[Op]) -> Meanings:
+    questions = {op.query for op in ops if isinstance(op, SearchOp) and op.query}
+    return {question: await embedded_question(question) for question in questions}
+
+
+async def _read(connection: Connection, op: Op, meanings: Meanings) -> Any:
+    if isinstance(op, GetOp):
+        return await got(connection, op)
+    if isinstance(op, SearchOp):
+        meaning, model = meanings.get(op.query or "", (None, ""))
+        return await found(connection, op, meaning=meaning, model=model)
+    if isinstance(op, ListNamespacesOp):
+        return await namespaces(connection, op)
+    return None
+
+
+def _checked(op: Op) -> Op:
+    """Return an operation that can be done; its question in a form that can be stored.
+
+    Raises:
+        TypeError: it is no operation.
+        ValueError: a part of it can't be used.
+    """
+    if not isinstance(op, (GetOp, SearchOp, PutOp, ListNamespacesOp)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+        raise TypeError(f"{op!r} is no operation of a store")
+    check_labels(op)
+    if isinstance(op, (GetOp, PutOp)):
+        _check_text("key", op.key)
+        _check_namespace(op.namespace)
+    if isinstance(op, PutOp):
+        _check_put(op)
+    if isinstance(op, (SearchOp, ListNamespacesOp)) and (op.limit < 0 or op.offset < 0):
+        raise ValueError(f"limit is {op.limit} and offset {op.offset}; expected 0 or more")
+    if isinstance(op, SearchOp):
+        _check_namespace(op.namespace_prefix)
+        return op._replace(query=op.query and storable_text(op.query))
+    return op
+
+
+def _check_put(op: PutOp) -> None:
+    if not op.namespace:
+        raise InvalidNamespaceError("the namespace is empty; expected at least one label")
+    if op.ttl is not None and not 0 <= op.ttl < math.inf:
+        raise ValueError(f"ttl is {op.ttl!r}; expected a finite number of minutes, 0 or more")
+
+
+def _check_namespace(namespace: Sequence[str]) -> None:
+    for label in namespace:
+        if storable_text(label) != label:
+            raise InvalidNamespaceError(f"the label {label!r} can't be stored; leave half characters out")
+
+
+def _check_text(name: str, text: str) -> None:
+    if storable_text(text) != text:
+        raise ValueError(f"the {name} {text!r} can't be stored; leave NUL and half characters out")
