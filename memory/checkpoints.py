@@ -1,17 +1,22 @@
 """Short-term memory: where the checkpoints of threads are kept."""
 
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg.errors import UndefinedTable
 
 from core.database import Database
 from core.migrations import setup_lock
 from core.process import current_process
+from core.worker import current_worker
+from memory.saver import Saver
 
 
-async def postgres_checkpointer() -> AsyncPostgresSaver:
-    """Return the saver on this process's database, its tables in place."""
+async def postgres_checkpointer() -> Saver:
+    """Return the saver on this process's database, its tables in place.
+
+    Raises:
+        DatabaseError: the database can't be had.
+    """
     database = await (await current_process()).database()
-    saver = AsyncPostgresSaver(database.pool)  # pyright: ignore[reportArgumentType] - rows are dicts, see Database
+    saver = Saver(database.pool, await current_worker())
     if not await _is_set_up(database, len(saver.MIGRATIONS) - 1):
         async with setup_lock(database.url):
             await saver.setup()

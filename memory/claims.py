@@ -19,6 +19,7 @@ from core.errors import ThreadBusyError
 from core.process import current_process
 from core.worker import LOCK_OF, Worker, current_worker
 from memory.plans import PlanRecord
+from memory.saver_fence import note_held, refusal, was_cut_off
 from memory.visits import Visits
 
 IDLE_S: Final = 2.0
@@ -31,6 +32,7 @@ insert into boring.thread_lease (thread_id, worker) values (%(thread)s, %(worker
 on conflict (thread_id) do update set worker = excluded.worker
 where thread_lease.worker = excluded.worker returning worker
 """
+_IS_STILL_OURS = "select from boring.thread_lease where thread_id = %(thread)s and worker = %(worker)s"
 _HOLDER = "select worker from boring.thread_lease where thread_id = %s"
 _TAKE_OVER = """
 update boring.thread_lease set worker = %(worker)s, taken_at = now()
@@ -101,6 +103,7 @@ class Claims:
             if claim.taking is None:
                 claim.taking = asyncio.create_task(self._take(claim), name=f"claim {thread_id}")
             await asyncio.shield(claim.taking)
+            note_held(thread_id, claim.epoch)
             yield claim
             idle_since = _now()
         except Exception:
@@ -135,9 +138,12 @@ class Claims:
         if claim.active > 1 or self._claims.get(claim.thread_id) is not claim:
             return
         del self._claims[claim.thread_id]
+        epoch = self._worker.epoch
         try:
             async with self._database.pool.connection() as connection:
-                await connection.execute(_RELEASE, ([claim.thread_id], self._worker.id))
+                released = await connection.execute(_RELEASE, ([claim.thread_id], self._worker.id))
+                if released.rowcount:
+                    note_held(claim.thread_id, epoch)  # its last checkpoint is still to be saved
         except psycopg.OperationalError as error:
             _log.warning("The thread %s could not be released: %s", claim.thread_id, error)
 
@@ -185,7 +191,7 @@ class Claims:
         """Make the thread this worker's in the database."""
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                while not await self._taken(claim.thread_id):  # noqa: ASYNC110 - its event is elsewhere
+                while not await self._taken(claim):  # noqa: ASYNC110 - its event is elsewhere
                     await asyncio.sleep(_RETRY_S)
         except BaseException as error:
             self._claims.pop(claim.thread_id, None)
@@ -193,14 +199,20 @@ class Claims:
                 raise _busy(claim.thread_id) from error
             raise
 
-    async def _taken(self, thread_id: str) -> bool:
+    async def _taken(self, claim: Claim) -> bool:
         """Take the thread where it is free or its worker is gone.
 
         Raises:
-            ThreadBusyError: it was given back just now: what this invocation knows of it is out of date.
+            ThreadBusyError: it was given back just now, or may have been another's while this worker was cut
+                off: what this invocation knows of it is out of date.
         """
+        thread_id = claim.thread_id
         ours = {"thread": thread_id, "worker": self._worker.id}
         async with self._database.pool.connection() as connection:
+            if was_cut_off(thread_id, claim.epoch):
+                if await (await connection.execute(_IS_STILL_OURS, ours)).fetchone() is not None:
+                    return True
+                raise refusal(thread_id, "lost")
             if await (await connection.execute(_TAKE, ours)).fetchone():
                 return True
             async with connection.transaction():

@@ -7,9 +7,9 @@ from functools import wraps
 from typing import Any, Final
 
 import psycopg
-from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg.transaction import AsyncTransaction
 
+from memory.saver import Saver
 from nodes.tool_planner import ToolPlanner
 
 CRASHED: Final = 9
@@ -57,7 +57,7 @@ class Boundaries:
                 the run goes on meanwhile, so that a crash throws it back by several steps.
         """
         if checkpoint_lag_s:
-            setattr(AsyncPostgresSaver, "aput", _late(AsyncPostgresSaver.aput, checkpoint_lag_s))  # noqa: B010 - as below
+            setattr(Saver, "aput", _late(Saver.aput, checkpoint_lag_s))  # noqa: B010 - as below
         for owner, names in (
             (psycopg.AsyncCursor, ("execute", "executemany")),
             (AsyncTransaction, ("__aenter__", "__aexit__")),
