@@ -13,9 +13,10 @@ from core.context import RunContext
 from core.errors import ConfigurationError
 from core.protocols import Example
 from core.state import AgentInput, AgentState
+from graphs.checks import check_roles, check_surroundings, check_text, graph_place, members
 from graphs.loop import Loop, assemble
 from graphs.single import Agent, Llm, later_models, model_source
-from graphs.workers import check_roles, check_surroundings, check_text, checked, graph_place, members
+from graphs.workers import checked
 from guardrails.chain import Roles
 from nodes.assignments import Delegate, Task
 from nodes.delegate import MAX_DEPTH, delegating

@@ -10,9 +10,10 @@ from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
 from core.errors import ConfigurationError
+from graphs.checks import check_surroundings, check_text, graph_place, members
 from graphs.loop import Loop, assemble
 from graphs.single import Agent, Llm, later_models, model_source
-from graphs.workers import check_surroundings, check_text, checked, graph_place, members
+from graphs.workers import checked
 from guardrails.routing import Rule
 from nodes.assignments import Delegate, Request
 from nodes.delegate import delegating

@@ -1,6 +1,7 @@
 """The single agent: one model with tools."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -13,6 +14,7 @@ from core.models import configured_fallbacks, configured_model, given_fallbacks,
 from core.protocols import FallbackSource, ModelSource
 from core.state import AgentInput, AgentState
 from core.structured import state_with
+from graphs.checks import check_roles, check_surroundings, check_text, graph_place, members
 from graphs.loop import Loop, assemble
 from guardrails.chain import Roles
 from nodes.execute import executing
@@ -68,17 +70,26 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
         store: long-term memory, for tools that ask the runtime for it.
 
     Raises:
-        ConfigurationError: a tool's approval names a role that nobody has, or can't be fulfilled otherwise.
+        ConfigurationError: an argument is not what is said here, or nobody can give a tool's approval.
         ValueError: two tools share a name, or a declaration contradicts itself.
     """
-    runtime = ToolRuntime([contracted(tool) for tool in tools], roles=roles)
+    place = graph_place("agent", name)
+    check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
+    check_text(system_prompt, of=place, argument="system_prompt")
+    runtime = _runtime(place, tools, roles)
     form = answer_form(response_format, taken=runtime.tools) if response_format else None
     model, later = model_source(llm), later_models(llm, fallbacks)
-    specs = list(runtime.tools.values())
+    specs = [*runtime.tools.values()]
     plan = planning(model, specs, system_prompt=system_prompt, response_format=form, fallbacks=later)
     loop = _loop(model, runtime, plan, name=name, structured=form is not None)
     state = state_with(response_format) if response_format else AgentState
     return assemble(loop, state).compile(checkpointer=checkpointer, store=store, name=name)
+
+
+def _runtime(place: str, tools: Sequence[AnyTool], roles: Roles | None) -> ToolRuntime:
+    check_roles(place, roles)
+    given = members(tools, object, of=place, argument="tools")
+    return ToolRuntime([contracted(cast("AnyTool", tool)) for tool in given], roles=roles)
 
 
 def _loop(model: ModelSource, runtime: ToolRuntime, plan: Node, *, name: str, structured: bool) -> Loop:

@@ -282,10 +282,10 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]  # pyright: ignore[reportUnknownVariableType]
 
 
-def _check(role: str, quorum: int, on_expiry: object) -> None:
-    if not role.strip():
+def _check(role: object, quorum: object, on_expiry: object) -> None:
+    if not isinstance(role, str) or not role.strip():
         raise ValueError("a level names no role")
-    if quorum < 1:
+    if not isinstance(quorum, int) or isinstance(quorum, bool) or quorum < 1:
         raise ValueError(f"level {role!r}: quorum is {quorum}, expected 1 or more")
     if not isinstance(on_expiry, Escalate) and on_expiry not in {"deny", "approve"}:
         raise ValueError(f"level {role!r}: on_expiry is {on_expiry!r}, expected deny, approve or Escalate")

@@ -76,8 +76,8 @@ def nothing_left(folder: Path) -> bool:
 
 
 async def test_no_sampled_crash_repeats_loses_or_asks_twice(folder: Path) -> None:
-    code, printed = await enumerated(folder, "--singles", "3", "--doubles", "1")
-    assert figures(printed) == {**dict.fromkeys(FIGURES, 0), "points": 32}, printed
+    code, printed = await enumerated(folder, "--singles", "2", "--doubles", "1")
+    assert figures(printed) == {**dict.fromkeys(FIGURES, 0), "points": 24}, printed
     assert {line.split(":")[0] for line in printed.splitlines() if "boundaries" in line} == KINDS
     assert code == 0
     await all_stopped(folder)

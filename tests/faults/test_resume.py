@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
 
 _random = random.Random(20261122)  # noqa: S311 - a repeatable choice, nothing secret
-MOMENTS = [round(_random.random(), 3) for _ in range(10)]
+MOMENTS = [round(_random.random(), 3) for _ in range(6)]
 """When a run is killed, as parts of the time that a whole one takes."""
 
 
