@@ -10,7 +10,7 @@ from core.database import Database
 from core.errors import ThreadBusyError
 from core.process import current_process, opened_process
 from core.settings import Settings
-from core.worker import Worker, opened_worker
+from core.worker import LOCK_OF, Worker, opened_worker
 from memory.checkpoints import postgres_checkpointer
 from memory.saver import Saver
 from memory.saver_fence import note_held
@@ -96,12 +96,13 @@ async def test_a_worker_that_lost_its_connection_is_refused_until_it_reads_the_t
 ) -> None:
     await saver.aget_tuple(THREAD)
     note_held("t", 1)
-    gone = opened_worker(database)
-    async with gone as other:
+    async with opened_worker(database) as other:
         await other.present()
         cut_off = Saver(database.pool, other)
         await cut_off.aget_tuple(THREAD)
         note_held("t", other.epoch)
+    async with database.pool.connection() as connection:  # until the server has noticed
+        await connection.execute(f"select pg_advisory_xact_lock({LOCK_OF})", (other.id,))
     with pytest.raises(ThreadBusyError, match="has taken over the thread 't'"):
         await put(cut_off)
     await saver.aget_tuple(THREAD)
