@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from core.context import RunContext
 from core.models import configured_fallbacks, configured_model, given_fallbacks, given_model
-from core.protocols import FallbackSource, ModelSource
+from core.protocols import FallbackSource, ModelSource, ResponseFormat
 from core.state import AgentInput, AgentState
 from core.structured import state_with
 from graphs.checks import check_roles, check_surroundings, check_text, graph_place, members
@@ -25,7 +25,6 @@ from nodes.recovering import recovering
 from nodes.respond import respond, respond_structured
 from nodes.review import review
 from nodes.structured import answer_form
-from nodes.threads import Node
 from tools.calculator import arithmetic
 from tools.clock import clock
 from tools.contract import AnyTool, Tool, contracted
@@ -53,14 +52,11 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
 ) -> Agent:
-    """Return a compiled graph: a model that plans, tools that it calls, limits that hold.
-
-    Nothing is opened here: database and models open when the graph first runs (see `core.process`).
+    """Return a compiled graph; database and models open when it first runs (see `core.process`).
 
     Args:
         llm: what names a model, see `Llm`; None for the configured one.
-        fallbacks: models of the same kinds, asked in order when `llm` can't be used; None for none, or for
-            the configured ones where `llm` is None too.
+        fallbacks: asked in order when `llm` can't be used; None for the configured ones if `llm` is None.
         tools: contracted tools, LangChain tools or functions with a docstring.
         system_prompt: the operator's words to the model.
         response_format: a Pydantic model, an instance of which the result holds as `structured_response`.
@@ -70,7 +66,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
         store: long-term memory, for tools that ask the runtime for it.
 
     Raises:
-        ConfigurationError: an argument is not what is said here, or nobody can give a tool's approval.
+        ConfigurationError: an argument is not what is said here, or nobody can approve a tool.
         ValueError: two tools share a name, or a declaration contradicts itself.
     """
     place = graph_place("agent", name)
@@ -78,10 +74,8 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     check_text(system_prompt, of=place, argument="system_prompt")
     runtime = _runtime(place, tools, roles)
     form = answer_form(response_format, taken=runtime.tools) if response_format else None
-    model, later = model_source(llm), later_models(llm, fallbacks)
-    specs = [*runtime.tools.values()]
-    plan = planning(model, specs, system_prompt=system_prompt, response_format=form, fallbacks=later)
-    loop = _loop(model, runtime, plan, name=name, structured=form is not None)
+    models = model_source(llm), later_models(llm, fallbacks)
+    loop = _loop(models, runtime, form, system_prompt=system_prompt, name=name)
     state = state_with(response_format) if response_format else AgentState
     return assemble(loop, state).compile(checkpointer=checkpointer, store=store, name=name)
 
@@ -92,14 +86,24 @@ def _runtime(place: str, tools: Sequence[AnyTool], roles: Roles | None) -> ToolR
     return ToolRuntime([contracted(cast("AnyTool", tool)) for tool in given], roles=roles)
 
 
-def _loop(model: ModelSource, runtime: ToolRuntime, plan: Node, *, name: str, structured: bool) -> Loop:
+def _loop(
+    models: tuple[ModelSource, FallbackSource],
+    runtime: ToolRuntime,
+    form: ResponseFormat | None,
+    *,
+    system_prompt: str,
+    name: str,
+) -> Loop:
+    model, later = models
+    specs = list(runtime.tools.values())
+    plan = planning(model, specs, system_prompt=system_prompt, response_format=form, fallbacks=later)
     return Loop(
         receive=receiving(model, graph=name),
         plan=recovering(plan) if runtime.has_effects or runtime.may_ask else plan,
         execute=executing(runtime),
         observe=observe,
         review=review if runtime.may_ask else None,
-        respond=respond_structured if structured else respond,
+        respond=respond_structured if form else respond,
     )
 
 
