@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
 from langgraph.config import get_config
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import DictRow
 
@@ -22,6 +23,11 @@ from core.text import storable_text
 Kind = Literal["fact", "episode", "summary"]
 Connection = AsyncConnection[DictRow]
 
+COLUMNS = sql.SQL("""
+    id, tenant, user_id, kind, namespace, key, value, text, created_at, updated_at, valid_from, valid_to,
+    superseded_by, thread_id, run_id, message_id, trusted, uses
+""")
+"""What a reader gets of a row."""
 _RUNTIME = "__pregel_runtime"
 _BECOME = """
 select set_config('boring.tenant', %s, true), set_config('role', case
@@ -90,18 +96,22 @@ class NewItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """One version of a remembered item.
+class Memory:
+    """One version of something remembered.
 
     Attributes:
-        value: what it said.
+        id: of this version.
+        value: JSON data.
         text: what it is found by.
-        valid_from: since when.
+        valid_from: since when it has held.
         valid_to: until when; None still holds.
+        superseded_by: the version that took its place.
         origin: where it came from.
-        uses: how often a search or a read has returned it.
+        uses: how often it was read or found.
+        score: how well it fits the question, 1 at best; None where none was asked.
     """
 
+    id: UUID
     namespace: tuple[str, ...]
     key: str
     kind: Kind
@@ -109,18 +119,30 @@ class Version:
     text: str | None
     valid_from: datetime
     valid_to: datetime | None
+    superseded_by: UUID | None
     origin: Origin
     uses: int
+    score: float | None = None
 
 
-def current_origin(*, trusted: bool = False) -> Origin:
+def memory_of(row: DictRow) -> Memory:
+    """Return the memory that a row holds."""
+    origin = Origin(
+        row["tenant"], row["user_id"], row["thread_id"], row["run_id"], row["message_id"], row["trusted"]
+    )
+    same = ("id", "key", "kind", "value", "text", "valid_from", "valid_to", "superseded_by", "uses")
+    fields = {name: row[name] for name in same}
+    return Memory(namespace=tuple(row["namespace"]), origin=origin, score=row.get("score"), **fields)
+
+
+def current_origin(*, message_id: str | None = None, trusted: bool = False) -> Origin:
     """Return the origin of the run that the caller is part of; outside of a run, the default one.
 
     Raises:
         ValueError: the run's tenant or user is none.
     """
     default = RunContext()
-    origin = Origin(default.tenant, default.user, trusted=trusted)
+    origin = Origin(default.tenant, default.user, message_id=message_id, trusted=trusted)
     try:
         places = get_config().get("configurable", {})
     except RuntimeError:

@@ -25,7 +25,7 @@ from core.text import storable, storable_text
 from memory.items import Connection, NewItem, Origin, as_tenant, current_origin
 from memory.items_writing import Place, write
 from memory.store_namespaces import namespaces
-from memory.store_search import found, got
+from memory.store_search import found, got, search_item
 from memory.store_text import embedded, embedded_question, searchable
 
 Meanings = dict[str, tuple[list[float], str]]
@@ -124,7 +124,8 @@ async def _read(connection: Connection, op: Op, meanings: Meanings) -> Any:
         return await got(connection, op)
     if isinstance(op, SearchOp):
         meaning, model = meanings.get(op.query or "", (None, ""))
-        return await found(connection, op, meaning=meaning, model=model)
+        rows = await found(connection, op, meaning=meaning, model=model)
+        return [search_item(row) for row in rows]
     if isinstance(op, ListNamespacesOp):
         return await namespaces(connection, op)
     return None

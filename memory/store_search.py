@@ -9,7 +9,7 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from core.errors import ConfigurationError
-from memory.items import Connection
+from memory.items import COLUMNS, Connection
 from memory.items_writing import halfvec
 from memory.store_filters import Conditions
 
@@ -28,14 +28,14 @@ where {refresh} and ttl_minutes is not null
 """Listing what is there keeps it, and is no use of it."""
 _GET = sql.SQL("""
 with best as (
-    select id, namespace, key, value, created_at, updated_at from boring.memory_item
+    select {columns} from boring.memory_item
     where path = boring.path_of(%(namespace)s) and key = %(key)s and {current}
 ), touched as ({use})
 select * from best
 """)
 _LIST = sql.SQL("""
 with best as (
-    select id, namespace, key, value, created_at, updated_at from boring.memory_item
+    select {columns} from boring.memory_item
     where {inside} and {current} and {filter}
     order by updated_at desc, id limit %(limit)s offset %(offset)s
 ), touched as ({keep})
@@ -82,8 +82,7 @@ with mine as (
     ) as place
     from ranked order by place limit %(limit)s offset %(offset)s
 ), best as (
-    select placed.*, namespace, key, value, created_at, updated_at
-    from placed join boring.memory_item using (id)
+    select {columns}, score, place from placed join (select {columns} from boring.memory_item) item using (id)
 ), touched as ({use})
 select * from foreign_made left join best on true order by place
 """)
@@ -99,7 +98,9 @@ and b = 0.75; Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion", SIGIR 200
 
 async def got(connection: Connection, op: GetOp) -> Item | None:
     """Return the item that now stands under a key."""
-    statement = _GET.format(current=_CURRENT, use=_USE.format(refresh=sql.Literal(op.refresh_ttl)))
+    statement = _GET.format(
+        columns=COLUMNS, current=_CURRENT, use=_USE.format(refresh=sql.Literal(op.refresh_ttl))
+    )
     values = {"namespace": list(op.namespace), "key": op.key}
     row = await (await connection.execute(statement, values)).fetchone()
     return None if row is None else Item(**_fields(row))
@@ -107,7 +108,7 @@ async def got(connection: Connection, op: GetOp) -> Item | None:
 
 async def found(
     connection: Connection, op: SearchOp, *, meaning: list[float] | None = None, model: str = ""
-) -> list[SearchItem]:
+) -> list[DictRow]:
     """Return the items inside a namespace that fit a filter: the newest first, or the best for a question.
 
     Args:
@@ -121,12 +122,14 @@ async def found(
         ValueError: the filter can't be read.
     """
     conditions = Conditions()
+    refresh = sql.Literal(op.refresh_ttl)
     parts = {
+        "columns": COLUMNS,
         "inside": inside(len(op.namespace_prefix)),
         "current": _CURRENT,
         "filter": conditions.of(op.filter),
-        "use": _USE.format(refresh=sql.Literal(op.refresh_ttl)),
-        "keep": _KEEP.format(refresh=sql.Literal(op.refresh_ttl)),
+        "use": _USE.format(refresh=refresh),
+        "keep": _KEEP.format(refresh=refresh),
     }
     values: dict[str, Any] = {
         **conditions.values,
@@ -135,12 +138,16 @@ async def found(
         "offset": op.offset,
     }
     if meaning is None:
-        rows = await (await connection.execute(_LIST.format(**parts), values)).fetchall()
-        return [SearchItem(**_fields(row)) for row in rows]
+        return await (await connection.execute(_LIST.format(**parts), values)).fetchall()
     values |= {"query": op.query, "meaning": halfvec(meaning), "model": model, "dimensions": len(meaning)}
     rows = await (await connection.execute(_SEARCH.format(**parts), values)).fetchall()
     _check_made_by(rows[0], model, len(meaning))
-    return [SearchItem(**_fields(row), score=row["score"]) for row in rows if row["id"] is not None]
+    return [row for row in rows if row["id"] is not None]
+
+
+def search_item(row: DictRow) -> SearchItem:
+    """Return what LangGraph sees of a row that was found."""
+    return SearchItem(**_fields(row), score=row.get("score"))
 
 
 def inside(labels: int) -> sql.Composable:

@@ -1,0 +1,146 @@
+"""What is known about a user: remembered by subject, superseded and never overwritten, forgotten wholly."""
+
+from __future__ import annotations
+
+import math
+
+from langgraph.store.base import SearchOp
+from psycopg import sql
+
+from core.process import current_process
+from core.text import storable_text
+from memory.items import (
+    COLUMNS,
+    Connection,
+    Kind,
+    Memory,
+    NewItem,
+    Origin,
+    as_tenant,
+    current_origin,
+    memory_of,
+)
+from memory.items_writing import write
+from memory.store_search import found
+from memory.store_text import embedded, embedded_question, searchable
+
+_HISTORY = sql.SQL("""
+select {columns} from boring.memory_item
+where path = boring.path_of(%s) and key = %s order by valid_from, valid_to nulls last
+""").format(columns=COLUMNS)
+
+
+async def remember(
+    text: str,
+    *,
+    subject: str,
+    kind: Kind = "fact",
+    ttl_minutes: float | None = None,
+    origin: Origin | None = None,
+) -> Memory:
+    """Remember something about the user, in place of what was known about the same subject.
+
+    What was known stays in the history. Saying the same again makes no new version.
+
+    Args:
+        text: what to remember.
+        subject: what it is about, such as `favourite drink`; capitals and spacing make no difference.
+        kind: a fact, an episode (something that happened) or a summary.
+        ttl_minutes: how long it is kept after it was last found or said; None keeps it.
+        origin: for whom, and where it came from; unset, the run that calls, and outside of a run the default
+            user, and not trusted. A version that is not trusted supersedes one that is.
+
+    Returns:
+        The version that holds now.
+
+    Raises:
+        ValueError: the text or the subject is empty, or `ttl_minutes` is no finite number from 0.
+        ConfigurationError: the embedding model or the database can't be used.
+    """
+    if not text.strip():
+        raise ValueError("the text is empty; expected something to remember")
+    if ttl_minutes is not None and not 0 <= ttl_minutes < math.inf:
+        raise ValueError(f"ttl_minutes is {ttl_minutes!r}; expected a finite number, 0 or more")
+    whose = origin or current_origin()
+    value = {"subject": storable_text(subject.strip()), "text": storable_text(text)}
+    place, key = user_namespace(whose.user, kind), subject_key(subject)
+    found_by = searchable({"text": f"{value['subject']}: {value['text']}"}, ["text"])
+    vectors, model = await embedded([found_by] if found_by else [])
+    item = NewItem(
+        namespace=place,
+        key=key,
+        value=value,
+        text=found_by,
+        embedding=vectors[0],
+        model=model,
+        kind=kind,
+        ttl_minutes=ttl_minutes,
+        origin=whose,
+    )
+    database = await (await current_process()).database()
+    async with as_tenant(database, whose.tenant) as connection:
+        await write(connection, whose.tenant, items=[item])
+        return (await _versions(connection, place, key))[-1]
+
+
+async def recall(
+    question: str, *, limit: int = 5, kind: Kind | None = None, origin: Origin | None = None
+) -> list[Memory]:
+    """Return what is known about the user and fits a question best, with its origin, the best first.
+
+    Raises:
+        ValueError: the question is empty or the limit negative.
+        ConfigurationError: memories were embedded by another model, or the database can't be used.
+    """
+    if not question.strip() or limit < 0:
+        raise ValueError(f"the question is {question!r} and the limit {limit}; expected words, and 0 or more")
+    whose = origin or current_origin()
+    asked = storable_text(question)
+    meaning, model = await embedded_question(asked)
+    place = user_namespace(whose.user, kind)
+    database = await (await current_process()).database()
+    async with as_tenant(database, whose.tenant) as connection:
+        op = SearchOp(place, limit=limit, query=asked)
+        return [memory_of(row) for row in await found(connection, op, meaning=meaning, model=model)]
+
+
+async def history(subject: str, *, kind: Kind = "fact", origin: Origin | None = None) -> list[Memory]:
+    """Return every version of what was known about a subject, the oldest first."""
+    whose = origin or current_origin()
+    database = await (await current_process()).database()
+    async with as_tenant(database, whose.tenant) as connection:
+        return await _versions(connection, user_namespace(whose.user, kind), subject_key(subject))
+
+
+async def forget(subject: str, *, kind: Kind = "fact", origin: Origin | None = None) -> int:
+    """Delete every version of what was known about a subject; return how many there were."""
+    whose = origin or current_origin()
+    place, key = user_namespace(whose.user, kind), subject_key(subject)
+    database = await (await current_process()).database()
+    async with as_tenant(database, whose.tenant) as connection:
+        versions = await _versions(connection, place, key)
+        await write(connection, whose.tenant, gone=[(place, key)])
+        return len(versions)
+
+
+def user_namespace(user: str, kind: Kind | None = None) -> tuple[str, ...]:
+    """Return where a user's memories stand; a label holds no period, so those of a name are escaped."""
+    label = user.replace("%", "%25").replace(".", "%2E")
+    return ("users", label) if kind is None else ("users", label, kind)
+
+
+def subject_key(subject: str) -> str:
+    """Return the key of a subject.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    key = " ".join(storable_text(subject).casefold().split())
+    if not key:
+        raise ValueError("the subject is empty; expected what the memory is about")
+    return key
+
+
+async def _versions(connection: Connection, place: tuple[str, ...], key: str) -> list[Memory]:
+    rows = await (await connection.execute(_HISTORY, (list(place), key))).fetchall()
+    return [memory_of(row) for row in rows]
