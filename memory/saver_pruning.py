@@ -95,6 +95,7 @@ with recursive kept as (
     where thread_id = any(%(threads)s) and (metadata ->> 'run_id' = any(%(runs)s)) is not true
 ), """
 
+# A run may go on meanwhile: it saves a checkpoint and its blobs in one statement, so both are seen or neither.
 _UNUSED_BLOBS: Final[LiteralString] = """
 with used as materialized (
     select thread_id, checkpoint_ns, version.key as channel, version.value as version
@@ -119,18 +120,13 @@ async def delete_threads(cursor: AsyncCursor[DictRow], threads: list[str]) -> No
 
 
 async def keep_latest(cursor: AsyncCursor[DictRow], thread_id: str, *, keep: int) -> None:
-    """Delete a thread's older checkpoints in an open transaction, of which it is the first.
+    """Delete a thread's older checkpoints in an open transaction.
 
     Args:
         cursor: in the transaction.
         thread_id: the thread.
         keep: how many of the newest checkpoints of each namespace stay, with what they are rebuilt from.
-
-    Raises:
-        psycopg.errors.SerializationFailure: somebody else has pruned the thread at the same moment.
     """
-    # One view of it all: what a run saves meanwhile is neither seen nor deleted.
-    await cursor.execute("set transaction isolation level repeatable read")
     values = {"threads": [thread_id], "keep": keep}
     await cursor.execute(_KEPT_LATEST + _NEEDED + "," + _GO, values)
     await cursor.execute(_UNUSED_BLOBS, values)
@@ -138,7 +134,6 @@ async def keep_latest(cursor: AsyncCursor[DictRow], thread_id: str, *, keep: int
 
 async def delete_for_runs(cursor: AsyncCursor[DictRow], runs: list[str]) -> None:
     """Delete the checkpoints of runs in an open transaction, but for those that others are rebuilt from."""
-    await cursor.execute("set transaction isolation level repeatable read")
     found = await cursor.execute(_THREADS_OF_RUNS, {"runs": runs})
     threads = [row["thread_id"] for row in await found.fetchall()]
     if threads:
