@@ -14,6 +14,7 @@ from memory.items_writing import halfvec
 from memory.store_filters import Conditions
 
 _CURRENT = sql.SQL("valid_to is null and (expires_at is null or expires_at > now())")
+_DAY = sql.SQL("(valid_from at time zone 'UTC')::date")
 _USE = sql.SQL("""
 update boring.memory_item set uses = uses + 1, expires_at = case when {refresh} and ttl_minutes is not null
     then now() + make_interval(secs => 60 * ttl_minutes) else expires_at end
@@ -42,49 +43,51 @@ with best as (
 select * from best order by updated_at desc, id
 """)
 _SEARCH = sql.SQL("""
-with mine as (
-    select id, words, word_count, valid_from, uses, embedding_model, embedding_dimensions,
-        case when embedding_model = %(model)s and embedding_dimensions = %(dimensions)s
-        then embedding <=> %(meaning)s::halfvec end as distance
-    from boring.memory_item where {inside} and {current} and {filter}
-), foreign_made as (
-    select count(*) as foreign_count, min(embedding_model) as foreign_model,
-        min(embedding_dimensions) as foreign_dimensions
-    from mine where embedding_model is not null and distance is null
-), asked as (
+with asked as materialized (
     select lexemes, array_to_string(array(
         select '''' || replace(replace(l, '\\', '\\\\'), '''', '''''') || '''' from unnest(lexemes) as l
     ), ' | ')::tsquery as wanted
     from tsvector_to_array(to_tsvector('english', %(query)s)) as lexemes
-), corpus as (
-    select count(*)::float8 as size, avg(word_count)::float8 as mean_length from mine where word_count > 0
-), hit as (
-    select id, lexeme, cardinality(positions)::float8 as times, word_count as length
-    from asked, mine, unnest(words)
-    where words @@ wanted and lexeme = any(lexemes)
+), mine as materialized (
+    select id, word_count, valid_from, uses, embedding_model, embedding_dimensions,
+        case when words @@ (select wanted from asked) then words end as words,
+        case when embedding_model = %(model)s and embedding_dimensions = %(dimensions)s
+        then nullif((embedding <=> %(meaning)s::halfvec)::float4, 'NaN') end as distance
+    from boring.memory_item where {inside} and {current} and {filter}
+), corpus as materialized (
+    select count(*) filter (where word_count > 0)::float8 as size,
+        avg(nullif(word_count, 0))::float8 as length,
+        count(*) filter (where foreign_made) as foreign_count,
+        min(embedding_model) filter (where foreign_made) as foreign_model,
+        min(embedding_dimensions) filter (where foreign_made) as foreign_dimensions
+    from (select *, embedding_model is not null and distance is null
+        and (embedding_model, embedding_dimensions) <> (%(model)s, %(dimensions)s) as foreign_made
+        from mine) as each
+), hit as materialized (
+    select id, lexeme, cardinality(positions) as times, word_count
+    from mine, unnest(words) where words is not null and lexeme = any((select lexemes from asked)::text[])
 ), rarity as (
     select lexeme, ln(1 + (size - count(*) + 0.5) / (count(*) + 0.5)) as weight
     from hit, corpus group by lexeme, size
 ), by_words as (
-    select id, rank() over (order by round(sum(weight * times * 2.2
-        / (times + 1.2 * (0.25 + 0.75 * length / mean_length)))::numeric, 9) desc) as place
+    select id, rank() over (order by sum(weight * times * 2.2
+        / (times + 1.2 * (0.25 + 0.75 * word_count / length)))::float4 desc) as place
     from hit join rarity using (lexeme), corpus group by id
 ), by_meaning as (
-    select id, rank() over (order by round(distance::numeric, 6)) as place from mine
-    where distance is not null and distance <> 'NaN'
-), ranked as (
-    select id, valid_from, uses, (coalesce(1.0 / (10 + by_meaning.place), 0)
-        + coalesce(1.0 / (10 + by_words.place), 0)) * 5.5 as score
-    from mine left join by_meaning using (id) left join by_words using (id)
+    select id, valid_from, uses, distance, rank() over (order by distance) as place from mine
 ), placed as (
-    select id, nullif(score, 0)::float8 as score, row_number() over (
-        order by score desc, date_trunc('day', valid_from, 'UTC') desc, uses desc, valid_from desc, id
-    ) as place
-    from ranked order by place limit %(limit)s offset %(offset)s
+    select id, valid_from, uses,
+        case when distance is null then 0 else 5.5::float8 / (10 + by_meaning.place) end
+        + coalesce(5.5::float8 / (10 + by_words.place), 0) as score
+    from by_meaning left join by_words using (id)
+    order by score desc, {day} desc, uses desc, valid_from desc, id limit %(limit)s offset %(offset)s
 ), best as (
-    select {columns}, score, place from placed join (select {columns} from boring.memory_item) item using (id)
+    select {columns}, nullif(score, 0) as score,
+        row_number() over (order by score desc, {day} desc, uses desc, valid_from desc, id) as place
+    from (select id, score from placed) as placed join boring.memory_item using (id)
 ), touched as ({use})
-select * from foreign_made left join best on true order by place
+select best.*, foreign_count, foreign_model, foreign_dimensions
+from corpus left join best on true order by place
 """)
 """Two exact rankings inside a namespace, by cosine distance and by BM25, fused by reciprocal rank.
 
@@ -125,6 +128,7 @@ async def found(
     refresh = sql.Literal(op.refresh_ttl)
     parts = {
         "columns": COLUMNS,
+        "day": _DAY,
         "inside": inside(len(op.namespace_prefix)),
         "current": _CURRENT,
         "filter": conditions.of(op.filter),
