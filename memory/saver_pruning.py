@@ -95,7 +95,7 @@ with recursive kept as (
     where thread_id = any(%(threads)s) and (metadata ->> 'run_id' = any(%(runs)s)) is not true
 ), """
 
-# A run may go on meanwhile: it saves a checkpoint and its blobs in one statement, so both are seen or neither.
+# A run may go on meanwhile. It saves a checkpoint and its blobs in one statement: both are seen, or neither.
 _UNUSED_BLOBS: Final[LiteralString] = """
 with used as materialized (
     select thread_id, checkpoint_ns, version.key as channel, version.value as version
