@@ -22,6 +22,7 @@ class RunContext:
         max_time_s: most seconds of work in one turn. Time in which the process was dead does not count.
         max_tool_time_s: most seconds of one tool call, whatever the tool declares.
         depth: how many agents have handed the request down; 0 for the one that the user asked.
+        run_id: the run of the agent that the user asked, for those below it.
     """
 
     user: str = "local"
@@ -31,6 +32,7 @@ class RunContext:
     max_time_s: float = 600.0
     max_tool_time_s: float = 60.0
     depth: int = 0
+    run_id: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse limits that can't hold.

@@ -54,7 +54,7 @@ def _check_name(name: object, place: str, tools: Collection[str]) -> None:
             "and -, a letter first."
         )
     if name in _STEPS:
-        raise ConfigurationError(f"{place} has the name of a step of the loop. Give it another one.")
+        raise ConfigurationError(f"{place} has a name that the loop needs itself. Give it another one.")
     if name in _CHANNELS:
         raise ConfigurationError(f"{place} has the name of a part of the state. Give it another one.")
     if name == DECLINE:

@@ -6,6 +6,8 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolCal
 from langchain_core.messages.utils import count_tokens_approximately
 
 _CUT_OFF = "This call was cut off before it was made, or its result is not known."
+_EARLIER = "Earlier in this conversation:"
+_LAST = "\n\nThe last message: "
 MAX_EARLIER_TURNS = 3
 MAX_EARLIER_CHARS = 300
 """How much of a conversation goes with words that are read alone: of each message no more than that."""
@@ -51,7 +53,12 @@ def with_earlier_turns(text: str, earlier: Sequence[AnyMessage]) -> str:
     ][-2 * MAX_EARLIER_TURNS :]
     if not said:
         return text
-    return "Earlier in this conversation:\n" + "\n".join(said) + f"\n\nThe last message: {text}"
+    return f"{_EARLIER}\n" + "\n".join(said) + f"{_LAST}{text}"
+
+
+def without_earlier_turns(text: str) -> str:
+    """Return the words that `with_earlier_turns` was given."""
+    return text.rpartition(_LAST)[2] if text.startswith(_EARLIER) else text
 
 
 def unanswered_calls(messages: Sequence[AnyMessage]) -> list[ToolCall]:

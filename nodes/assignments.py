@@ -32,7 +32,7 @@ class Task(BaseModel):
     task: str = Field(
         min_length=1, max_length=40, description="A short name of the task, such as find_order."
     )
-    goal: str = Field(min_length=1, description="What is to be reached, whole in itself.")
+    goal: str = Field(min_length=1, max_length=4000, description="What is to be reached, whole in itself.")
     inputs: str = Field(default="", description="Facts that the team needs: names, numbers, dates.")
     expected_output: str = Field(default="", description="What the report has to hold.")
     after: list[str] = Field(
@@ -127,7 +127,8 @@ def shares_of(calls: Sequence[ToolCall]) -> dict[str, float]:
 
 def tokens_of(results: Iterable[ToolMessage]) -> tuple[int, int]:
     """Return what the agents have used that the results come from: tokens of input and of output."""
-    handed_on = [one.artifact["handed_on"] for one in results if "handed_on" in (one.artifact or {})]
+    told = [one.artifact.get("handed_on") for one in results if isinstance(one.artifact, dict)]
+    handed_on = [one for one in told if isinstance(one, dict)]
     return sum(one["input_tokens"] for one in handed_on), sum(one["output_tokens"] for one in handed_on)
 
 
@@ -142,8 +143,8 @@ def tokens_told(messages: Iterable[Any]) -> tuple[int, int]:
         one for one in once if isinstance(one, ToolMessage) and isinstance(one.artifact, dict)
     )
     return (
-        below_in + sum(usage["input_tokens"] for usage in usages),
-        below_out + sum(usage["output_tokens"] for usage in usages),
+        below_in + sum(max(0, usage["input_tokens"]) for usage in usages),
+        below_out + sum(max(0, usage["output_tokens"]) for usage in usages),
     )
 
 

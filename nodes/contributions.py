@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from langchain_core.messages import AnyMessage, ToolMessage
 
 from core.state import Contribution
+from memory.buffer import without_earlier_turns
 from tools.records import CallRecord
 
 _MAX_WORDS_CHARS = 200
@@ -26,7 +27,7 @@ def contributions(turn_messages: Sequence[AnyMessage]) -> list[Contribution]:
     return [
         Contribution(
             agent=record["tool"],
-            task=record["handed_on"]["task"] or record["handed_on"]["asked"][:_MAX_WORDS_CHARS],
+            task=record["handed_on"]["task"] or _words(record["handed_on"]["asked"]),
             status=record["handed_on"]["status"],
             text=record["handed_on"]["text"],
         )
@@ -53,3 +54,7 @@ def _is_followed(record: CallRecord, last: int) -> bool:
     """Tell whether somebody else was asked after a request was handed back."""
     told = record.get("handed_on", {})
     return told.get("status") == "declined" and not told.get("task") and record["step"] < last
+
+
+def _words(asked: str) -> str:
+    return without_earlier_turns(asked)[:_MAX_WORDS_CHARS]

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from core.client_errors import named_error
 from core.context import RunContext, context_of
 from core.errors import ThreadBusyError
-from core.state import Answer, CallTask, Source, StopReason
+from core.state import Answer, CallTask, Source, StopReason, Turn
 from core.text import storable, storable_text
 from memory.claims import current_claims
 from nodes.assignments import Assignment, Delegate, Request, Task, tokens_told, wording
@@ -114,6 +114,7 @@ def _child(context: RunContext, assignment: Assignment, task: CallTask) -> RunCo
     return replace(
         context,
         depth=context.depth + 1,
+        run_id=task["run_id"],
         max_tokens=max(1, tokens),
         max_time_s=max(_LEAST_TIME_S, min(left_s, own_s or left_s)),
     )
@@ -179,8 +180,8 @@ def _report(values: Any, seconds: float) -> Report:
     """Return what a graph's final state says. Graphs that are not ours say it by their last message."""
     state = cast("Mapping[str, Any]", values) if isinstance(values, Mapping) else {}
     messages = cast("list[AnyMessage]", state.get("messages") or [])
-    answer, turn = cast("Answer | None", state.get("answer")), state.get("turn")
-    if not isinstance(answer, Mapping) or not isinstance(turn, Mapping):
+    answer, turn = cast("Answer", state.get("answer")), cast("Turn", state.get("turn"))
+    if not (_has(answer, Answer) and _has(turn, Turn)):
         text = messages[-1].text if messages and isinstance(messages[-1], AIMessage) else ""
         told_in, told_out = tokens_told(messages)
         return Report(
@@ -199,6 +200,11 @@ def _report(values: Any, seconds: float) -> Report:
         output_tokens=turn["output_tokens"],
         seconds=turn["elapsed_s"],
     )
+
+
+def _has(value: object, kind: type[Answer] | type[Turn]) -> bool:
+    """Tell whether a part of a state is what our agents make of it: others may use the same names."""
+    return isinstance(value, Mapping) and kind.__required_keys__ <= value.keys()
 
 
 def _status(messages: Sequence[AnyMessage], status: StopReason) -> StopReason:

@@ -22,7 +22,7 @@ from nodes.faults import MODEL_ATTEMPTS, is_transient, readable
 from nodes.own_ids import with_own_ids
 from nodes.schema_planner import SchemaPlanner
 from nodes.structured import unfit
-from nodes.threads import thread_of
+from nodes.threads import namespace_of, thread_of
 from nodes.tool_planner import ToolPlanner
 from observability.decisions import Decision, record_decisions
 from tools.breakers import current_breakers
@@ -91,7 +91,7 @@ async def _asked(
             raise  # to the retry policy of the node
         return {"stop": Stop(reason="failed", message=readable(error))}
     if planned.reasons:
-        await _record(planned, turn, thread_of(runtime))
+        await _record(planned, turn, runtime)
     return planned
 
 
@@ -103,10 +103,11 @@ def _update(
     return {"messages": [with_own_ids(message, state["messages"])], "turn": charged}
 
 
-async def _record(planned: Planned, turn: Turn, thread_id: str) -> None:
+async def _record(planned: Planned, turn: Turn, runtime: Runtime[RunContext]) -> None:
     passed_over = zip(planned.names, planned.reasons, strict=False)
     decision = Decision(
-        thread_id=thread_id,
+        thread_id=thread_of(runtime),
+        place=namespace_of(runtime),
         run_id=turn["run_id"],
         step=turn["step"] + 1,
         kind="fallback",

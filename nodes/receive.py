@@ -62,8 +62,10 @@ def receiving(model: ModelSource, *, graph: str) -> Node:
 
 
 def _run_id(runtime: Runtime[RunContext]) -> str:
-    """Return the caller's run id, or one that is the same when a killed `receive` runs again."""
-    info = runtime.execution_info
+    """Return the run's id: given by who hands work on, by the caller, or the same if `receive` runs again."""
+    info, given = runtime.execution_info, context_of(runtime)
+    if given.depth and given.run_id:
+        return given.run_id
     if info is None:
         return str(uuid.uuid4())
     return info.run_id or str(uuid.uuid5(uuid.NAMESPACE_OID, f"{info.thread_id}|{info.checkpoint_id}"))

@@ -18,12 +18,12 @@ from memory.buffer import turn_start, with_earlier_turns
 from nodes.assignments import MAX_WIDTH, attached_to
 from nodes.joining import LEFT_OUT, joined
 from nodes.routing_form import NOBODY, Part
-from nodes.threads import Node, thread_of
+from nodes.threads import Node, namespace_of, thread_of
 from observability.decisions import Decision, record_decisions
 
 MAX_CHOICES: Final = 2
 """How often a request is given to a specialist: the first choice, and one more where that one declines."""
-_WORD: Final = re.compile(r"\w{3,}")
+_WORD: Final = re.compile(r"\w+")
 ASKED_BACK: Final = "asked_back"
 """Under which a router's message says that it is a question to the user."""
 Planning = Callable[..., Awaitable[dict[str, Any]]]
@@ -69,10 +69,11 @@ def routing(how: Routing, decide: Planning) -> Node:
         if parts is None:
             return update
         turn = cast("Turn", update["turn"])
-        await _record(how, parts, turn, thread_of(runtime))
+        await _record(how, parts, turn, runtime)
         may_ask = not results and not _was_asked_back(messages)
-        if sure := _sure(how, parts, may_ask=may_ask):
-            return {"messages": [_handed_to(sure, parts)], "turn": turn}
+        given = _given(how, parts, may_ask=may_ask)
+        if any(given):
+            return {"messages": [_handed_to(given, parts)], "turn": turn}
         if may_ask:
             return {"messages": [_question(how, parts)], "turn": turn}
         return {**(joined(in_turn, results) if results else {"stop": _nobody(parts)}), "turn": turn}
@@ -107,10 +108,8 @@ async def _decided(
     decision = update["messages"][0]
     if decision.tool_calls:
         return {"turn": update["turn"], "stop": _not_decided(decision)}, None
-    told = json.loads(decision.text)
-    parts = [Part(**one, handed_back_by=backers) for one in told["parts"]]
-    if len(parts) == 1:
-        parts = [replace(parts[0], request=_whole(parts[0].request, asked))]
+    told = [Part(**one, handed_back_by=backers) for one in json.loads(decision.text)["parts"]]
+    parts = [replace(one, request=_whole(one.request, asked, again, alone=len(told) == 1)) for one in told]
     return {"turn": update["turn"]}, parts
 
 
@@ -120,18 +119,29 @@ def _not_decided(decision: AIMessage) -> Stop:
     return Stop(reason="failed", message=message)
 
 
-def _whole(request: str, conversation: Sequence[AnyMessage]) -> str:
-    """Return a request that can be understood alone: one not rewritten goes with what was said before."""
-    asked = conversation[-1].text
-    if not _is_lost(request, conversation) and request.strip().lower() != asked.strip().lower():
+def _whole(
+    request: str, conversation: Sequence[AnyMessage], again: Sequence[ToolMessage], *, alone: bool
+) -> str:
+    """Return a request that can be understood alone: one not rewritten goes with what was said before.
+
+    Args:
+        request: as the model wrote it.
+        conversation: what it read, the words that it decides upon last.
+        again: what was handed back; those who handed it back were asked as a whole.
+        alone: it is the only part.
+    """
+    if not _is_said_in(request, conversation[-1].text):
         return request
-    return with_earlier_turns(asked, conversation[:-1])
+    asked = [one.artifact["handed_on"]["asked"] for one in again]
+    if asked:
+        return next((one for one in asked if _is_said_in(request, one)), "\n\n".join(asked))
+    return with_earlier_turns(conversation[-1].text if alone else request, conversation[:-1])
 
 
-def _is_lost(request: str, conversation: Sequence[AnyMessage]) -> bool:
-    """Tell whether a model wrote something else in the place of the request: no word of it was said."""
-    said = {word for message in conversation for word in _WORD.findall(message.text.lower())}
-    return not said & set(_WORD.findall(request.lower()))
+def _is_said_in(request: str, text: str) -> bool:
+    """Tell whether the words of a request stand in a text one after the other, whatever is between them."""
+    words, said = (f" {' '.join(_WORD.findall(one.lower()))} " for one in (request, text))
+    return words in said
 
 
 def _handed_back(again: Sequence[ToolMessage]) -> str:
@@ -144,28 +154,30 @@ def _handed_back(again: Sequence[ToolMessage]) -> str:
     return "\n\n".join(lines)
 
 
-def _sure(how: Routing, parts: Sequence[Part], *, may_ask: bool) -> list[Part]:
-    """Return the parts with those in doubt given to the general specialist; nothing, to ask the user."""
-    given: list[Part] = []
+def _given(how: Routing, parts: Sequence[Part], *, may_ask: bool) -> list[Part | None]:
+    """Return who gets each part, in doubt the general specialist, or None for nobody; [] to ask the user."""
+    given: list[Part | None] = []
     for part in parts[:MAX_WIDTH]:
         fits = part.specialist != NOBODY and part.specialist not in part.handed_back_by
         if fits and (part.confidence >= how.below or not (may_ask or how.general)):
             given.append(part)
         elif how.general is not None and (how.unsure == "general" or not may_ask):
-            if how.general not in part.handed_back_by:
-                given.append(Part(how.general, part.confidence, part.reason, part.request, part.decided_by))
+            again = how.general in part.handed_back_by
+            given.append(None if again else replace(part, specialist=how.general))
         elif may_ask:
             return []
+        else:
+            given.append(None)
     return given
 
 
-def _handed_to(parts: Sequence[Part], asked: Sequence[Part]) -> AIMessage:
+def _handed_to(given: Sequence[Part | None], parts: Sequence[Part]) -> AIMessage:
     calls = [
         {"name": part.specialist, "args": {"request": part.request}, "id": f"call_{uuid.uuid4().hex}"}
-        for part in parts
+        for part in given
+        if part is not None
     ]
-    given = {part.request for part in parts}
-    left_out = [part.request for part in asked if part.request not in given]
+    left_out = [part.request for part, whose in zip(parts, given, strict=True) if whose is None]
     kept = {LEFT_OUT: left_out} if left_out else {}
     return AIMessage(content="", tool_calls=calls, id=f"msg_{uuid.uuid4().hex}", additional_kwargs=kept)
 
@@ -191,7 +203,8 @@ def _nobody(parts: Sequence[Part]) -> Stop:
     return Stop(reason="declined", message=f"Nobody here can help with that: {parts[0].reason}")
 
 
-async def _record(how: Routing, parts: Sequence[Part], turn: Turn, thread_id: str) -> None:
+async def _record(how: Routing, parts: Sequence[Part], turn: Turn, runtime: Runtime[RunContext]) -> None:
+    thread_id, place = thread_of(runtime), namespace_of(runtime)
     database = await (await current_process()).database()
     decisions = [
         Decision(
@@ -205,6 +218,7 @@ async def _record(how: Routing, parts: Sequence[Part], turn: Turn, thread_id: st
             decided_by=part.decided_by,
             confidence=part.confidence,
             part=number,
+            place=place,
         )
         for number, part in enumerate(parts)
     ]

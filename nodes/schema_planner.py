@@ -18,7 +18,7 @@ from core.errors import TransientError
 from core.protocols import Model, PlanRequest
 from memory.buffer import with_earlier_turns
 from nodes.plan_examples import plan_prefix, plan_text
-from nodes.plan_schema import ANSWER, bounded_schema, plan_schema
+from nodes.plan_schema import ANSWER, MAX_CALLS, bounded_schema, plan_schema
 from nodes.structured import fitting
 
 MAX_PLAN_TOKENS = 160
@@ -64,7 +64,7 @@ class SchemaPlanner:
         await self._model.remember(prefix)
         chooser = self._model.chat.bind(
             extra_body=_constrained_to("plan", plan_schema(request.tools, several=request.several)),
-            max_completion_tokens=MAX_PLAN_TOKENS,
+            max_completion_tokens=MAX_PLAN_TOKENS * (MAX_CALLS if request.several else 1),
         )
         reply = await chooser.ainvoke(
             [*prefix, *_turn_as_chat(request)],

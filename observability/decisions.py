@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from psycopg.types.json import Jsonb
@@ -20,11 +20,8 @@ on conflict (id) do update
 set choice = excluded.choice, candidates = excluded.candidates, reason = excluded.reason,
     decided_by = excluded.decided_by, confidence = excluded.confidence
 """
-_DROP_OLDER = """
-delete from boring.decision
-where thread_id = %(thread_id)s and run_id = %(run_id)s and step = %(step)s and kind = %(kind)s
-  and id <> all(%(ids)s)
-"""
+_DROP = "delete from boring.decision where id = any(%s)"
+_MOST_PARTS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,8 @@ class Decision:
         reason: why this one, or why the others were not taken.
         decided_by: `rule`, `model`, or who decided.
         confidence: how sure, from 0 to 1, where that is known.
-        part: numbers the decisions of one kind that a step makes.
+        part: numbers the decisions of one kind that a step makes, from 0.
+        place: where in the run the agent works that decides; empty for the one that the user asked.
     """
 
     thread_id: str
@@ -54,6 +52,7 @@ class Decision:
     decided_by: str = "rule"
     confidence: float | None = None
     part: int = 0
+    place: str = ""
 
 
 async def record_decisions(database: Database, decisions: Sequence[Decision]) -> None:
@@ -61,17 +60,18 @@ async def record_decisions(database: Database, decisions: Sequence[Decision]) ->
 
     Args:
         database: where.
-        decisions: all of the step's, at least one; they share `thread_id`, `run_id`, `step` and `kind`.
+        decisions: all of the step's, at least one, numbered by `part`; all else that names them they share.
     """
     rows = [
         {**asdict(one), "id": _identity(one), "candidates": Jsonb(list(one.candidates))} for one in decisions
     ]
     async with database.pool.connection() as connection, connection.transaction():
-        await connection.execute(_DROP_OLDER, {**rows[0], "ids": [row["id"] for row in rows]})
+        further = range(len(decisions), _MOST_PARTS)
+        await connection.execute(_DROP, ([_identity(replace(decisions[0], part=part)) for part in further],))
         for row in rows:
             await connection.execute(_RECORD, row)
 
 
 def _identity(decision: Decision) -> uuid.UUID:
-    names = (decision.thread_id, decision.run_id, decision.step, decision.kind, decision.part)
+    names = (decision.thread_id, decision.run_id, decision.step, decision.kind, decision.part, decision.place)
     return uuid.uuid5(uuid.NAMESPACE_OID, "|".join(["decision", *map(str, names)]))

@@ -209,7 +209,7 @@ def named(name: str, **parts: Any) -> Team:
         ([named("a"), named("a")], "worker 1, 'a', shares its name with another"),
         ([Team("a", " ", create_agent())], "worker 1, 'a', has no description"),
         ([Team("a b", "x", create_agent())], "'a b', has a name that can't be"),
-        ([named("plan")], "'plan', has the name of a step"),
+        ([named("plan")], "'plan', has a name that the loop needs"),
         ([Team("a", "x")], "team hierarchy > a needs a graph, or teams"),
         ([Team("a", "x", create_agent(), [named("b")])], "one of the two"),
         ([named("a", teams=[named("b", teams=[named("b")])])], "team hierarchy > a > b > b: teams lead each"),

@@ -41,7 +41,7 @@ def agent_named(name: str) -> None:
         ({"name": "a\n"}, r"worker 1, 'a\\n', has a name that"),
         ({"name": "a" * 65}, r"worker 1, 'a{59}\.\.\., has a name that"),
         ({"name": "decline"}, "worker 1, 'decline', has the name of the tool that hands a request back"),
-        ({"name": "plan"}, "worker 1, 'plan', has the name of a step"),
+        ({"name": "plan"}, "worker 1, 'plan', has a name that the loop needs"),
         ({"name": "messages"}, "worker 1, 'messages', has the name of a part of the state"),
         ({"description": None}, "worker 1, 'a': description is None; expected a text"),
         ({"description": 5}, "worker 1, 'a': description is 5; expected a text"),
