@@ -83,6 +83,16 @@ async def test_writers_of_one_key_at_once_leave_one_current_version(
     assert await rows(postgres_url, "select 1 from boring.memory_item where valid_to < valid_from") == []
 
 
+async def test_conditions_are_joined_and_texts_have_an_order(store: MemoryStore) -> None:
+    await store.abatch([PutOp(ADA, key, {"on": key, "n": n}) for n, key in enumerate("abc")])
+    both = {"$and": [{"n": {"$gt": 0}}, {"$or": [{"on": "a"}, {"on": "b"}]}]}
+    assert await keys(store, filter=both) == ["b"]
+    assert sorted(await keys(store, filter={"on": {"$gte": "b"}})) == ["b", "c"]
+    assert await keys(store, filter={"on": {"$gt": 0}}) == await keys(store, filter={"$or": []}) == []
+    with pytest.raises(ValueError, match="expected a number"):
+        await keys(store, filter={"n": {"$gt": None}})
+
+
 async def test_what_has_expired_is_gone_for_every_reader(store: MemoryStore) -> None:
     await store.aput(ADA, "brief", {"text": "green tea"}, ttl=0)
     assert await store.aget(ADA, "brief") is None
@@ -125,10 +135,11 @@ async def test_among_equals_the_newer_day_comes_first_then_what_was_used_more(
         " when 'used' then date_trunc('day', now(), 'UTC') else now() end",
     )
     assert await keys(store, "green tea") == ["used", "new", "old"]
+    assert await keys(store, "green tea", limit=1) == ["used"]
     assert await rows(postgres_url, "select key, uses from boring.memory_item order by key") == [
         ("new", 1),
         ("old", 3),
-        ("used", 2),
+        ("used", 3),
     ]
 
 
