@@ -2,7 +2,7 @@
 
 Without an endpoint set, the embedded model decides. The last line has the figures of the whole router: cases,
 accuracy, the share that was asked back, and the tokens of a decision; the lines before it those of the rules
-alone and of the model alone.
+alone and of the model alone. The reference router itself never asks: what it is unsure of goes to `general`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 
 from core.process import opened_process
 from core.settings import settings
-from evals.routing import Choice, LabelledRequest, load_requests, quality
+from evals.routing import Choice, LabelledRequest, is_right, load_requests, quality
 from graphs.help_desk import RULES, specialists
 from graphs.router import Specialist, create_router
 from graphs.single import Agent
@@ -42,7 +42,7 @@ async def main() -> None:
 
 
 def _router() -> Agent:
-    """Return the reference router without its rules, its specialists replaced by ones that cost nothing."""
+    """Return the reference router without rules, with specialists that cost nothing, and asking when unsure."""
     mute = [
         Specialist(one.name, one.description, _mute(), one.not_for, one.examples) for one in specialists()
     ]
@@ -73,7 +73,7 @@ def _print_mistakes(requests: list[LabelledRequest], choices: list[Choice]) -> N
     wrong = Counter(
         (asked.specialist, done.specialist or "asked back")
         for asked, done in zip(requests, choices, strict=True)
-        if done.specialist != asked.specialist
+        if not is_right(asked, done, general=GENERAL)
     )
     for (label, given), times in wrong.most_common():
         print(f"{label} -> {given}: {times}")

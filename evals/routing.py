@@ -76,6 +76,12 @@ def load_requests(path: Path = REQUESTS) -> list[LabelledRequest]:
     return [LabelledRequest.model_validate(entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
 
 
+def is_right(asked: LabelledRequest, done: Choice, *, general: str | None) -> bool:
+    """Tell whether a request was given to the right one; what is for nobody may be asked back."""
+    nobodys = asked.specialist == NOBODY and done.specialist in {None, NOBODY, general}
+    return nobodys or done.specialist == asked.specialist
+
+
 def quality(
     requests: Sequence[LabelledRequest], choices: Sequence[Choice], *, general: str | None
 ) -> Quality:
@@ -86,15 +92,11 @@ def quality(
         choices: what was done with each.
         general: the specialist that takes what belongs nowhere.
     """
-
-    def right(asked: LabelledRequest, done: Choice) -> bool:
-        nobodys = asked.specialist == NOBODY and done.specialist in {None, NOBODY, general}
-        return nobodys or done.specialist == asked.specialist
-
     number = len(requests)
+    pairs = zip(requests, choices, strict=True)
     return Quality(
         cases=number,
-        accuracy=sum(right(*both) for both in zip(requests, choices, strict=True)) / number,
+        accuracy=sum(is_right(asked, done, general=general) for asked, done in pairs) / number,
         asked_back=sum(one.specialist is None for one in choices) / number,
         cost=sum(one.tokens for one in choices) / number,
     )
