@@ -11,6 +11,7 @@ from app.exits import ANSWERED, FAILED
 from app.questions import account_name
 from app.running import run
 from core.errors import InputError
+from core.text import storable_text
 
 approvals = typer.Typer(help="Lists requests for approval, and takes decisions of them.")
 
@@ -125,6 +126,8 @@ def edit(  # noqa: PLR0913 - each is an option of the command line
         raise InputError(
             f"--args is no JSON: {error}. Give an object, such as '{{\"amount\": 5}}'."
         ) from error
+    except RecursionError as error:
+        raise InputError("--args is JSON that is nested too deep. Give less.") from error
     if not isinstance(given, dict):
         raise InputError(f"--args is {arguments}; expected a JSON object, such as '{{\"amount\": 5}}'.")
     said = {"type": "edit", "args": given}
@@ -182,5 +185,7 @@ def _decide(  # noqa: PLR0913 - the options that all decisions share
 ) -> None:
     from app.inbox import Pressed, pressed  # noqa: PLC0415 - loaded when it runs
 
-    what = Pressed(approval_id, said, by or account_name(), shown_hash)
+    if shown_hash is not None and not shown_hash.strip():
+        raise InputError("--hash is empty; give the hash that you were shown, or its beginning.")
+    what = Pressed(approval_id, said, storable_text(by or account_name()), shown_hash)
     raise typer.Exit(run(pressed(what, graph=graph, resume=resume, as_json=as_json)))

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +25,7 @@ from tools.deciding import decide
 from tools.inbox import EXPIRY, chain_of, close_overtaken, give_back, take_up
 from tools.inbox import sweep as swept_requests
 from tools.mcp.pins import visible
-from tools.questions import Decision, EditedAction
+from tools.questions import Decision, EditedAction, whats_wrong
 from tools.waiting import once_free
 
 if TYPE_CHECKING:
@@ -176,7 +177,10 @@ async def _graph_of(database: Database, row: ApprovalRow) -> str | None:
 
 def _decision(said: Mapping[str, Any], tool: str) -> Decision:
     if "args" in said:
-        return Decision(type="edit", edited_action=EditedAction(name=tool, args=said["args"]))
+        try:
+            return Decision(type="edit", edited_action=EditedAction(name=tool, args=said["args"]))
+        except ValidationError as error:
+            raise InputError(f"--args can't be taken: {whats_wrong(error)}.") from error
     try:
         return Decision.model_validate(said)
     except ValueError as error:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, cast
 
 from core.errors import InputError
+from core.text import storable, storable_text
 
 if TYPE_CHECKING:
     from langgraph.types import Interrupt
@@ -115,6 +116,8 @@ def reply_of(text: str) -> Reply | dict[str, Any]:
         given = json.loads(text)
     except ValueError:
         given = None
+    except RecursionError as error:
+        raise InputError("--answer is JSON that is nested too deep. Give less.") from error
     if isinstance(given, dict):
         return cast("dict[str, Any]", given)
     form = '{"decisions": [{"type": "approve"}]}'
@@ -143,14 +146,15 @@ def answer_to(questions: Sequence[Asked], said: Said) -> dict[str, Any]:
         ids = ", ".join(one.id[:8] for one in questions)
         raise InputError(f"{len(meant)} open questions are meant; name one by --question. They are: {ids}.")
     one, reply = meant[0], said.reply
+    words, by = storable_text(said.words), storable_text(said.by)
     if not one.replies or (isinstance(reply, Reply) and reply not in one.replies):
         allowed = ", ".join(one.replies) or "none: answer it from Python"
         raise InputError(f"{reply} is no answer to {one.text!r}. Answers are: {allowed}.")
     if not isinstance(reply, Reply):
-        return {one.id: _checked(one, {"by": said.by, **reply})}
+        return {one.id: _checked(one, {"by": by, **reply})}
     if one.kind == "approval":
-        return {one.id: {"decisions": [{"type": reply.value, "message": said.words}], "by": said.by}}
-    return {one.id: {"outcome": reply.value.replace("-", "_"), "result": said.words, "by": said.by}}
+        return {one.id: {"decisions": [{"type": reply.value, "message": words}], "by": by}}
+    return {one.id: {"outcome": reply.value.replace("-", "_"), "result": words, "by": by}}
 
 
 def _checked(question: Asked, answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +169,7 @@ def _checked(question: Asked, answer: Mapping[str, Any]) -> dict[str, Any]:
 
     form = ANSWERS[cast("QuestionKind", question.kind)]
     try:
-        return form.model_validate(answer).model_dump()
+        return storable(form.model_validate(answer).model_dump())
     except ValidationError as error:
         raise InputError(
             f"--answer can't be taken: {whats_wrong(error)}. Allowed is {ALLOWED[form]}."

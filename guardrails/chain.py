@@ -110,7 +110,7 @@ def level_for(chain: Chain, who: str, *, requester: str, roles: Roles) -> int:
         raise NotAllowedError(f"{who} asked for this call, and nobody approves their own request")
     theirs = [(at, one) for at, one in asked if who in roles.get(one.level.role, ())]
     for at, one in theirs:
-        if who not in {agreement.by for agreement in one.agreed}:
+        if not any(is_same_person(who, agreement.by) for agreement in one.agreed):
             return at
     if theirs:
         raise NotAllowedError(f"{who} has decided already, as {theirs[0][1].level.role}")
@@ -186,6 +186,11 @@ def is_same_person(one: str, other: str) -> bool:
     return _bare(one) == _bare(other)
 
 
+def count_people(names: Iterable[str]) -> int:
+    """Return how many people these are; two spellings of a name are one, see `is_same_person`."""
+    return len({_bare(name) for name in names})
+
+
 def _bare(name: str) -> str:
     seen = (char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
     return " ".join("".join(seen).casefold().split())
@@ -194,8 +199,8 @@ def _bare(name: str) -> str:
 def unreachable(levels: Iterable[Level], *, requester: str, roles: Roles) -> Level | None:
     """Return a level that can never be agreed to and never expires, because too few others have its role."""
     for level in levels:
-        others = {who for who in roles.get(level.role, ()) if not is_same_person(who, requester)}
-        if level.expires_s is None and len(others) < level.quorum:
+        others = (who for who in roles.get(level.role, ()) if not is_same_person(who, requester))
+        if level.expires_s is None and count_people(others) < level.quorum:
             return level
     return None
 
@@ -209,7 +214,10 @@ def _advanced(chain: Chain, now: datetime) -> Chain:
         if state.state == "waiting":
             due = None if one.level.expires_s is None else now + timedelta(seconds=one.level.expires_s)
             state = replace(one, state="open", due_at=due)
-        if state.state == "open" and len({agreement.by for agreement in one.agreed}) >= one.level.quorum:
+        if (
+            state.state == "open"
+            and count_people(agreement.by for agreement in one.agreed) >= one.level.quorum
+        ):
             state = replace(state, state="agreed", due_at=None)
         chain = _with(chain, at, state)
         if chain.order == "sequence" and state.state == "open":

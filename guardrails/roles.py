@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from core.errors import ConfigurationError
 from guardrails.approval import ApprovalPolicy, Level, chains_of, fields_of
-from guardrails.chain import Roles
+from guardrails.chain import Roles, count_people
 
 
 def check_policy(tool: str, policy: ApprovalPolicy, *, roles: Roles, arguments: Collection[str]) -> None:
@@ -39,7 +39,7 @@ def _check_chain(tool: str, chain: Sequence[Level], roles: Roles) -> None:
     for number, level in enumerate(chain, start=1):
         for role, quorum in level.roles.items():
             place = f"tool {tool!r}, level {number} of its approval, role {role!r}"
-            people = len(set(roles.get(role, ())))
+            people = count_people(roles.get(role, ()))
             if role not in roles:
                 known = ", ".join(sorted(roles)) or "none"
                 raise ConfigurationError(

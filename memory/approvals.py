@@ -16,7 +16,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Json
 
 from core.database import Database
-from core.text import storable
+from core.text import storable, storable_text
 
 Status = Literal["open", "edited", "approved", "denied", "answered"]
 """`edited`: somebody has changed the arguments, and the run has to look at them. The last three: settled."""
@@ -120,17 +120,17 @@ def hash_of(arguments: Mapping[str, Any]) -> str:
 
 async def add_approval(connection: AsyncConnection[DictRow], new: NewApproval) -> bool:
     """Add a request in an open transaction; return whether it was not there before."""
-    values = {name: getattr(new, name) for name in _names(NewApproval)}
+    values = {name: storable(getattr(new, name)) for name in _names(NewApproval)}
     for name in ("arguments", "arguments_schema", "chain", "roles"):
-        values[name] = Json(storable(dict(values[name])))
+        values[name] = Json(dict(values[name]))
     return await (await connection.execute(_INSERT, values)).fetchone() is not None
 
 
 async def write_approval(connection: AsyncConnection[DictRow], row: ApprovalRow) -> None:
     """Write back a request that was locked, in the same transaction."""
-    values = {name: getattr(row, name) for name in _names(ApprovalRow)}
+    values = {name: storable(getattr(row, name)) for name in _names(ApprovalRow)}
     for name in ("arguments", "chain", "roles", "edit"):
-        values[name] = None if values[name] is None else Json(storable(values[name]))
+        values[name] = None if values[name] is None else Json(values[name])
     await connection.execute(_UPDATE, values)
 
 
@@ -170,7 +170,7 @@ async def approval_by_key(database: Database, key: str) -> ApprovalRow | None:
 
 async def approvals_named(database: Database, beginning: str) -> list[ApprovalRow]:
     """Return the requests whose id begins like this."""
-    pattern = beginning.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    pattern = storable_text(beginning).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
     return await _rows(database, "where id::text like %s order by created_at", (pattern,))
 
 

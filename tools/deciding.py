@@ -13,11 +13,11 @@ from psycopg.rows import DictRow
 
 from core.database import Database
 from core.errors import InputError
-from core.text import storable_text
+from core.text import storable, storable_text
 from guardrails.chain import Agreement, NotAllowedError, Roles, agreed, level_for
 from memory.approvals import ApprovalRow, hash_of, locked_approval, overtaken_approval, time_of
 from tools.inbox import NEW_MESSAGE, Event, as_json, chain_of, change, standing
-from tools.questions import UNKNOWN, ApprovalAnswer, Decision
+from tools.questions import UNKNOWN, ApprovalAnswer, Decision, whats_unstorable
 
 _MAY_BE_READ = {"type", "anyOf"}
 """What a text from a form's field breaks although the tool can read it: the contract looks at it later."""
@@ -80,12 +80,24 @@ async def decide_all(
     Raises:
         DecisionRefusedError: one of them does not count, and nothing has changed.
     """
+    decided = [_storable(one) for one in decided]
     for one in decided:
         await standing(database, one.approval_id)
     async with database.pool.connection() as connection, connection.transaction():
         for approval_id in sorted({one.approval_id for one in decided}):
             await locked_approval(connection, approval_id)
         return [await _decided(connection, one, roles) for one in decided]
+
+
+def _storable(one: Decided) -> Decided:
+    """Return a decision whose words can be stored: a run that can't take up its answer never goes on."""
+    decision = Decision.model_validate(storable(one.decision.model_dump()))
+    return replace(
+        one,
+        decision=decision,
+        by=storable_text(one.by),
+        arguments_hash=storable_text(one.arguments_hash),
+    )
 
 
 async def _decided(connection: AsyncConnection[DictRow], one: Decided, roles: Roles | None) -> ApprovalRow:
@@ -96,7 +108,7 @@ async def _decided(connection: AsyncConnection[DictRow], one: Decided, roles: Ro
     _check_open(row, one, now)
     if await overtaken_approval(connection, row.id) is not None:
         raise _overtaken(row)
-    chain, who = chain_of(row), storable_text(one.by).strip()
+    chain, who = chain_of(row), one.by.strip()
     known = row.roles if roles is None else {**row.roles, **roles}
     try:
         index = level_for(chain, who, requester=row.requester, roles=known)
@@ -185,6 +197,7 @@ def _read(value: Any, before: Any) -> Any:
     if not isinstance(value, str) or before is None or isinstance(before, str):
         return value
     try:
-        return json.loads(value)
-    except ValueError:
+        read = json.loads(value)
+    except (ValueError, RecursionError):
         return value
+    return value if whats_unstorable(read) else read

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from pydantic import TypeAdapter
 
 from core.database import Database
-from core.text import storable
+from core.text import storable, storable_text
 from guardrails.approval import Demand
 from guardrails.chain import Chain, Lapse, Roles, begun, lapsed
 from memory.approvals import (
@@ -156,12 +156,17 @@ async def change(  # noqa: PLR0913 - each is a part of a change, and all are nam
         attempt: the question that it is an answer to; unset, it is to all that are open.
     """
     now = await time_of(connection)
+    after = _storable(after)
     if after.status not in {"open", "edited"} and after.settled_at is None:
         after = replace(after, settled_at=now)
     after = replace(after, version=after.version + 1)
     after = replace(after, expires_at=chain_of(after).due_at if after.status == "open" else None)
     if answer is not None and (attempt is not None or after.status != "open"):
-        values = {"key": after.key, "by": events[-1].who, "answer": Jsonb(storable(dict(answer)))}
+        values = {
+            "key": after.key,
+            "by": storable_text(events[-1].who),
+            "answer": Jsonb(storable(dict(answer))),
+        }
         await connection.execute(_ANSWER, {**values, "attempt": attempt if after.status == "open" else None})
     sealed = after.audit_hash
     for event in events:
@@ -235,9 +240,14 @@ async def give_back(database: Database, approval_id: UUID, by: str) -> None:
     """Record that who took up a settled request could not go on with its run."""
     async with database.pool.connection() as connection, connection.transaction():
         row = await locked_approval(connection, approval_id)
-        if row is not None and row.resumed_by == by:
+        if row is not None and row.resumed_by == storable_text(by):
             after = replace(row, resumed_at=None, resumed_by=None)
             await change(connection, row, after, [Event("release", by)])
+
+
+def _storable(row: ApprovalRow) -> ApprovalRow:
+    """Return a request as it can be stored, so that it is told as it stands in its row."""
+    return replace(row, **{one.name: storable(getattr(row, one.name)) for one in fields(row)})
 
 
 async def _closed(connection: AsyncConnection[DictRow], row: ApprovalRow) -> ApprovalRow:

@@ -4,18 +4,18 @@ A question is named by its action and the attempt at it. It is asked once: the a
 whoever comes by later, in whatever process, finds it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from core.database import Database
 from core.state import OpenQuestion, QuestionKind
-from core.text import storable, storable_text
+from core.text import MAX_BITS, storable, storable_text
 from memory.runs import mark_run
 
 _ASK = """
@@ -29,6 +29,10 @@ where key = %(key)s and kind = %(kind)s and attempt = %(attempt)s and answer is 
 returning run_id
 """
 _FIND = "select answer, answered_by from boring.question where key = %s and kind = %s and attempt = %s"
+
+
+MAX_DEPTH = 100
+"""How deep arguments may be nested: what serializes them gives up at some hundreds."""
 
 
 class InDoubtAnswer(BaseModel):
@@ -50,6 +54,13 @@ class EditedAction(BaseModel):
 
     name: str = Field(description="The tool, the same as in the request.")
     args: dict[str, Any] = Field(description="All of its arguments.")
+
+    @field_validator("args")
+    @classmethod
+    def _can_be_stored(cls, args: dict[str, Any]) -> dict[str, Any]:
+        if why := whats_unstorable(args):
+            raise ValueError(why)
+        return args
 
 
 class Decision(BaseModel):
@@ -126,6 +137,24 @@ def whats_wrong(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     places = [(".".join(map(str, one["loc"])), one["msg"]) for one in found]
     return "; ".join(f"{place}: {message}" if place else message for place, message in places)
+
+
+def whats_unstorable(value: object) -> str | None:
+    """Return why JSON-like data can't be kept with a run, or None where it can."""
+    level: list[object] = [value]
+    for _ in range(MAX_DEPTH):
+        if any(isinstance(one, int) and one.bit_length() > MAX_BITS for one in level):
+            return f"an integer has more than {MAX_BITS} bits; give a smaller one, or the digits as text"
+        level = [inner for one in level for inner in _within(one)]
+        if not level:
+            return None
+    return f"it is nested more than {MAX_DEPTH} deep; give less"
+
+
+def _within(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return cast("Mapping[object, object]", value).values()
+    return cast("Sequence[object]", value) if isinstance(value, (list, tuple)) else ()
 
 
 def in_doubt_payload(

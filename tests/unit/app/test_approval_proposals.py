@@ -40,6 +40,7 @@ async def test_a_confirmation_by_anybody_is_answered_by_resume(desk: Desk) -> No
 
 
 ACTION: Any = {"name": "pay", "args": {"amount": 50}}
+BIG: Any = {"name": "pay", "args": {"amount": 2**64}}
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,11 @@ async def test_json_counts_as_the_decision_of_a_level_by_who_is_named(desk: Desk
     [
         (("maybe",), "--answer is 'maybe'. Answers are: happened"),
         (("[1]",), "--answer is '[1]'"),
+        (('{"decisions": ' + "[" * 9_999 + "]" * 9_999 + "}",), "JSON that is nested too deep"),
+        (
+            (json.dumps({"decisions": [{"type": "edit", "edited_action": BIG}]}),),
+            "decisions.0.edited_action.args: Value error, an integer has more than 63 bits",
+        ),
         (('{"decisions": [{"type": "edit"}]}',), "edited_action belongs to a decision of the type edit"),
         (('{"outcome": "happened"}',), "--answer can't be taken: decisions: Field required"),
         (('{"decisions": [{"type": "approve"}]}', "--with", "x"), "--answer is JSON, and says itself"),

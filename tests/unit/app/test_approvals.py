@@ -63,6 +63,25 @@ async def test_an_edit_asks_the_levels_again_and_an_answer_needs_no_tool(desk: D
     assert desk.paid() == []
 
 
+async def test_words_that_count_for_nothing_are_refused_in_words(desk: Desk) -> None:
+    (row,) = await desk.told()
+    deep = '{"amount": ' + "[" * 9_999 + "]" * 9_999 + "}"
+    for words, why in (
+        (("approve", row["id"], "--hash", ""), "--hash is empty"),
+        (("edit", row["id"], "--args", deep), "--args is JSON that is nested too deep"),
+        (("edit", row["id"], "--args", f'{{"amount": {2**64}}}'), "an integer has more than 63 bits"),
+        (("show", "\udcff"), "There is no request"),
+    ):
+        assert why in await desk.boring("approvals", *words, code=2)
+    assert (await desk.told())[0]["version"] == 1
+
+
+async def test_words_that_are_no_utf_8_settle_a_request(desk: Desk) -> None:
+    (row,) = await desk.told()
+    await desk.boring("approvals", "reject", row["id"], "--by", "carl", "--with", "too \udcff dear")
+    assert (await desk.told("--all"))[0]["result"] == "too ? dear"
+
+
 async def test_a_request_that_there_is_not_is_named(desk: Desk) -> None:
     assert "There is no request 'f_'" in await desk.boring("approvals", "show", "f_", code=2)
 
