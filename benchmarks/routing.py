@@ -42,7 +42,7 @@ async def main() -> None:
 
 
 def _router() -> Agent:
-    """Return the reference router without rules, with specialists that cost nothing, and asking when unsure."""
+    """Return the reference router without rules, asking when unsure, with specialists that cost nothing."""
     mute = [
         Specialist(one.name, one.description, _mute(), one.not_for, one.examples) for one in specialists()
     ]
