@@ -62,25 +62,11 @@ async def remember(
     if ttl_minutes is not None and not 0 <= ttl_minutes < math.inf:
         raise ValueError(f"ttl_minutes is {ttl_minutes!r}; expected a finite number, 0 or more")
     whose = origin or current_origin()
-    value = {"subject": storable_text(subject.strip()), "text": storable_text(text)}
-    place, key = user_namespace(whose.user, kind), subject_key(subject)
-    found_by = searchable({"text": f"{value['subject']}: {value['text']}"}, ["text"])
-    vectors, model = await embedded([found_by] if found_by else [])
-    item = NewItem(
-        namespace=place,
-        key=key,
-        value=value,
-        text=found_by,
-        embedding=vectors[0],
-        model=model,
-        kind=kind,
-        ttl_minutes=ttl_minutes,
-        origin=whose,
-    )
+    item = await _item(text, subject, kind=kind, ttl_minutes=ttl_minutes, origin=whose)
     database = await (await current_process()).database()
     async with as_tenant(database, whose.tenant) as connection:
         await write(connection, whose.tenant, items=[item])
-        return (await _versions(connection, place, key))[-1]
+        return (await _versions(connection, item.namespace, item.key))[-1]
 
 
 async def recall(
@@ -139,6 +125,24 @@ def subject_key(subject: str) -> str:
     if not key:
         raise ValueError("the subject is empty; expected what the memory is about")
     return key
+
+
+async def _item(text: str, subject: str, *, kind: Kind, ttl_minutes: float | None, origin: Origin) -> NewItem:
+    value = {"subject": storable_text(subject.strip()), "text": storable_text(text)}
+    key = subject_key(subject)
+    found_by = searchable({"text": f"{value['subject']}: {value['text']}"}, ["text"])
+    vectors, model = await embedded([found_by] if found_by else [])
+    return NewItem(
+        namespace=user_namespace(origin.user, kind),
+        key=key,
+        value=value,
+        text=found_by,
+        embedding=vectors[0],
+        model=model,
+        kind=kind,
+        ttl_minutes=ttl_minutes,
+        origin=origin,
+    )
 
 
 async def _versions(connection: Connection, place: tuple[str, ...], key: str) -> list[Memory]:
