@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from app.calls import one_line
-from app.exits import ANSWERED, FAILED
+from app.exits import ANSWERED, FAILED, WAITING
 from core.errors import BoringError, InputError
 from core.process import Process, opened_process
 from guardrails.chain import ANYBODY
-from memory.approvals import approvals, approvals_named
+from memory.approvals import approvals, approvals_left, approvals_named
 from observability.audit import audit_of, verify_audit
 from tools.deciding import decide
 from tools.inbox import EXPIRY, chain_of, close_overtaken, give_back, take_up
@@ -87,7 +87,8 @@ async def swept(*, resume: bool, as_json: bool) -> int:
     """
     failed = False
     async with opened_process() as process:
-        rows = await swept_requests(await process.database())
+        database = await process.database()
+        rows = await approvals_left(database, EXPIRY) + await swept_requests(database)
         if as_json:
             typer.echo(json.dumps([request_as_json(row) for row in rows], default=str, ensure_ascii=False))
         else:
@@ -95,7 +96,8 @@ async def swept(*, resume: bool, as_json: bool) -> int:
         for row in rows if resume else ():
             try:
                 if row.settled_by == EXPIRY:
-                    await _resumed(process, row, EXPIRY, graph=None, as_json=as_json)
+                    code = await _resumed(process, row, EXPIRY, graph=None, as_json=as_json)
+                    failed |= code not in {ANSWERED, WAITING}
             except* BoringError as group:
                 failed = True
                 why = Text(f"{row.thread_id}: {_first_of(group)}")
@@ -176,14 +178,13 @@ async def _graph_of(database: Database, row: ApprovalRow) -> str | None:
 
 
 def _decision(said: Mapping[str, Any], tool: str) -> Decision:
-    if "args" in said:
-        try:
-            return Decision(type="edit", edited_action=EditedAction(name=tool, args=said["args"]))
-        except ValidationError as error:
-            raise InputError(f"--args can't be taken: {whats_wrong(error)}.") from error
     try:
+        if "args" in said:
+            return Decision(type="edit", edited_action=EditedAction(name=tool, args=said["args"]))
         return Decision.model_validate(said)
-    except ValueError as error:
+    except ValidationError as error:
+        if "args" in said:
+            raise InputError(f"--args can't be taken: {whats_wrong(error)}.") from error
         raise InputError("--with is empty; it is what the model gets as the tool's result.") from error
 
 

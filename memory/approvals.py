@@ -99,8 +99,8 @@ for update skip locked limit 1
 """
 
 
-_OVERTAKEN: LiteralString = """
-settled_at is null and exists (
+_FOLLOWED: LiteralString = """
+exists (
     select from boring.run as later
     where later.thread_id = approval.thread_id and later.run_id <> approval.run_id
         and later.received_at > approval.created_at and later.question <> ''
@@ -110,6 +110,11 @@ settled_at is null and exists (
             order by own.received_at desc limit 1))
 """
 """Whether a message of the user has come into the thread since, which is another turn than the request's."""
+_OVERTAKEN: LiteralString = "settled_at is null and " + _FOLLOWED
+_LEFT: LiteralString = (
+    "where settled_at is not null and settled_by = %s and resumed_at is null and not (" + _FOLLOWED + ") "
+    "order by settled_at"
+)
 
 
 def hash_of(arguments: Mapping[str, Any]) -> str:
@@ -166,6 +171,11 @@ async def approval_by_key(database: Database, key: str) -> ApprovalRow | None:
     """Return the request about an action, or None where there is none."""
     rows = await _rows(database, "where key = %s", (key,))
     return rows[0] if rows else None
+
+
+async def approvals_left(database: Database, settled_by: str) -> list[ApprovalRow]:
+    """Return the requests that were settled by somebody, and whose run nobody has taken up since."""
+    return await _rows(database, _LEFT, (settled_by,))
 
 
 async def approvals_named(database: Database, beginning: str) -> list[ApprovalRow]:

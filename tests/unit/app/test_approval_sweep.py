@@ -7,6 +7,7 @@ from typing import LiteralString
 import psycopg
 import pytest
 
+from evals.scripted_model import Reply, ScriptedModel
 from tests.unit.app.approval_desk import Desk
 
 OVERDUE: LiteralString = """
@@ -43,6 +44,29 @@ async def test_without_resume_it_tells_how_to_go_on(desk: Desk) -> None:
     assert "boring resume rent" in await desk.boring("approvals", "sweep", "--no-resume")
     (row,) = await desk.told("--all")
     assert (row["settled_by"], row["resumed_at"], desk.asked()) == ("expiry", None, 1)
+
+
+async def test_a_run_that_a_killed_sweeper_left_is_gone_on_with(desk: Desk) -> None:
+    await overdue(desk)
+    await desk.boring("approvals", "sweep", "--no-resume")  # it has settled, and ends before it resumes
+    assert "It is paid." in await desk.boring("approvals", "sweep")
+    (row,) = await desk.told("--all")
+    assert (row["resumed_by"], desk.asked()) == ("expiry", 2)
+
+
+async def test_a_run_that_is_left_and_was_followed_by_a_new_message_stays_so(desk: Desk) -> None:
+    await overdue(desk)
+    await desk.boring("approvals", "sweep", "--no-resume")
+    await desk.boring("ask", "Never mind", "--graph", "shop", "--thread", "rent")
+    assert await desk.boring("approvals", "sweep") == "Nothing is overdue.\n"
+
+
+async def test_a_resumed_run_that_failed_makes_the_exit_code_tell(desk: Desk) -> None:
+    await overdue(desk)
+    async with ScriptedModel([Reply(status=400)] * 9) as broken:
+        desk.env["OPENAI_BASE_URL"] = broken.base_url
+        await desk.boring("approvals", "sweep", code=1)
+    assert (await desk.told("--all"))[0]["settled_by"] == "expiry"
 
 
 async def test_a_run_that_can_not_go_on_here_is_told_of_and_left_to_others(desk: Desk) -> None:
