@@ -7,10 +7,10 @@ eleven examples as chat turns it picks tool and arguments reliably; its own tool
 import json
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage, ToolMessage
-from langchain_core.messages.ai import add_usage
+from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 
@@ -20,6 +20,7 @@ from memory.buffer import with_earlier_turns
 from nodes.plan_examples import plan_prefix, plan_text
 from nodes.plan_schema import ANSWER, MAX_CALLS, bounded_schema, plan_schema
 from nodes.structured import fitting
+from tools.records import CallRecord
 
 MAX_PLAN_TOKENS = 160
 MAX_REPAIRS = 2
@@ -27,11 +28,8 @@ _FROM_RESULT = (
     "Answer in plain words, in one to three short sentences, with the facts, names and numbers of the tool "
     "result. If it does not hold the answer, say that you did not find it. My question was: "
 )
-_FROM_RESULTS = (
-    "Answer each part of my question in a sentence of its own, with the facts, names and numbers of the tool "
-    "results. Where they do not hold a part, say that you did not find that. My question was: "
-)
 _FORM_FROM_RESULT = "Answer as JSON with the facts, names and numbers of the tool result. My question was: "
+_NOTHING = UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0)
 
 
 class SchemaPlanner:
@@ -50,7 +48,8 @@ class SchemaPlanner:
         """
         turn = request.messages[request.turn_start :]
         if not request.tools or self._has_to_answer(turn):
-            return await self._answer(request)
+            words = "" if request.response_format else _own_words(turn)
+            return AIMessage(words, usage_metadata=_NOTHING) if words else await self._answer(request)
         chosen = await self._choose(request)
         return chosen if chosen.tool_calls else _together(chosen, await self._answer(request))
 
@@ -87,8 +86,7 @@ class SchemaPlanner:
         ]
         turn, wanted = request.messages[request.turn_start :], request.response_format
         # A small model answers what it read last: after long results it needs its question once more.
-        in_words = _FROM_RESULTS if sum(isinstance(one, ToolMessage) for one in turn) > 1 else _FROM_RESULT
-        repeating = in_words if wanted is None else _FORM_FROM_RESULT
+        repeating = _FROM_RESULT if wanted is None else _FORM_FROM_RESULT
         again = [HumanMessage(repeating + turn[0].text)] if len(turn) > 1 else []
         system = SystemMessage(request.system_prompt)
         return await self._said(request, [system, *earlier, *turn, *again, *said], quiet=bool(said))
@@ -105,6 +103,18 @@ class SchemaPlanner:
             chat = chat.bind(extra_body=_constrained_to(wanted.name, bounded_schema(wanted.schema)))
         config = RunnableConfig(tags=[TAG_NOSTREAM]) if quiet or request.quiet else None
         return await chat.ainvoke([*messages], config)
+
+
+def _own_words(turn: Sequence[AnyMessage]) -> str:
+    """Return what was done and what agents report, in their own words: a small model would add to them."""
+    results = [one for one in turn if isinstance(one, ToolMessage) and one.status != "error"]
+    records = [cast("CallRecord", one.artifact or {}) for one in results]
+    if all(record.get("effect", "read") == "read" for record in records):
+        return ""
+    if len(results) == 1:
+        return results[0].text
+    named = [f"{record.get('tool')}: " if record.get("effect") == "agent" else "" for record in records]
+    return "\n".join(f"- {name}{one.text}" for name, one in zip(named, results, strict=True))
 
 
 def _constrained_to(name: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from graphs.hierarchy import Team, create_hierarchy
 from graphs.single import create_agent
 from tools.calculator import arithmetic
 from tools.clock import clock
+from tools.contract import contract
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 
@@ -95,7 +96,7 @@ async def test_every_plan_begins_with_the_same_messages(saver: Any, speaking: An
     assert len(first) > 10
 
 
-async def test_a_supervisor_hands_out_two_tasks_at_once_and_answers_from_both_reports(
+async def test_a_supervisor_hands_out_two_tasks_at_once_and_answers_with_both_reports(
     saver: Any, speaking: Any
 ) -> None:
     script = [
@@ -107,7 +108,6 @@ async def test_a_supervisor_hands_out_two_tasks_at_once_and_answers_from_both_re
                 ]
             }
         ),
-        "30 days; 5 orders.",
     ]
     llm = await speaking(script)
     profile = ModelProfile(
@@ -125,8 +125,26 @@ async def test_a_supervisor_hands_out_two_tasks_at_once_and_answers_from_both_re
     ]
     office = create_hierarchy(llm=source, teams=teams, checkpointer=saver)
     result = await office.ainvoke({"messages": [HumanMessage("How many days, and how many orders?")]}, CONFIG)
-    assert result["answer"]["text"] == "30 days; 5 orders."
+    assert result["answer"]["text"] == "- rules: 30 days.\n- orders: 5 orders."
     assert [one["task"] for one in result["answer"]["contributions"]] == ["days", "count"]
-    plan, answer = llm.metadata["scripted"].requests
+    [plan] = llm.metadata["scripted"].requests
     assert plan["response_format"]["json_schema"]["schema"]["required"] == ["calls"]
-    assert answer["messages"][-1]["content"].startswith("Answer each part of my question")
+
+
+async def test_what_was_done_is_told_in_the_words_of_the_tool(saver: Any, speaking: Any) -> None:
+    def pay(amount: int) -> str:
+        """Pay an amount."""
+        return f"Payment 7: {amount} EUR."
+
+    llm = await speaking([picks("pay", amount=5)])
+    profile = ModelProfile(
+        name="scripted", plans_by="schema", context_tokens=6000, max_tokens=200, tool_rounds=1
+    )
+
+    async def source() -> Model:
+        return Model(profile=profile, chat=llm)
+
+    agent = create_agent(llm=source, tools=[contract(pay)], checkpointer=saver)
+    asked_for: Any = {"messages": [HumanMessage("Pay 5 and 6")]}
+    result = await agent.ainvoke(asked_for, CONFIG)
+    assert (result["answer"]["text"], result["answer"]["status"]) == ("Payment 7: 5 EUR.", "answered")
