@@ -103,13 +103,25 @@ _FOLLOWED: LiteralString = """
 exists (
     select from boring.run as later
     where later.thread_id = approval.thread_id and later.run_id <> approval.run_id
-        and later.received_at > approval.created_at and later.question <> ''
+        and later.received_at > approval.created_at
+        and (later.question <> '' or exists (
+            select from boring.plan
+            where run_id in (approval.run_id, (
+                    select own.run_id from boring.run as own
+                    where own.thread_id = approval.thread_id and own.received_at <= approval.created_at
+                    order by own.received_at desc limit 1))
+                and starts_with(place, approval.thread_id)
+                and substr(place, length(approval.thread_id) + 1) ~ '^(#[0-9]+)?$'))
         and later.turn_id is distinct from (
             select own.turn_id from boring.run as own
             where own.thread_id = approval.thread_id and own.received_at <= approval.created_at
             order by own.received_at desc limit 1))
 """
-"""Whether a message of the user has come into the thread since, which is another turn than the request's."""
+"""Whether a message of the user has come into the thread since, which is another turn than the request's.
+
+A message without text, or one that was sent again under its id, is a run without a question. So is an agent
+that another one's graph runs after ours: that overtakes nothing. The places of the plans tell them apart.
+"""
 _OVERTAKEN: LiteralString = "settled_at is null and " + _FOLLOWED
 _LEFT: LiteralString = (
     "where settled_at is not null and settled_by = %s and resumed_at is null and not (" + _FOLLOWED + ") "

@@ -1,20 +1,24 @@
 """A request that a new message in its thread overtook: closed, not shown as open, never confirmed."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from langchain_core.messages import HumanMessage
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 
+from core.context import RunContext
 from core.process import Process
 from evals.scripted_model import Reply, ToolCall
 from graphs.hierarchy import Team, create_hierarchy
 from graphs.recovery import resume_thread
 from guardrails.approval import Level, over
 from memory.approvals import approvals
+from memory.runs import receive_turn
 from observability.audit import audit_of, verify_audit
-from tests.graphs.approvals import BY_USER, Shop, config, pays
+from tests.graphs.approvals import ASKED, BY_USER, Shop, config, pays
 from tools.deciding import DecisionRefusedError
 from tools.inbox import close_overtaken, standing, sweep
 
@@ -48,6 +52,36 @@ async def test_a_decision_after_a_new_message_is_refused_and_the_request_closed(
     assert await events(shop) == [("request", "uma"), ("approve", "ann"), ("overtake", "new message")]
     assert (await verify_audit(await shop.process.database())).is_whole
     assert shop.paid == []
+
+
+PICTURE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+
+
+@pytest.mark.parametrize(
+    "later", [HumanMessage(cast("Any", PICTURE)), HumanMessage("Do not pay", id="m1")], ids=["picture", "id"]
+)
+async def test_a_message_without_text_or_with_the_same_id_overtakes_too(
+    shop: Shop, later: HumanMessage
+) -> None:
+    agent = await shop.agent(ONE, script=[pays(500), "Then not."])
+    first: Any = {"messages": [HumanMessage("Pay 500", id="m1")]}
+    await agent.ainvoke(first, config(), context=BY_USER)
+    again: Any = {"messages": [later]}
+    await agent.ainvoke(again, config(), context=BY_USER)
+    with pytest.raises(DecisionRefusedError, match=OVERTAKEN):
+        await shop.decides("ann", "approve")
+    assert ((await shop.request()).settled_by, shop.paid) == ("new message", [])
+
+
+async def test_an_agent_that_a_foreign_graph_runs_afterwards_overtakes_nothing(shop: Shop) -> None:
+    inner = await shop.agent(ONE, checkpointer=None)
+    foreign: Any = StateGraph(MessagesState, RunContext).add_node("pays", inner).add_edge(START, "pays")
+    await foreign.compile(shop.saver).ainvoke(ASKED, config(), context=BY_USER)
+    database = await shop.process.database()
+    parts: Any = {"thread_id": "t", "graph": "single", "context": BY_USER, "turn_id": "of an answer"}
+    await receive_turn(database, run_id="of the next agent", question="", **parts)
+    assert len(await approvals(database)) == 1
+    assert (await shop.decides("ann", "approve")).status == "open"
 
 
 async def test_an_overtaken_request_of_a_team_is_not_shown_as_open(
