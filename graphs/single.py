@@ -10,7 +10,12 @@ from langgraph.store.base import BaseStore
 from pydantic import BaseModel
 
 from core.context import RunContext
-from core.models import configured_fallbacks, configured_model, given_fallbacks, given_model
+from core.models import (
+    configured_fallbacks,
+    configured_model,
+    given_fallbacks,
+    given_model,
+)
 from core.protocols import FallbackSource, ModelSource, ResponseFormat
 from core.state import AgentInput, AgentState
 from core.structured import state_with
@@ -30,6 +35,7 @@ from tools.clock import clock
 from tools.contract import AnyTool, Tool, contracted
 from tools.documents import document_search
 from tools.runtime import ToolRuntime
+from tools.web import web_reader
 
 Llm = BaseChatModel | ModelSource | str
 """What names a model: a chat model, a source of one with its profile, or a name at the endpoint."""
@@ -123,13 +129,13 @@ def model_source(llm: Llm | None) -> ModelSource:
 
 def reference_tools() -> list[Tool]:
     """Return the tools of the reference agent."""
-    return [document_search(), arithmetic(), clock()]
+    return [document_search(), arithmetic(), clock(), web_reader()]
 
 
 def create_single(
     checkpointer: BaseCheckpointSaver[str] | None = None, *, tools: Sequence[AnyTool] = ()
 ) -> Agent:
-    """Return the reference agent: a research assistant over the indexed documents.
+    """Return the reference agent: a research assistant over the indexed documents and the web.
 
     Args:
         checkpointer: keeps threads; None inside a server.

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from core.errors import ToolError
 from core.loading import load
+from core.protocols import Example
 from core.settings import settings
 from core.state import Source
 from core.trust import system_trust
@@ -79,7 +80,12 @@ def web_reader(
         return _part(page, start)
 
     return contract(
-        web_fetch, effect="read", timeout_s=TIMEOUT_S, max_concurrency=8, rest="Go on with a later start."
+        web_fetch,
+        effect="read",
+        timeout_s=TIMEOUT_S,
+        max_concurrency=8,
+        rest="Go on with a later start.",
+        examples=(Example("What is on https://example.com/news?", {"url": "https://example.com/news"}),),
     )
 
 
