@@ -93,8 +93,8 @@ async def written(env: dict[str, str], *words: str) -> Any:
 
 async def test_the_tools_of_the_agent_and_of_the_log_are_shown_with_how_they_do(env: dict[str, str]) -> None:
     rows = {row["tool"]: row for row in await written(env, "tools", "--since", "1h")}
-    assert [*rows][:3] == ["search_documents", "calculator", "current_time"]
-    assert [*rows][3:] == sorted([HOSTILE, "look", "pay", "peek"])
+    assert [*rows][:4] == ["search_documents", "calculator", "current_time", "web_fetch"]
+    assert [*rows][4:] == sorted([HOSTILE, "look", "pay", "peek"])
     calculator, look, ghost = rows["calculator"], rows["look"], rows[HOSTILE]
     assert (calculator["effect"], calculator["calls"], calculator["p50_ms"]) == ("read", 0, None)
     assert calculator["timeout_s"] > 0
