@@ -15,7 +15,7 @@ from core.process import current_process
 from core.state import AgentState, Stop, Turn
 from guardrails.routing import Rule, first_rule
 from memory.buffer import turn_start, with_earlier_turns
-from nodes.assignments import MAX_WIDTH, attached_to
+from nodes.assignments import attached_to
 from nodes.joining import LEFT_OUT, joined
 from nodes.routing_form import NOBODY, Part
 from nodes.threads import Node, namespace_of, thread_of
@@ -157,7 +157,7 @@ def _handed_back(again: Sequence[ToolMessage]) -> str:
 def _given(how: Routing, parts: Sequence[Part], *, may_ask: bool) -> list[Part | None]:
     """Return who gets each part, in doubt the general specialist, or None for nobody; [] to ask the user."""
     given: list[Part | None] = []
-    for part in parts[:MAX_WIDTH]:
+    for part in parts:
         fits = part.specialist != NOBODY and part.specialist not in part.handed_back_by
         if fits and (part.confidence >= how.below or not (may_ask or how.general)):
             given.append(part)

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, zip_longest
 from typing import Any, Final, Literal
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AnyMessage
 from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from nodes.shots import Shot, as_chat, in_two_parts, interleaved
 
 NOBODY: Final = "nobody"
 """What a model says of a request that belongs to none of the specialists."""
@@ -65,13 +66,9 @@ def worked_examples(described: Mapping[str, str], examples: Mapping[str, Sequenc
         reason = described[name].strip().split(".")[0][:_MAX_REASON_CHARS]
         return {"specialist": name, "confidence": _SURE, "reason": reason, "request": request}
 
-    by_name = [[(request, [part(name, request)]) for request in examples[name]] for name in examples]
-    shots = [shot for shot in chain.from_iterable(zip_longest(*by_name)) if shot is not None]
-    if len(pair := [(name, given[1]) for name, given in examples.items() if len(given) > 1][:2]) > 1:
-        (first, asked), (second, also) = pair
-        shots.insert(len(by_name), (f"{asked} And also: {also}", [part(first, asked), part(second, also)]))
-    return [
-        message
-        for request, parts in shots
-        for message in (HumanMessage(request), AIMessage(json.dumps({"parts": parts}, ensure_ascii=False)))
+    by_name: list[list[Shot]] = [
+        [(request, [part(name, request)]) for request in requests] for name, requests in examples.items()
     ]
+    shots = interleaved(by_name)
+    shots[len(by_name) : len(by_name)] = in_two_parts(by_name)
+    return as_chat(shots, lambda parts: json.dumps({"parts": parts}, ensure_ascii=False))
