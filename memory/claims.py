@@ -24,9 +24,9 @@ from memory.visits import Visits
 
 IDLE_S: Final = 2.0
 """How long a claim outlives the last step that ran: an invocation between two steps is not over."""
-_PATIENCE_S: Final = 3.0
+PATIENCE_S: Final = 3.0
 """How long a claim of another process is waited for: a killed process is noticed a moment late."""
-_RETRY_S: Final = 0.05
+RETRY_S: Final = 0.05
 _TAKE = """
 insert into boring.thread_lease (thread_id, worker) values (%(thread)s, %(worker)s)
 on conflict (thread_id) do update set worker = excluded.worker
@@ -178,7 +178,7 @@ class Claims:
             left = claim.idle_since + IDLE_S - _now()
             if left <= 0:
                 break
-            await asyncio.sleep(min(left, _RETRY_S))
+            await asyncio.sleep(min(left, RETRY_S))
         if found is not None and found.ending:
             raise _busy(thread_id)
         claim = Claim(thread_id, invocation, self._worker.epoch)
@@ -190,9 +190,9 @@ class Claims:
     async def _take(self, claim: Claim) -> None:
         """Make the thread this worker's in the database."""
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while not await self._taken(claim):  # noqa: ASYNC110 - its event is elsewhere
-                    await asyncio.sleep(_RETRY_S)
+                    await asyncio.sleep(RETRY_S)
         except BaseException as error:
             self._claims.pop(claim.thread_id, None)
             if isinstance(error, TimeoutError):

@@ -26,13 +26,11 @@ from psycopg.types.json import Jsonb
 
 from core.database import Pool
 from core.worker import Worker
+from memory.claims import PATIENCE_S, RETRY_S
 from memory.saver_copying import copy_thread
 from memory.saver_fence import FENCE, PASSED, begin_reading, fence_values, note_held, refusal
 from memory.saver_pruning import delete_for_runs, delete_threads, keep_latest
 
-_PATIENCE_S: Final = 3.0
-"""How long a worker that holds the thread is waited for: a killed process is noticed a moment late."""
-_RETRY_S: Final = 0.05
 _CUT: Final[LiteralString] = "substring(%(data)b::bytea from (row ->> 3)::int for (row ->> 4)::int)"
 _PUT: LiteralString = (
     "with "  # noqa: S608 - all of it is constant
@@ -211,7 +209,7 @@ class Saver(AsyncPostgresSaver):
     async def _write(self, statement: LiteralString, values: dict[str, Any]) -> None:
         """Run a fenced statement; wait a moment for a holder that may just have been killed."""
         thread_id = str(values["thread_id"])
-        deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+        deadline = asyncio.get_running_loop().time() + PATIENCE_S
         waited = False
         while True:
             async with self._cursor() as cursor:
@@ -227,7 +225,7 @@ class Saver(AsyncPostgresSaver):
             if verdict != "busy" or asyncio.get_running_loop().time() > deadline:
                 raise refusal(thread_id, verdict)
             waited = True
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(RETRY_S)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncGenerator[AsyncCursor[DictRow]]:

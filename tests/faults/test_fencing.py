@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Identifier
 
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
 from tests.faults.outside import Service
-from tests.faults.workers import Job, Report, Workers, opened_workers
+from tests.faults.workers import Job, Report, Workers, disconnect, opened_workers
 
 LOST = "ThreadBusyError: Another process has taken over the thread 't'; this one does nothing more on it. It"
 TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
@@ -44,16 +44,6 @@ async def saved(job: Job) -> dict[str, list[Any]]:
             rows = SQL("select t::text from {} as t order by 1").format(Identifier(table))
             kept[table] = await (await connection.execute(rows)).fetchall()
         return kept
-
-
-async def disconnect(job: Job) -> None:
-    """Terminate every connection, so that the stopped worker is gone to others."""
-    async with await AsyncConnection.connect(job.database_url, autocommit=True) as connection:
-        ended = await connection.execute(
-            "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
-            "where datname = current_database() and pid <> pg_backend_pid()"
-        )
-        assert await ended.fetchall()
 
 
 @pytest.mark.parametrize("durability", ["sync", "async"])

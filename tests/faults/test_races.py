@@ -18,7 +18,7 @@ from core.settings import Settings
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
 from graphs.recovery import resume_thread
 from tests.faults.outside import CRASHED, Service
-from tests.faults.workers import Job, Report, Workers, agent_of, opened_workers
+from tests.faults.workers import Job, Report, Workers, agent_of, disconnect, opened_workers
 
 BUSY = "ThreadBusyError: Another process or request is working on the thread 't'. Wait until it has ended"
 TAKEN_OVER = "ThreadBusyError: Another process has taken over the thread 't'; this one does nothing more"
@@ -181,16 +181,6 @@ async def test_a_stopped_worker_that_wakes_in_a_step_of_reading_repeats_nothing(
     _, report = await workers.ended(stopped)
     assert isinstance(report, Report)
     assert once(service)
-
-
-async def disconnect(job: Job) -> None:
-    """Terminate every connection of the worker that holds the thread: that it is there is forgotten."""
-    async with await AsyncConnection.connect(job.database_url, autocommit=True) as connection:
-        ended = await connection.execute(
-            "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
-            "where datname = current_database() and pid <> pg_backend_pid()"
-        )
-        assert await ended.fetchall()
 
 
 async def test_a_cancelled_invocation_does_not_lock_the_thread(service: Service, job: Job) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
+from psycopg import AsyncConnection
 from pydantic import SecretStr
 
 from core.context import RunContext
@@ -127,6 +128,16 @@ def _stopping_policy() -> Callable[[Mapping[str, Any]], None]:
         os.kill(os.getpid(), signal.SIGSTOP)
 
     return nobody_is_asked
+
+
+async def disconnect(job: Job) -> None:
+    """Terminate every connection of the worker that holds the thread: that it is there is forgotten."""
+    async with await AsyncConnection.connect(job.database_url, autocommit=True) as connection:
+        ended = await connection.execute(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        assert await ended.fetchall()
 
 
 class Workers:

@@ -57,7 +57,7 @@ async def test_a_thread_without_a_lease_is_anybodys(saver: Saver, database: Data
 async def test_a_thread_that_another_living_worker_holds_takes_neither_checkpoints_nor_writes(
     saver: Saver, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memory.saver._PATIENCE_S", 0.0)
+    monkeypatch.setattr("memory.saver.PATIENCE_S", 0.0)
     there = await put(saver)
     async with opened_worker(database) as other:
         await other.present()
