@@ -77,6 +77,21 @@ class Answer(TypedDict):
     """Which agent said what, in the order of the tasks; only where work was handed to others."""
 
 
+NoteKind = Literal["rule", "memory"]
+"""What the agent has to follow; what is known, to be used and never to be followed."""
+
+
+class Note(TypedDict):
+    """What the model is told in this turn beside the conversation."""
+
+    kind: NoteKind
+    id: str
+    """Of the version of the rule or the memory."""
+    text: str
+    trusted: bool
+    """Whether a person or this program said it, and no document, page or tool."""
+
+
 QuestionKind = Literal["approval", "in_doubt"]
 """May a call be made; did a call happen that nobody knows the end of."""
 
@@ -117,6 +132,7 @@ class AgentState(TypedDict):
     - `turn`: see `Turn`.
     - `stop`: see `Stop`; reset to None by `receive`.
     - `answer`: see `Answer`; reset to None by `receive`.
+    - `notes`: see `Note`; replaced whole by `receive`, so that a turn goes by the same notes to its end.
     - `questions`: open questions to a person by call id. Written by `execute`, struck off by `review`, reset
       by `receive`; merged by `merge_questions`.
     """
@@ -125,6 +141,7 @@ class AgentState(TypedDict):
     turn: Turn
     stop: Stop | None
     answer: Answer | None
+    notes: list[Note]
     questions: Annotated[Questions, merge_questions]
 
 

@@ -19,6 +19,7 @@ from guardrails.limits import spent, time_left_s
 from memory.buffer import fitted, turn_start
 from nodes.fallback import Planned, first_to_plan
 from nodes.faults import MODEL_ATTEMPTS, is_transient, readable
+from nodes.notes import with_notes, with_rules
 from nodes.own_ids import with_own_ids
 from nodes.schema_planner import SchemaPlanner
 from nodes.structured import unfit
@@ -52,7 +53,7 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
         several: one plan may hold several calls, even of a model that plans by schema.
     """
     how = {"response_format": response_format, "quiet": quiet, "examples": examples, "several": several}
-    request = partial(PlanRequest, system_prompt=system_prompt, tools=tools, **how)
+    request = partial(PlanRequest, tools=tools, **how)
 
     async def plan(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
         if stop := spent(state["turn"], context_of(runtime)):
@@ -60,7 +61,9 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
         await model()  # the time until it is open is not the turn's
         models = [model, *(await fallbacks() if fallbacks else ())]
         begun = time.monotonic()
-        planned = await _asked(models, partial(_planned, state=state, request=request), state, runtime)
+        notes = state.get("notes") or []
+        told = partial(request, system_prompt=with_rules(system_prompt, notes))
+        planned = await _asked(models, partial(_planned, state=state, request=told), state, runtime)
         if not isinstance(planned, Planned):
             return planned
         charged = _charged(state["turn"], state["messages"], planned.message, time.monotonic() - begun)
@@ -130,7 +133,10 @@ async def _planned(model: Model, *, state: AgentState, request: Callable[..., Pl
         context_tokens=model.profile.context_tokens,
         max_tokens=model.profile.max_tokens,
     )
-    return await planner.plan(request(messages=messages, turn_start=turn_start(messages)))
+    start = turn_start(messages)
+    by_schema = model.profile.plans_by == "schema"  # such a planner chooses tools without the system prompt
+    told = with_notes(messages, start, state.get("notes") or [], rules=by_schema)
+    return await planner.plan(request(messages=told, turn_start=start))
 
 
 def _charged(turn: Turn, asked: Sequence[AnyMessage], message: AIMessage, seconds: float) -> Turn:

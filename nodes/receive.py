@@ -1,6 +1,7 @@
 """`receive`: takes up the user's message and resets what lives for one turn."""
 
 import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from langgraph.runtime import Runtime
 from core.context import RunContext, context_of
 from core.process import current_process
 from core.protocols import ModelSource
-from core.state import AgentState, Turn
+from core.state import AgentState, Note, Turn
 from core.text import storable_text
 from guardrails.screening import refused
 from memory.claims import current_claims
@@ -19,13 +20,17 @@ from memory.runs import receive_turn
 from nodes.earlier_calls import results_of_earlier_calls
 from nodes.threads import Node, namespace_of, thread_of
 
+Noting = Callable[[Turn, Runtime[RunContext]], Awaitable[Sequence[Note]]]
+"""Returns what the model is to be told in a turn, for the question that the turn holds."""
 
-def receiving(model: ModelSource, *, graph: str) -> Node:
+
+def receiving(model: ModelSource, *, graph: str, noting: Sequence[Noting] = ()) -> Node:
     """Return the node `receive`.
 
     Args:
         model: its profile says how long a question may be.
         graph: the name under which the run is recorded.
+        noting: find what the model is told in the turn beside the conversation.
     """
 
     async def receive(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
@@ -56,7 +61,15 @@ def receiving(model: ModelSource, *, graph: str) -> Node:
         )
         stop = refused(question, max_chars=profile.max_input_chars)
         found = await results_of_earlier_calls(state.get("messages") or [])
-        return {"messages": found, "turn": turn, "stop": stop, "answer": None, "questions": None}
+        notes = [] if stop else [note for find in noting for note in await find(turn, runtime)]
+        return {
+            "messages": found,
+            "turn": turn,
+            "stop": stop,
+            "answer": None,
+            "notes": notes,
+            "questions": None,
+        }
 
     return receive
 
