@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from benchmarks.memory_runs import CONCURRENT, NODES, run_rates
+from benchmarks.memory_storage import CHARS, sizes_after
 from core.process import opened_process
 from core.settings import Settings
 from evals.crashes.place import embedded_database
@@ -32,7 +33,20 @@ async def _runs(console: Console) -> dict[str, float]:
     return {"runs_per_s_ratio": rates.ratio}
 
 
-PARTS: Final[Mapping[str, Part]] = {"runs": _runs}
+async def _storage(console: Console) -> dict[str, float]:
+    turns = (50, 100, 200, 400)
+    sizes = await sizes_after(turns)
+    for name, each in (("add_messages on AsyncPostgresSaver", sizes.stock), ("our agent", sizes.ours)):
+        listed = ", ".join(f"{many} turns {size:.2f} MB" for many, size in zip(turns, each, strict=True))
+        console.print(f"A thread of {CHARS} characters a message, {name}: {listed}")
+    return {
+        "storage_mb_200_turns": sizes.ours[2],
+        "storage_mb_200_turns_stock": sizes.stock[2],
+        "storage_growth_200_to_400": sizes.ours[3] / sizes.ours[2],
+    }
+
+
+PARTS: Final[Mapping[str, Part]] = {"storage": _storage, "runs": _runs}
 
 
 async def measure(names: list[str], database_url: str, console: Console) -> dict[str, float]:

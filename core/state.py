@@ -3,8 +3,9 @@
 from typing import Annotated, Any, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage, ToolCall
-from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
+
+from core.message_log import MessageLog
 
 StopReason = Literal[
     "answered",
@@ -122,13 +123,13 @@ def merge_questions(left: Questions | None, right: Questions | None) -> Question
 class AgentInput(TypedDict):
     """What a caller hands in: the user's new message, or several of which the last is the user's."""
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Annotated[list[AnyMessage], MessageLog()]
 
 
 class AgentState(TypedDict):
     """The channels of a thread.
 
-    - `messages`: the conversation. Merged by message id; lives as long as the thread.
+    - `messages`: the conversation, see `MessageLog`. Merged by message id; lives as long as the thread.
     - `turn`: see `Turn`.
     - `stop`: see `Stop`; reset to None by `receive`.
     - `answer`: see `Answer`; reset to None by `receive`.
@@ -137,7 +138,7 @@ class AgentState(TypedDict):
       by `receive`; merged by `merge_questions`.
     """
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Annotated[list[AnyMessage], MessageLog()]
     turn: Turn
     stop: Stop | None
     answer: Answer | None

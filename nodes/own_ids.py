@@ -28,10 +28,16 @@ def with_own_ids(message: AIMessage, earlier: Sequence[AnyMessage]) -> AIMessage
     update = {
         "id": message.id if message.id and message.id not in taken else f"msg_{uuid.uuid4().hex}",
         "content": storable(message.content),
+        "response_metadata": _told_once(message.response_metadata),
         "tool_calls": calls,
         "additional_kwargs": {_DUPLICATES: duplicates} if duplicates else {},
     }
     return message.model_copy(update=update)
+
+
+def _told_once(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an endpoint said of its answer, without the usage, which the message holds by itself."""
+    return {key: value for key, value in metadata.items() if key != "token_usage" and value is not None}
 
 
 def duplicates_of(message: AIMessage) -> Mapping[str, str]:

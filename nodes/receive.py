@@ -62,14 +62,12 @@ def receiving(model: ModelSource, *, graph: str, noting: Sequence[Noting] = ()) 
         stop = refused(question, max_chars=profile.max_input_chars)
         found = await results_of_earlier_calls(state.get("messages") or [])
         notes = [] if stop else [note for find in noting for note in await find(turn, runtime)]
-        return {
-            "messages": found,
-            "turn": turn,
-            "stop": stop,
-            "answer": None,
-            "notes": notes,
-            "questions": None,
-        }
+        update: dict[str, Any] = {"turn": turn, "stop": stop, "answer": None}
+        if found:
+            update["messages"] = found
+        if notes or state.get("notes"):  # what stays as it is takes no room in the checkpoint
+            update["notes"] = notes
+        return update | ({"questions": None} if state.get("questions") else {})
 
     return receive
 

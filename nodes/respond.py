@@ -43,7 +43,8 @@ async def _ended(state: AgentState, context: RunContext, *, structured: bool) ->
         answer["contributions"] = contributed
     if not context.depth:  # else the run is that of the agent which was asked first
         await finish_run(await (await current_process()).database(), state["turn"], answer)
-    return {"messages": [message], "answer": answer, "stop": None}
+    said = {} if message is state["messages"][-1] else {"messages": [message]}  # else it is stored already
+    return {**said, "answer": answer, "stop": None}
 
 
 def _stopped(text: str) -> AIMessage:
