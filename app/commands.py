@@ -14,6 +14,7 @@ from app.doctor import doctor
 from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
 from app.listing import index, threads
 from app.mcp import mcp
+from app.pruning import prune
 from app.serving import serve
 from app.tools import tools
 from core.errors import BoringError
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for command in (ask, chat, resume, index, threads, calls, tools, doctor, serve):
+for command in (ask, chat, resume, index, threads, prune, calls, tools, doctor, serve):
     app.command()(command)
 app.add_typer(mcp, name="mcp")
 app.add_typer(approvals, name="approvals")

@@ -26,6 +26,7 @@ from core.models import configured_model
 from core.process import opened_process
 from core.protocols import Model
 from core.settings import PROJECT_ROOT, Settings
+from memory.retention import configured_retention, swept_regularly
 
 _GRACE_S = 1
 """Seconds that open connections, such as streams, get to end when the server stops."""
@@ -98,6 +99,8 @@ class AgentServer(uvicorn.Server):
         )
         try:
             await process.database()
+            retention = configured_retention(self._options.settings)
+            await self._owned.enter_async_context(swept_regularly(retention))
             await super().startup(sockets)
         except BaseException:
             await self._owned.aclose()

@@ -76,6 +76,18 @@ class MessageLog(DeltaChannel[list[AnyMessage]]):
             raise ValueError(f"messages are to be removed that are not in the conversation: {ids}")
 
 
+def logged(seed: Any, writes: Sequence[PendingWrite]) -> list[AnyMessage]:
+    """Return the conversation that stored writes make.
+
+    Args:
+        seed: what was stored last of all messages, None where nothing was.
+        writes: what was written since, the oldest first.
+    """
+    log = MessageLog().from_checkpoint([] if seed is None else seed)
+    log.replay_writes(writes)
+    return log.get()
+
+
 def _since_all_removed(values: Sequence[Any]) -> tuple[bool, list[Any]]:
     """Tell whether the writes remove all messages, and return what is written after that."""
     found, since = False, list[Any]()

@@ -116,6 +116,11 @@ class Settings(BaseSettings):
     smtp_domains: Names = ()
     """The only domains that e-mail may go to."""
 
+    retention_idle_days: float | None = Field(default=None, gt=0, le=36_500)
+    """Threads that nobody has used for so many days go at the next sweep. Unset: they stay."""
+    retention_checkpoints: int | None = Field(default=None, ge=1)
+    """How many of the newest checkpoints of a thread a sweep keeps. Unset: all."""
+
     roles: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     """Who has which role in chains of approval, as JSON: `{"manager": ["alice", "bob"]}`."""
 

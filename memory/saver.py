@@ -20,7 +20,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.types import _DeltaSnapshot  # pyright: ignore[reportPrivateUsage] - no other name
-from psycopg import AsyncCursor
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 
@@ -226,6 +226,12 @@ class Saver(AsyncPostgresSaver):
                 raise refusal(thread_id, verdict)
             waited = True
             await asyncio.sleep(RETRY_S)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncGenerator[AsyncConnection[DictRow]]:
+        """Have a connection to the tables, which nobody else uses meanwhile."""
+        async with self._pool.connection() as connection:
+            yield connection
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncGenerator[AsyncCursor[DictRow]]:

@@ -12,7 +12,7 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
 from pydantic import SecretStr
 from typing_extensions import TypedDict
 
-from core.message_log import LEAST_UPDATES, MessageLog
+from core.message_log import LEAST_UPDATES, MessageLog, logged
 from core.process import opened_process
 from core.settings import Settings
 from memory.checkpoints import postgres_checkpointer
@@ -97,13 +97,11 @@ async def test_messages_are_removed_one_by_one_and_all_at_once(saver: Saver) -> 
 
 
 def log_after(writes: Sequence[Sequence[list[AnyMessage]]], *, replayed: bool) -> list[AnyMessage]:
-    log = MessageLog().from_checkpoint(None)
-    log.value = []
+    if replayed:
+        return logged(None, [("task", "messages", write) for step in writes for write in step])
+    log = MessageLog().from_checkpoint([])
     for step in writes:
-        if replayed:
-            log.replay_writes([("task", "messages", write) for write in step])
-        else:
-            log.update(step)
+        log.update(step)
     return log.get()
 
 
