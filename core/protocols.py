@@ -83,11 +83,13 @@ class Model:
     Attributes:
         chat: ready to be called.
         remember: prepares the server for many calls that begin with the given messages.
+        count_tokens: counts a text by the model's own tokenizer; None where there is none at hand.
     """
 
     profile: ModelProfile
     chat: BaseChatModel
     remember: Callable[[Sequence[AnyMessage]], Awaitable[None]] = _forget
+    count_tokens: Callable[[str], Awaitable[int]] | None = None
 
 
 ModelSource = Callable[[], Coroutine[Any, Any, Model]]

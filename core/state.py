@@ -78,6 +78,18 @@ class Answer(TypedDict):
     """Which agent said what, in the order of the tasks; only where work was handed to others."""
 
 
+class Summary(TypedDict):
+    """What was said before the messages that the model sees word for word."""
+
+    text: str
+    first: str
+    """Id of the oldest message that it covers."""
+    last: str
+    """Id of the newest one; it covers all between them."""
+    messages: int
+    """How many it covers."""
+
+
 NoteKind = Literal["rule", "memory"]
 """What the agent has to follow; what is known, to be used and never to be followed."""
 
@@ -134,6 +146,8 @@ class AgentState(TypedDict):
     - `stop`: see `Stop`; reset to None by `receive`.
     - `answer`: see `Answer`; reset to None by `receive`.
     - `notes`: see `Note`; replaced whole by `receive`, so that a turn goes by the same notes to its end.
+    - `summary`: see `Summary`; replaced whole by `receive` when the conversation has outgrown the model's
+      context. Lives as long as the thread.
     - `questions`: open questions to a person by call id. Written by `execute`, struck off by `review`, reset
       by `receive`; merged by `merge_questions`.
     """
@@ -143,6 +157,7 @@ class AgentState(TypedDict):
     stop: Stop | None
     answer: Answer | None
     notes: list[Note]
+    summary: Summary | None
     questions: Annotated[Questions, merge_questions]
 
 

@@ -34,6 +34,7 @@ from tools.calculator import arithmetic
 from tools.clock import clock
 from tools.contract import AnyTool, Tool, contracted
 from tools.documents import document_search
+from tools.earlier_results import with_earlier_results
 from tools.runtime import ToolRuntime
 from tools.web import web_reader
 
@@ -89,7 +90,8 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
 def _runtime(place: str, tools: Sequence[AnyTool], roles: Roles | None) -> ToolRuntime:
     check_roles(place, roles)
     given = members(tools, object, of=place, argument="tools")
-    return ToolRuntime([contracted(cast("AnyTool", tool)) for tool in given], roles=roles)
+    tools = [contracted(cast("AnyTool", tool)) for tool in given]
+    return ToolRuntime(with_earlier_results(tools) if tools else [], roles=roles)
 
 
 def _loop(

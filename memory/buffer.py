@@ -1,9 +1,8 @@
-"""The message buffer: as much of a conversation as a model can take, cut where a turn begins."""
+"""The message buffer: where turns begin, which calls have no result, and what was said before."""
 
 from collections.abc import Sequence
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolCall, ToolMessage
-from langchain_core.messages.utils import count_tokens_approximately
 
 _CUT_OFF = "This call was cut off before it was made, or its result is not known."
 _EARLIER = "Earlier in this conversation:"
@@ -11,26 +10,6 @@ _LAST = "\n\nThe last message: "
 MAX_EARLIER_TURNS = 3
 MAX_EARLIER_CHARS = 300
 """How much of a conversation goes with words that are read alone: of each message no more than that."""
-RESERVED_SHARE = 0.25
-"""Share of the context kept free for the system prompt, the tools and tokens that were underestimated."""
-
-
-def fitted(messages: Sequence[AnyMessage], *, context_tokens: int, max_tokens: int) -> list[AnyMessage]:
-    """Return the newest whole turns that fit, oldest first; the running turn is always among them.
-
-    Args:
-        messages: the conversation, oldest first.
-        context_tokens: what the model takes, its answer included.
-        max_tokens: what is kept free for the answer.
-    """
-    room = int(context_tokens * (1 - RESERVED_SHARE)) - max_tokens
-    starts = [index for index, message in enumerate(messages) if isinstance(message, HumanMessage)] or [0]
-    kept = starts[-1]
-    for start in reversed(starts[:-1]):
-        if count_tokens_approximately(list(messages[start:])) > room:
-            break
-        kept = start
-    return answered(messages[kept:])
 
 
 def turn_start(messages: Sequence[AnyMessage]) -> int:

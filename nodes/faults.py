@@ -1,8 +1,11 @@
 """What a failure of the model means: whether it may pass, and how to tell it to the user."""
 
-import httpx
+import re
 
-from core.client_errors import http_status, named_error
+import httpx
+from langchain_core.exceptions import ContextOverflowError
+
+from core.client_errors import error_text, http_status, named_error
 from core.errors import BoringError, ConfigurationError, TransientError
 
 MODEL_ATTEMPTS = 3
@@ -10,6 +13,12 @@ MODEL_ATTEMPTS = 3
 _PASSING_STATUS = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 _SERVER_ERROR = 500
 _MISCONFIGURED_STATUS = {401, 403, 404}
+_TOO_LONG_STATUS = {400, 413, 422}
+_TOO_LONG = re.compile(
+    r"context.{0,20}(length|window|size)|exceed_context|too (long|many tokens)|maximum.{0,20}tokens",
+    re.IGNORECASE,
+)
+"""What endpoints say of such a request: OpenAI, vLLM, llama.cpp and others each in their own words."""
 _PASSING_NAMES = {"APIConnectionError", "APITimeoutError"}
 
 
@@ -49,6 +58,13 @@ def is_refused(error: Exception) -> bool:
     return status is not None and status < _SERVER_ERROR and status not in _PASSING_STATUS
 
 
+def is_too_long(error: Exception) -> bool:
+    """Tell whether the endpoint says that a request does not fit into the model's context."""
+    if isinstance(error, ContextOverflowError):
+        return True
+    return http_status(error) in _TOO_LONG_STATUS and _TOO_LONG.search(error_text(error)) is not None
+
+
 def may_fall_back(error: Exception) -> bool:
     """Tell whether another model may do better: not with a request that is wrong or too long (HTTP 400)."""
     return is_transient(error) or is_unhealthy(error) or is_misconfigured(error)
@@ -59,14 +75,17 @@ def readable(error: Exception) -> str:
     if isinstance(error, BoringError):
         return f"I could not go on: {error}"
     status = http_status(error)
-    if status in {401, 403}:
-        return (
-            f"I could not go on: the model's endpoint refused the key (HTTP {status}). Check OPENAI_API_KEY."
-        )
-    if status == 404:  # noqa: PLR2004
-        return "I could not go on: the endpoint does not know this model (HTTP 404). Check BORING_MODEL."
     if status is not None:
-        return f"I could not go on: the model's endpoint answered with HTTP {status}."
+        return f"I could not go on: the model's endpoint {_answer_of(error, status)}"
     if is_transient(error):
         return f"I could not go on: the model's endpoint can't be reached ({type(error).__name__})."
     return f"I could not go on: {named_error(error)}"
+
+
+def _answer_of(error: Exception, status: int) -> str:
+    if status in {401, 403}:
+        return f"refused the key (HTTP {status}). Check OPENAI_API_KEY."
+    if status == 404:  # noqa: PLR2004
+        return "does not know this model (HTTP 404). Check BORING_MODEL."
+    advice = " The request is too long for it, even cut short: ask for less." if is_too_long(error) else ""
+    return f"answered with HTTP {status}.{advice}"

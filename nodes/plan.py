@@ -16,15 +16,12 @@ from core.process import current_process
 from core.protocols import FallbackSource, Model, ModelSource, PlanRequest, ResponseFormat, ToolSpec
 from core.state import AgentState, Stop, Turn
 from guardrails.limits import spent, time_left_s
-from memory.buffer import fitted, turn_start
 from nodes.fallback import Planned, first_to_plan
 from nodes.faults import MODEL_ATTEMPTS, is_transient, readable
-from nodes.notes import with_notes, with_rules
 from nodes.own_ids import with_own_ids
-from nodes.schema_planner import SchemaPlanner
+from nodes.showing import shown_to
 from nodes.structured import unfit
 from nodes.threads import namespace_of, thread_of
-from nodes.tool_planner import ToolPlanner
 from observability.decisions import Decision, record_decisions
 from tools.breakers import current_breakers
 
@@ -52,18 +49,17 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
         examples: turns of a chat that show the answer in its form, for models that learn by them.
         several: one plan may hold several calls, even of a model that plans by schema.
     """
-    how = {"response_format": response_format, "quiet": quiet, "examples": examples, "several": several}
-    request = partial(PlanRequest, tools=tools, **how)
+    request = partial(
+        PlanRequest, response_format=response_format, quiet=quiet, examples=examples, several=several
+    )
 
     async def plan(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
         if stop := spent(state["turn"], context_of(runtime)):
             return {"stop": stop}
         await model()  # the time until it is open is not the turn's
-        models = [model, *(await fallbacks() if fallbacks else ())]
-        begun = time.monotonic()
-        notes = state.get("notes") or []
-        told = partial(request, system_prompt=with_rules(system_prompt, notes))
-        planned = await _asked(models, partial(_planned, state=state, request=told), state, runtime)
+        begun, models = time.monotonic(), [model, *(await fallbacks() if fallbacks else ())]
+        ask = partial(shown_to, state=state, system_prompt=system_prompt, tools=tools, request=request)
+        planned = await _asked(models, ask, state, runtime)
         if not isinstance(planned, Planned):
             return planned
         charged = _charged(state["turn"], state["messages"], planned.message, time.monotonic() - begun)
@@ -124,19 +120,6 @@ async def _record(planned: Planned, turn: Turn, runtime: Runtime[RunContext]) ->
 def _attempt(runtime: Runtime[RunContext]) -> int:
     info = runtime.execution_info
     return info.node_attempt if info else MODEL_ATTEMPTS
-
-
-async def _planned(model: Model, *, state: AgentState, request: Callable[..., PlanRequest]) -> AIMessage:
-    planner = SchemaPlanner(model) if model.profile.plans_by == "schema" else ToolPlanner(model)
-    messages = fitted(
-        state["messages"],
-        context_tokens=model.profile.context_tokens,
-        max_tokens=model.profile.max_tokens,
-    )
-    start = turn_start(messages)
-    by_schema = model.profile.plans_by == "schema"  # such a planner chooses tools without the system prompt
-    told = with_notes(messages, start, state.get("notes") or [], rules=by_schema)
-    return await planner.plan(request(messages=told, turn_start=start))
 
 
 def _charged(turn: Turn, asked: Sequence[AnyMessage], message: AIMessage, seconds: float) -> Turn:

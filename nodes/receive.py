@@ -18,6 +18,7 @@ from memory.claims import current_claims
 from memory.plans import turn_id_of
 from memory.runs import receive_turn
 from nodes.earlier_calls import results_of_earlier_calls
+from nodes.folding import Folded, folded
 from nodes.threads import Node, namespace_of, thread_of
 
 Noting = Callable[[Turn, Runtime[RunContext]], Awaitable[Sequence[Note]]]
@@ -35,7 +36,7 @@ def receiving(model: ModelSource, *, graph: str, noting: Sequence[Noting] = ()) 
 
     async def receive(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
         question = _question(state)
-        profile = (await model()).profile
+        opened = await model()
         run_id = _run_id(runtime)
         database = await (await current_process()).database()
         mine = (await current_claims()).standing(thread_of(runtime), namespace_of(runtime))
@@ -50,19 +51,13 @@ def receiving(model: ModelSource, *, graph: str, noting: Sequence[Noting] = ()) 
                 context=context_of(runtime),
                 turn_id=_turn_id(state),
             )
-        turn = Turn(
-            run_id=run_id,
-            question=question[: profile.max_input_chars],
-            step=0,
-            input_tokens=0,
-            output_tokens=0,
-            elapsed_s=0.0,
-            started_at=datetime.now(UTC).isoformat(),
-        )
-        stop = refused(question, max_chars=profile.max_input_chars)
+        turn = _begun(run_id, question[: opened.profile.max_input_chars])
+        stop = refused(question, max_chars=opened.profile.max_input_chars)
         found = await results_of_earlier_calls(state.get("messages") or [])
         notes = [] if stop else [note for find in noting for note in await find(turn, runtime)]
         update: dict[str, Any] = {"turn": turn, "stop": stop, "answer": None}
+        if not stop and (fold := await folded(opened, state)) is not None:
+            update |= {"summary": fold.summary, "turn": _charged(turn, fold)}
         if found:
             update["messages"] = found
         if notes or state.get("notes"):  # what stays as it is takes no room in the checkpoint
@@ -70,6 +65,27 @@ def receiving(model: ModelSource, *, graph: str, noting: Sequence[Noting] = ()) 
         return update | ({"questions": None} if state.get("questions") else {})
 
     return receive
+
+
+def _begun(run_id: str, question: str) -> Turn:
+    return Turn(
+        run_id=run_id,
+        question=question,
+        step=0,
+        input_tokens=0,
+        output_tokens=0,
+        elapsed_s=0.0,
+        started_at=datetime.now(UTC).isoformat(),
+    )
+
+
+def _charged(turn: Turn, fold: Folded) -> Turn:
+    return {
+        **turn,
+        "input_tokens": turn["input_tokens"] + fold.input_tokens,
+        "output_tokens": turn["output_tokens"] + fold.output_tokens,
+        "elapsed_s": round(turn["elapsed_s"] + fold.seconds, 3),
+    }
 
 
 def _run_id(runtime: Runtime[RunContext]) -> str:

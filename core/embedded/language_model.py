@@ -45,4 +45,9 @@ async def opened_language_model(
                 endpoint, convert_to_openai_messages(list(prefix)), cache_dir=settings.cache_dir
             )
 
-        yield Model(profile=profile, chat=chat, remember=remember)
+        async def count_tokens(text: str) -> int:
+            async with endpoint.client() as client:
+                answer = await client.post("/tokenize", json={"content": text})
+            return len(answer.raise_for_status().json()["tokens"])
+
+        yield Model(profile=profile, chat=chat, remember=remember, count_tokens=count_tokens)

@@ -1,0 +1,66 @@
+"""How much of a conversation a model is shown, by its own count of tokens where that is known."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
+
+from core.protocols import Model, ToolSpec
+from core.state import AgentState, Summary
+from memory.view import ESTIMATED, estimated, learned_scale
+
+_EXACT_FROM: Final = 0.4
+"""Share of the context below which an estimate is good enough."""
+
+
+async def scale_of(model: Model, messages: Sequence[AnyMessage]) -> float:
+    """Return how many tokens of the model there are for each estimated one.
+
+    A model's own tokenizer is asked where there is one at hand and the conversation is long; else what the
+    model counted at its last answer is held against what was estimated then.
+    """
+    if model.count_tokens is None:
+        return learned_scale(messages, model.profile.name)
+    newest = _newest(messages, model.profile.context_tokens)
+    guessed = estimated(newest)
+    if guessed < _EXACT_FROM * model.profile.context_tokens:
+        return 1.0
+    counted = await model.count_tokens("\n".join(one.text for one in newest))
+    return counted / guessed
+
+
+def _newest(messages: Sequence[AnyMessage], most: int) -> Sequence[AnyMessage]:
+    """Return the end of a conversation that is about as long as a context."""
+    tokens = 0
+    for index in range(len(messages) - 1, -1, -1):
+        tokens += estimated([messages[index]])
+        if tokens > most:
+            return messages[index:]
+    return messages
+
+
+def overhead_of(system_prompt: str, tools: Sequence[ToolSpec]) -> int:
+    """Return an estimate of the tokens that stand in a request beside the conversation."""
+    described = [[tool.name, tool.description, tool.arguments_schema()] for tool in tools]
+    return estimated([SystemMessage(system_prompt + json.dumps(described))])
+
+
+def after_summary(state: AgentState) -> tuple[Summary | None, Sequence[AnyMessage]]:
+    """Return the summary and the messages that it does not cover.
+
+    A summary whose last message is gone, since somebody removed it, counts as none.
+    """
+    messages, summary = state["messages"], state.get("summary")
+    if summary is None:
+        return None, messages
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index].id == summary["last"]:
+            return summary, messages[index + 1 :]
+    return None, messages
+
+
+def with_estimate(message: AIMessage, model: str, tokens: int) -> AIMessage:
+    """Return an answer that holds what its request was estimated to take."""
+    told: dict[str, Any] = {**message.response_metadata, ESTIMATED: {"model": model, "tokens": tokens}}
+    return message.model_copy(update={"response_metadata": told})
