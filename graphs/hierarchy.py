@@ -27,6 +27,7 @@ from nodes.receive import receiving
 from nodes.recovering import recovering
 from nodes.respond import respond
 from nodes.review import review
+from nodes.ruling import ruled, ruling
 from tools.contract import AnyTool, contracted
 from tools.runtime import ToolRuntime
 
@@ -60,11 +61,12 @@ class Team:
 
 @dataclass(frozen=True, slots=True)
 class _Minds:
-    """The models that supervise, and the operator's words to them."""
+    """The models that supervise, and what they are told."""
 
     llm: Llm | None
     fallbacks: Sequence[Llm] | None
     system_prompt: str
+    active_rules: bool
 
 
 def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are named at the call
@@ -78,6 +80,7 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
     name: str = "hierarchy",
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
+    active_rules: bool = True,
 ) -> Agent:
     """Return a compiled graph: a supervisor that plans tasks, teams that carry them out.
 
@@ -94,6 +97,8 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
         name: the name under which runs are recorded, and of the graph.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
+        active_rules: the supervisors follow the rules that are active for their tenant, user and name; see
+            docs/rules.md.
 
     Raises:
         ConfigurationError: teams share a name, lack a description, lead each other in circles, lie too deep;
@@ -102,10 +107,10 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
     place = graph_place("hierarchy", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
     check_text(system_prompt, of=place, argument="system_prompt")
-    below = _delegates(teams, _Minds(llm, fallbacks, SYSTEM_PROMPT), (name,))
+    below = _delegates(teams, _Minds(llm, fallbacks, SYSTEM_PROMPT, active_rules), (name,))
     runtime = _runtime(place, tools, roles, others=[str(one.name) for one in below])
     delegates = checked(below, of=place, tools=runtime.tools)
-    supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt))
+    supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt, active_rules))
     return supervised.compile(checkpointer=checkpointer, store=store, name=name)
 
 
@@ -166,8 +171,9 @@ def _supervised(
     model, later = model_source(minds.llm), later_models(minds.llm, minds.fallbacks)
     specs = [*delegates, *runtime.tools.values()]
     plan = planning(model, specs, system_prompt=minds.system_prompt, fallbacks=later, several=True)
+    plan = ruled(plan) if minds.active_rules else plan
     loop = Loop(
-        receive=receiving(model, graph=name),
+        receive=receiving(model, graph=name, noting=[ruling(name)] if minds.active_rules else ()),
         plan=recovering(plan),
         execute=executing(runtime),
         observe=observe,
