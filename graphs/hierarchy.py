@@ -97,12 +97,10 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
         name: the name under which runs are recorded, and of the graph.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
-        active_rules: the supervisors follow the rules that are active for their tenant, user and name; see
-            docs/rules.md.
+        active_rules: its supervisors follow the active rules, see `create_agent`.
 
     Raises:
-        ConfigurationError: teams share a name, lack a description, lead each other in circles, lie too deep;
-            a tool or its approval can't be used; an argument is not what is said here.
+        ConfigurationError: teams, tools, approval or an argument can't be what is said here.
     """
     place = graph_place("hierarchy", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
@@ -110,8 +108,10 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
     below = _delegates(teams, _Minds(llm, fallbacks, SYSTEM_PROMPT, active_rules), (name,))
     runtime = _runtime(place, tools, roles, others=[str(one.name) for one in below])
     delegates = checked(below, of=place, tools=runtime.tools)
-    supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt, active_rules))
-    return supervised.compile(checkpointer=checkpointer, store=store, name=name)
+    minds = _Minds(llm, fallbacks, system_prompt, active_rules)
+    return _supervised(name, delegates, runtime, minds).compile(
+        checkpointer=checkpointer, store=store, name=name
+    )
 
 
 def _runtime(

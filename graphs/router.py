@@ -90,12 +90,10 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
         name: the name under which runs are recorded, and of the graph.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
-        active_rules: it decides by the rules that are active for its tenant, user and name; see
-            docs/rules.md.
+        active_rules: it decides by the active rules, see `graphs.single.create_agent`.
 
     Raises:
-        ConfigurationError: two specialists share a name, one has no description, a rule or `general` names
-            nobody, `below` is no confidence, or an argument is not what is said here.
+        ConfigurationError: names are shared or nobody's, or an argument is not what is said here.
     """
     place = graph_place("router", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)

@@ -1,7 +1,7 @@
 """What proposes rules: words of people, arguments that they changed, calls that were repaired.
 
-No document or tool result does. All that is learnt waits for a decision. The text of a proposal holds nobody's words but those of a person,
-names that a tool's contract gives, and values that a person put in place of others.
+No document or tool result does. All that is learnt waits for a decision. The text of a proposal holds words
+of a person, names that a tool's contract gives, and values that a person put in place of others.
 """
 
 from __future__ import annotations
