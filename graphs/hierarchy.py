@@ -92,9 +92,9 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
         fallbacks: as there.
         teams: who can be given tasks.
         tools: of the supervisor itself.
-        system_prompt: the operator's words to the supervisor.
-        roles: who has which role in the approval of the supervisor's own calls; see `create_agent`.
-        name: the name under which runs are recorded, and of the graph.
+        system_prompt: the operator's words to it.
+        roles: who has which role in the approval of its own calls; see `create_agent`.
+        name: of the graph and its runs.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
         active_rules: its supervisors follow the active rules, see `create_agent`.
@@ -104,14 +104,11 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
     """
     place = graph_place("hierarchy", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
-    check_text(system_prompt, of=place, argument="system_prompt")
     below = _delegates(teams, _Minds(llm, fallbacks, SYSTEM_PROMPT, active_rules), (name,))
     runtime = _runtime(place, tools, roles, others=[str(one.name) for one in below])
     delegates = checked(below, of=place, tools=runtime.tools)
-    minds = _Minds(llm, fallbacks, system_prompt, active_rules)
-    return _supervised(name, delegates, runtime, minds).compile(
-        checkpointer=checkpointer, store=store, name=name
-    )
+    supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt, active_rules))
+    return supervised.compile(checkpointer=checkpointer, store=store, name=name)
 
 
 def _runtime(
@@ -167,7 +164,12 @@ def _shown(name: str, requests: Sequence[str]) -> tuple[Example, ...]:
 def _supervised(
     name: str, delegates: Sequence[Delegate], runtime: ToolRuntime, minds: _Minds
 ) -> StateGraph[AgentState, RunContext, AgentInput, AgentState]:
-    """Return the graph of a supervisor over its teams, not yet compiled."""
+    """Return the graph of a supervisor over its teams, not yet compiled.
+
+    Raises:
+        ConfigurationError: the operator's words are no text.
+    """
+    check_text(minds.system_prompt, of=f"hierarchy {name!r}", argument="system_prompt")
     model, later = model_source(minds.llm), later_models(minds.llm, minds.fallbacks)
     specs = [*delegates, *runtime.tools.values()]
     plan = planning(model, specs, system_prompt=minds.system_prompt, fallbacks=later, several=True)

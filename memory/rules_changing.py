@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -130,9 +130,7 @@ async def make_active(connection: Connection, rule: Rule, change: Change) -> Rul
         why = f"replaced by version {rule.version}"
         await move(connection, before, Change("retired", ("active",), change.by, why))
     replaced = before.id if before is not None else None
-    after = await move(
-        connection, rule, Change("active", change.came_from, change.by, change.why, (replaced,))
-    )
+    after = await move(connection, rule, replace(change, to="active", replaces=(replaced,)))
     if not rule.scope.user:
         await _check_tokens(connection, rule)
     return after
