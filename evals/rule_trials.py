@@ -128,11 +128,7 @@ async def try_rule(  # noqa: PLR0913 - each is a part of a trial, and all are na
     database = await process.database()
     rule = await _begun(database, tenant, rule_id, agent=str(agent.name), who=by, again=again)
     instead_of = await _active(database, rule)
-    try:
-        result = await compared(rule, cases, agent=agent)
-    except BaseException as error:
-        await asyncio.shield(_cut_off(database, rule, by, error))
-        raise
+    result = await _result(database, rule, cases, agent=agent, who=by)
     trial = {**_figures(result), "agent": agent.name, "against": instead_of and str(instead_of.id)}
     change = Change("proposed", ("on_trial",), by, _words(result), trial=trial)
     if result.is_better and (activation or process.settings.rules_activation) == "eval":
@@ -188,6 +184,16 @@ async def _active(database: Database, rule: Rule) -> Rule | None:
 async def _moved(database: Database, rule: Rule, change: Change) -> Rule:
     async with changing(database, rule.scope.tenant, rule.id) as (connection, now):
         return await move(connection, now, change)
+
+
+async def _result(
+    database: Database, rule: Rule, cases: Sequence[Case], *, agent: Agent, who: str
+) -> Compared:
+    try:
+        return await compared(rule, cases, agent=agent)
+    except BaseException as error:
+        await asyncio.shield(_cut_off(database, rule, who, error))
+        raise
 
 
 async def _cut_off(database: Database, rule: Rule, by: str, error: BaseException) -> None:
