@@ -57,7 +57,9 @@ async def proposed(scope: Scope, key: str, text: str, *, by: str, as_json: bool)
     _told(rule, f"boring rules activate {str(rule.id)[:8]}", as_json=as_json)
 
 
-async def decided(name: str, tenant: str, rule_id: str, *, by: str, why: str, as_json: bool) -> None:
+async def decided(  # noqa: PLR0913 - the options of the commands
+    name: str, tenant: str, rule_id: str, *, by: str, why: str, as_json: bool
+) -> None:
     """Take a decision of a version."""
     async with opened_process() as process:
         database = await process.database()
@@ -77,7 +79,7 @@ async def rolled_back(scope: Scope, key: str, *, by: str, why: str, as_json: boo
     _say(f"Version {gone.version} of {gone.key} is retired; {now}.")
 
 
-async def tried(  # noqa: PLR0913 - the options of the command
+async def tried(
     tenant: str, rule_id: str, cases: Path, *, graph: str | None, as_json: bool, **options: Any
 ) -> None:
     """Try a version on cases.

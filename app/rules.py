@@ -164,12 +164,12 @@ def trial(  # noqa: PLR0913 - each is an option of the command line
     by: ByOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask the same questions without and with a proposed version, and compare. The agent's tools are called."""
+    """Ask the same questions without and with a proposed version, and compare. Tools are called for real."""
     from app.rulebook import tried  # noqa: PLC0415 - loaded when it runs
 
     policy = activation.value if activation else None
-    options = {"graph": graph, "by": _who(by), "activation": policy, "again": again}
-    run(tried(tenant, rule_id, cases, as_json=as_json, **options))
+    options: dict[str, Any] = {"by": _who(by), "activation": policy, "again": again}
+    run(tried(tenant, rule_id, cases, graph=graph, as_json=as_json, **options))
 
 
 @rules.command()

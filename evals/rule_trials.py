@@ -140,17 +140,17 @@ async def compared(rule: Rule, cases: Sequence[Case], *, agent: Agent) -> Compar
     """Ask every case without and with a version, and count."""
     counts = {(True, False): 0, (False, True): 0, (True, True): 0, (False, False): 0}
     for number, case in enumerate(cases):
-        order = (None, rule) if number % 2 else (rule, None)
-        right = {version: await _is_right(case, version, rule, agent) for version in order}
-        counts[right[rule], right[None]] += 1
+        order = (True, False) if number % 2 else (False, True)
+        right = {told: await _is_right(case, rule, agent, told=told) for told in order}
+        counts[right[True], right[False]] += 1
     return Compared(*counts.values())
 
 
-async def _is_right(case: Case, version: Rule | None, rule: Rule, agent: Agent) -> bool:
+async def _is_right(case: Case, rule: Rule, agent: Agent, *, told: bool) -> bool:
     context = RunContext(tenant=rule.scope.tenant, user=rule.scope.user or TRIAL_USER)
     alone = agent.copy(update={"checkpointer": None})
     asked: Any = {"messages": [HumanMessage(case.question, id=f"trial_{uuid.uuid4()}")]}
-    with trying(version):
+    with trying(rule if told else None):
         state = await alone.ainvoke(asked, context=context)
     answer = state["answer"]
     return answer["status"] == "answered" and case.is_right(answer["text"].split("\n\nSources:")[0])

@@ -109,7 +109,9 @@ async def test_a_rule_that_helps_waits_for_a_person_unless_the_policy_says_eval(
     process: Process, model: ScriptedModel
 ) -> None:
     database = await process.database()
-    trial = await tried(await proposed(database, HELPS), model, activation=None)
+    rule = await proposed(database, HELPS)
+    await tried(rule, model, activation=None)
+    trial = await tried(rule, model, activation=None)  # what was tried can be tried again
     assert (trial.result.is_better, trial.rule.status) == (True, "proposed")
     assert (await activate(database, "acme", trial.rule.id, by="bob")).trial == trial.rule.trial
     await retire(database, "acme", trial.rule.id, by="bob")
