@@ -124,6 +124,13 @@ class Settings(BaseSettings):
     roles: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     """Who has which role in chains of approval, as JSON: `{"manager": ["alice", "bob"]}`."""
 
+    rules_activation: Literal["person", "eval"] = "person"
+    """What makes a proposed rule active: only a person, or also a trial in which it beats the active one."""
+    rules_explicit: Literal["person", "auto"] = "person"
+    """Whether what users say for themselves "from now on" waits for a person, or is followed at once."""
+    rules_max_tokens: int = Field(default=800, ge=50, le=32_000)
+    """Most tokens of the rules that the model is told in a turn, by estimate."""
+
     @field_validator(
         "database_url",
         "openai_api_key",

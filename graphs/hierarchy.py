@@ -27,6 +27,7 @@ from nodes.receive import receiving
 from nodes.recovering import recovering
 from nodes.respond import respond
 from nodes.review import review
+from nodes.ruling import ruled, ruling
 from tools.contract import AnyTool, contracted
 from tools.runtime import ToolRuntime
 
@@ -60,11 +61,12 @@ class Team:
 
 @dataclass(frozen=True, slots=True)
 class _Minds:
-    """The models that supervise, and the operator's words to them."""
+    """The models that supervise, and what they are told."""
 
     llm: Llm | None
     fallbacks: Sequence[Llm] | None
     system_prompt: str
+    active_rules: bool
 
 
 def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are named at the call
@@ -78,6 +80,7 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
     name: str = "hierarchy",
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
+    active_rules: bool = True,
 ) -> Agent:
     """Return a compiled graph: a supervisor that plans tasks, teams that carry them out.
 
@@ -89,23 +92,22 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
         fallbacks: as there.
         teams: who can be given tasks.
         tools: of the supervisor itself.
-        system_prompt: the operator's words to the supervisor.
-        roles: who has which role in the approval of the supervisor's own calls; see `create_agent`.
-        name: the name under which runs are recorded, and of the graph.
+        system_prompt: the operator's words to it.
+        roles: who has which role in the approval of its own calls; see `create_agent`.
+        name: of the graph and its runs.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
+        active_rules: its supervisors follow the active rules, see `create_agent`.
 
     Raises:
-        ConfigurationError: teams share a name, lack a description, lead each other in circles, lie too deep;
-            a tool or its approval can't be used; an argument is not what is said here.
+        ConfigurationError: teams, tools, approval or an argument can't be what is said here.
     """
     place = graph_place("hierarchy", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
-    check_text(system_prompt, of=place, argument="system_prompt")
-    below = _delegates(teams, _Minds(llm, fallbacks, SYSTEM_PROMPT), (name,))
+    below = _delegates(teams, _Minds(llm, fallbacks, SYSTEM_PROMPT, active_rules), (name,))
     runtime = _runtime(place, tools, roles, others=[str(one.name) for one in below])
     delegates = checked(below, of=place, tools=runtime.tools)
-    supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt))
+    supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt, active_rules))
     return supervised.compile(checkpointer=checkpointer, store=store, name=name)
 
 
@@ -162,12 +164,18 @@ def _shown(name: str, requests: Sequence[str]) -> tuple[Example, ...]:
 def _supervised(
     name: str, delegates: Sequence[Delegate], runtime: ToolRuntime, minds: _Minds
 ) -> StateGraph[AgentState, RunContext, AgentInput, AgentState]:
-    """Return the graph of a supervisor over its teams, not yet compiled."""
+    """Return the graph of a supervisor over its teams, not yet compiled.
+
+    Raises:
+        ConfigurationError: the operator's words are no text.
+    """
+    check_text(minds.system_prompt, of=f"hierarchy {name!r}", argument="system_prompt")
     model, later = model_source(minds.llm), later_models(minds.llm, minds.fallbacks)
     specs = [*delegates, *runtime.tools.values()]
     plan = planning(model, specs, system_prompt=minds.system_prompt, fallbacks=later, several=True)
+    plan = ruled(plan) if minds.active_rules else plan
     loop = Loop(
-        receive=receiving(model, graph=name),
+        receive=receiving(model, graph=name, noting=[ruling(name)] if minds.active_rules else ()),
         plan=recovering(plan),
         execute=executing(runtime),
         observe=observe,

@@ -25,6 +25,7 @@ from nodes.recovering import recovering
 from nodes.respond import respond
 from nodes.routing import Routing, routing
 from nodes.routing_form import NOBODY, decision_format, worked_examples
+from nodes.ruling import ruled, ruling
 from nodes.structured import answer_form
 from tools.runtime import ToolRuntime
 
@@ -71,6 +72,7 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
     name: str = "router",
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
+    active_rules: bool = True,
 ) -> Agent:
     """Return a compiled graph: a decision, one specialist that answers, or several for several requests.
 
@@ -88,15 +90,15 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
         name: the name under which runs are recorded, and of the graph.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
+        active_rules: it decides by the active rules, see `graphs.single.create_agent`.
 
     Raises:
-        ConfigurationError: two specialists share a name, one has no description, a rule or `general` names
-            nobody, `below` is no confidence, or an argument is not what is said here.
+        ConfigurationError: names are shared or nobody's, or an argument is not what is said here.
     """
     place = graph_place("router", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
     how = Routing({}, rules=rules, below=below, unsure=unsure, general=general)
-    loop = _loop(place, specialists, how, llm=llm, fallbacks=fallbacks, name=name)
+    loop = _loop(place, specialists, how, llm=llm, fallbacks=fallbacks, name=name, active_rules=active_rules)
     return assemble(loop).compile(checkpointer=checkpointer, store=store, name=name)
 
 
@@ -108,6 +110,7 @@ def _loop(  # noqa: PLR0913 - each is a part of the loop, and all are named at t
     llm: Llm | None,
     fallbacks: Sequence[Llm] | None,
     name: str,
+    active_rules: bool,
 ) -> Loop:
     specialists = members(specialists, Specialist, of=place, argument="specialists")
     delegates = [Delegate(one.name, one.description, one.graph, Request) for one in specialists]
@@ -130,8 +133,8 @@ def _loop(  # noqa: PLR0913 - each is a part of the loop, and all are named at t
         examples=_shown(specialists),
     )
     return Loop(
-        receive=receiving(model, graph=name),
-        plan=recovering(routing(how, decide)),
+        receive=receiving(model, graph=name, noting=[ruling(name)] if active_rules else ()),
+        plan=recovering(routing(how, ruled(decide) if active_rules else decide)),
         execute=executing(ToolRuntime([], others=names)),
         observe=observe,
         review=None,

@@ -29,6 +29,7 @@ from nodes.receive import receiving
 from nodes.recovering import recovering
 from nodes.respond import respond, respond_structured
 from nodes.review import review
+from nodes.ruling import ruled, ruling
 from nodes.structured import answer_form
 from tools.calculator import arithmetic
 from tools.clock import clock
@@ -58,6 +59,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     roles: Roles | None = None,
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
+    active_rules: bool = True,
 ) -> Agent:
     """Return a compiled graph; database and models open when it first runs (see `core.process`).
 
@@ -71,6 +73,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
         roles: who has which role in the approval of calls; None for what BORING_ROLES says.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
+        active_rules: it follows the rules that are active for its tenant, user and name; see docs/rules.md.
 
     Raises:
         ConfigurationError: an argument is not what is said here, or nobody can approve a tool.
@@ -82,7 +85,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     runtime = _runtime(place, tools, roles)
     form = answer_form(response_format, taken=runtime.tools) if response_format else None
     models = model_source(llm), later_models(llm, fallbacks)
-    loop = _loop(models, runtime, form, system_prompt=system_prompt, name=name)
+    loop = _loop(models, runtime, form, system_prompt=system_prompt, name=name, active_rules=active_rules)
     state = state_with(response_format) if response_format else AgentState
     return assemble(loop, state).compile(checkpointer=checkpointer, store=store, name=name)
 
@@ -94,19 +97,21 @@ def _runtime(place: str, tools: Sequence[AnyTool], roles: Roles | None) -> ToolR
     return ToolRuntime(with_earlier_results(tools) if tools else [], roles=roles)
 
 
-def _loop(
+def _loop(  # noqa: PLR0913 - each is a part of the loop, and all are named at the call
     models: tuple[ModelSource, FallbackSource],
     runtime: ToolRuntime,
     form: ResponseFormat | None,
     *,
     system_prompt: str,
     name: str,
+    active_rules: bool,
 ) -> Loop:
     model, later = models
     specs = list(runtime.tools.values())
     plan = planning(model, specs, system_prompt=system_prompt, response_format=form, fallbacks=later)
+    plan = ruled(plan) if active_rules else plan
     return Loop(
-        receive=receiving(model, graph=name),
+        receive=receiving(model, graph=name, noting=[ruling(name)] if active_rules else ()),
         plan=recovering(plan) if runtime.has_effects or runtime.may_ask else plan,
         execute=executing(runtime),
         observe=observe,

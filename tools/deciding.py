@@ -1,24 +1,28 @@
 """What people decide of a request for approval: agree, change the arguments, reject, answer themselves."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from jsonschema.validators import validator_for
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
 from core.database import Database
-from core.errors import InputError
+from core.errors import BoringError, InputError
 from core.text import storable, storable_text
 from guardrails.chain import Agreement, NotAllowedError, Roles, agreed, level_for
 from memory.approvals import ApprovalRow, hash_of, locked_approval, overtaken_approval, time_of
+from memory.rules_learning import learn_from_edits
 from tools.inbox import NEW_MESSAGE, Event, as_json, chain_of, change, standing
 from tools.questions import UNKNOWN, ApprovalAnswer, Decision, whats_unstorable
 
+_log = logging.getLogger(__name__)
 _MAY_BE_READ = {"type", "anyOf"}
 """What a text from a form's field breaks although the tool can read it: the contract looks at it later."""
 
@@ -86,7 +90,21 @@ async def decide_all(
     async with database.pool.connection() as connection, connection.transaction():
         for approval_id in sorted({one.approval_id for one in decided}):
             await locked_approval(connection, approval_id)
-        return [await _decided(connection, one, roles) for one in decided]
+        rows = [await _decided(connection, one, roles) for one in decided]
+    for row in rows:
+        if row.status == "edited":
+            await _learn(database, row)
+    return rows
+
+
+async def _learn(database: Database, row: ApprovalRow) -> None:
+    """Propose what can be learnt from changed arguments. The decision stands, whatever becomes of that."""
+    try:
+        await learn_from_edits(database, approval_id=str(row.id))
+    except (BoringError, psycopg.Error):
+        _log.exception(
+            "No rule was proposed from the change of request %s. Make up for it: boring rules learn", row.id
+        )
 
 
 def _storable(one: Decided) -> Decided:

@@ -17,6 +17,7 @@ from guardrails.chain import Roles
 from guardrails.repetition import REPEATED
 from memory.approvals import approval_by_key
 from memory.plans import PlanRecord
+from memory.view import OPEN_RESULT
 from tools.actions import Action
 from tools.approving import Approved, Asker, Asking, approved, checked_roles
 from tools.attempt_values import each_anew
@@ -144,7 +145,7 @@ class ToolRuntime:
     async def _outcome(self, call: ToolCall, scope: CallScope) -> Outcome | OpenQuestion:
         tool = self.tools.get(call["name"])
         if tool is None:
-            known = ", ".join(sorted([*self.tools, *self._others])) or "none"
+            known = ", ".join(sorted({*self.tools, *self._others} - {OPEN_RESULT})) or "none"
             text = f"There is no tool {shortened(call['name'])!r}. The tools are: {known}."
             return Outcome("unknown_tool", text)
         if scope.duplicate_of is not None:

@@ -1,0 +1,142 @@
+"""What is told of rules: lists, one with its history, and what has to be forgotten of a user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, LiteralString
+
+from core.database import Database
+from core.text import storable_text
+from memory.items import Connection, as_tenant
+from memory.rules import COLUMNS, Rule, RuleRefusedError, Status, rule_of
+
+_LIST: LiteralString = f"""
+select {COLUMNS} from boring.rule
+where tenant = %(tenant)s and (%(user)s::text is null or user_id = %(user)s)
+    and (%(agent)s::text is null or agent = %(agent)s) and (%(key)s::text is null or key = %(key)s)
+    and (%(status)s::text is null or status = %(status)s)
+    and (%(beginning)s::text is null or starts_with(id::text, %(beginning)s))
+order by array_position(array['proposed', 'on_trial', 'active', 'retired'], status), user_id, agent, key,
+    version desc
+limit %(limit)s
+"""  # noqa: S608 - put together from constants
+_EVENTS = (
+    "select at, who, from_status, to_status, why from boring.rule_event where rule_id = %s order by number"
+)
+_EVIDENCE = """
+select name, user_id as user, said_by, thread_id, run_id, message_id, call_id, approval_id, quote, at
+from boring.rule_evidence where rule_id = %s order by number
+"""
+_FORGOTTEN: Final = "(forgotten)"
+_OF_USER: LiteralString = """
+tenant = %(tenant)s and (user_id = %(user)s or (proposed_by = %(user)s and source <> 'person') or exists (
+    select from boring.rule_evidence evidence
+    where evidence.rule_id = rule.id and %(user)s in (evidence.user_id, evidence.said_by)))
+"""
+_FORGET: Sequence[LiteralString] = (
+    "delete from boring.rule where " + _OF_USER,  # noqa: S608 - put together from constants
+    "update boring.rule set proposed_by = %(none)s where tenant = %(tenant)s and proposed_by = %(user)s",
+    "update boring.rule set decided_by = %(none)s where tenant = %(tenant)s and decided_by = %(user)s",
+    "update boring.rule_event set who = %(none)s where tenant = %(tenant)s and who = %(user)s",
+)
+_LEFT: LiteralString = "select count(*) as left_over from boring.rule where " + _OF_USER  # noqa: S608 - as above
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEvent:
+    """A change of a version's status."""
+
+    at: datetime
+    who: str
+    from_status: Status | None
+    to_status: Status
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleEvidence:
+    """What led to a version; see `memory.rules_proposing.Evidence`."""
+
+    name: str
+    user: str
+    said_by: str
+    thread_id: str | None
+    run_id: str | None
+    message_id: str | None
+    call_id: str | None
+    approval_id: str | None
+    quote: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which versions are looked for; what is unset does not narrow them, an empty text means every one.
+
+    Attributes:
+        beginning: of the id.
+    """
+
+    user: str | None = None
+    agent: str | None = None
+    key: str | None = None
+    status: Status | None = None
+    beginning: str | None = None
+
+
+async def rules(database: Database, tenant: str, wanted: Wanted, *, limit: int = 100) -> list[Rule]:
+    """Return versions, those that wait for a decision first."""
+    values = {
+        name: None if (value := getattr(wanted, name)) is None else storable_text(value)
+        for name in Wanted.__slots__
+    }
+    async with as_tenant(database, tenant) as connection:
+        found = await connection.execute(_LIST, {**values, "tenant": tenant, "limit": limit})
+        return [rule_of(row) for row in await found.fetchall()]
+
+
+async def rule_named(database: Database, tenant: str, beginning: str) -> Rule:
+    """Return the version whose id begins like this.
+
+    Raises:
+        RuleRefusedError: there is none, or more than one.
+    """
+    found = await rules(database, tenant, Wanted(beginning=beginning.lower()), limit=6) if beginning else []
+    if not found:
+        raise RuleRefusedError(f"There is no rule {beginning!r} of the tenant {tenant!r}. List: boring rules")
+    if len(found) > 1:
+        ids = ", ".join(str(rule.id)[:13] for rule in found[:5])
+        raise RuleRefusedError(f"Several rules begin with {beginning!r}, such as {ids}. Give more of it.")
+    return found[0]
+
+
+async def rule_history(database: Database, rule: Rule) -> tuple[list[RuleEvent], list[RuleEvidence]]:
+    """Return what has happened to a version, and what led to it, the oldest first."""
+    async with as_tenant(database, rule.scope.tenant) as connection:
+        events = await (await connection.execute(_EVENTS, (rule.id,))).fetchall()
+        evidence = await (await connection.execute(_EVIDENCE, (rule.id,))).fetchall()
+    return [RuleEvent(**row) for row in events], [RuleEvidence(**row) for row in evidence]
+
+
+async def forget_rules_of(connection: Connection, tenant: str, user: str) -> int:
+    """Delete the rules that are for a user or were derived from them; return how many versions.
+
+    What they decided of other rules stays, without their name. Where a version that is deleted was active,
+    none of its key is active afterwards.
+
+    Args:
+        connection: from `memory.items.as_tenant` of the same tenant.
+        tenant: of the user.
+        user: who is forgotten.
+    """
+    values = {"tenant": tenant, "user": user, "none": _FORGOTTEN}
+    counts = [(await connection.execute(statement, values)).rowcount for statement in _FORGET]
+    return counts[0]
+
+
+async def rules_left_of(connection: Connection, tenant: str, user: str) -> int:
+    """Return how many versions are for a user or were derived from them."""
+    row = await (await connection.execute(_LEFT, {"tenant": tenant, "user": user})).fetchone()
+    return row["left_over"] if row is not None else 0
