@@ -12,9 +12,11 @@ from langgraph.store.base import BaseStore
 
 from core.errors import ConfigurationError
 from core.text import storable_text
+from nodes.remembering import MemoryPolicy
 
 _MAX_GRAPH_NAME_CHARS: Final = 100
 _MAX_SHOWN_CHARS: Final = 60
+_MEMORY_BOUNDS: Final = {"max_recalled": (1, 50), "max_tokens": (20, 100_000), "max_facts": (1, 20)}
 _T = TypeVar("_T")
 
 
@@ -115,6 +117,27 @@ def check_roles(of: str, roles: object) -> None:
         if not isinstance(people, Collection):
             raise ConfigurationError(
                 f"{of}: the role {shown(role)} is given to {shown(people)}; expected a list of names."
+            )
+
+
+def check_memory(of: str, memory: object) -> None:
+    """Refuse a policy of the long-term memory that is none.
+
+    Raises:
+        ConfigurationError: it is something else, or a bound of it can't hold.
+    """
+    if memory is None or isinstance(memory, bool):
+        return
+    if not isinstance(memory, MemoryPolicy):
+        raise ConfigurationError(
+            f"{of}: memory is {shown(memory)}; expected True, False, a MemoryPolicy, or None for what "
+            "BORING_MEMORY says."
+        )
+    for name, (least, most) in _MEMORY_BOUNDS.items():
+        given: object = getattr(memory, name)
+        if isinstance(given, bool) or not isinstance(given, int) or not least <= given <= most:
+            raise ConfigurationError(
+                f"{of}: {name} of memory is {shown(given)}; expected a whole number from {least} to {most}."
             )
 
 

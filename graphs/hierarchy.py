@@ -13,7 +13,7 @@ from core.context import RunContext
 from core.errors import ConfigurationError
 from core.protocols import Example
 from core.state import AgentInput, AgentState
-from graphs.checks import check_roles, check_surroundings, check_text, graph_place, members
+from graphs.checks import check_memory, check_roles, check_surroundings, check_text, graph_place, members
 from graphs.loop import Loop, assemble
 from graphs.single import Agent, Llm, later_models, model_source
 from graphs.workers import checked
@@ -21,11 +21,14 @@ from guardrails.chain import Roles
 from nodes.assignments import Delegate, Task
 from nodes.delegate import MAX_DEPTH, delegating
 from nodes.execute import executing
+from nodes.learning import Mind
 from nodes.observe import observe
 from nodes.plan import planning
+from nodes.recalling import recalling
 from nodes.receive import receiving
 from nodes.recovering import recovering
-from nodes.respond import respond
+from nodes.remembering import Memory
+from nodes.respond import responding
 from nodes.review import review
 from tools.contract import AnyTool, contracted
 from tools.runtime import ToolRuntime
@@ -65,6 +68,7 @@ class _Minds:
     llm: Llm | None
     fallbacks: Sequence[Llm] | None
     system_prompt: str
+    memory: Memory = False
 
 
 def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are named at the call
@@ -78,6 +82,7 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
     name: str = "hierarchy",
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
+    memory: Memory = False,
 ) -> Agent:
     """Return a compiled graph: a supervisor that plans tasks, teams that carry them out.
 
@@ -94,6 +99,7 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
         name: the name under which runs are recorded, and of the graph.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
+        memory: see `create_agent`; teams are told what the supervisor writes into tasks.
 
     Raises:
         ConfigurationError: teams share a name, lack a description, lead each other in circles, lie too deep;
@@ -102,10 +108,11 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
     place = graph_place("hierarchy", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
     check_text(system_prompt, of=place, argument="system_prompt")
+    check_memory(place, memory)
     below = _delegates(teams, _Minds(llm, fallbacks, SYSTEM_PROMPT), (name,))
     runtime = _runtime(place, tools, roles, others=[str(one.name) for one in below])
     delegates = checked(below, of=place, tools=runtime.tools)
-    supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt))
+    supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt, memory))
     return supervised.compile(checkpointer=checkpointer, store=store, name=name)
 
 
@@ -164,15 +171,16 @@ def _supervised(
 ) -> StateGraph[AgentState, RunContext, AgentInput, AgentState]:
     """Return the graph of a supervisor over its teams, not yet compiled."""
     model, later = model_source(minds.llm), later_models(minds.llm, minds.fallbacks)
+    mind = Mind(name, model, later, minds.memory)
     specs = [*delegates, *runtime.tools.values()]
     plan = planning(model, specs, system_prompt=minds.system_prompt, fallbacks=later, several=True)
     loop = Loop(
-        receive=receiving(model, graph=name),
+        receive=receiving(model, graph=name, noting=[recalling(minds.memory)]),
         plan=recovering(plan),
         execute=executing(runtime),
         observe=observe,
         review=review if runtime.may_ask else None,
-        respond=respond,
+        respond=responding(mind),
         agents={one.name: delegating(one) for one in delegates},
     )
     return assemble(loop)

@@ -10,7 +10,7 @@ from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
 from core.errors import ConfigurationError
-from graphs.checks import check_surroundings, check_text, graph_place, members
+from graphs.checks import check_memory, check_surroundings, check_text, graph_place, members
 from graphs.loop import Loop, assemble
 from graphs.single import Agent, Llm, later_models, model_source
 from graphs.workers import checked
@@ -18,11 +18,14 @@ from guardrails.routing import Rule
 from nodes.assignments import Delegate, Request
 from nodes.delegate import delegating
 from nodes.execute import executing
+from nodes.learning import Mind
 from nodes.observe import observe
 from nodes.plan import planning
+from nodes.recalling import recalling
 from nodes.receive import receiving
 from nodes.recovering import recovering
-from nodes.respond import respond
+from nodes.remembering import Memory
+from nodes.respond import responding
 from nodes.routing import Routing, routing
 from nodes.routing_form import NOBODY, decision_format, worked_examples
 from nodes.structured import answer_form
@@ -71,6 +74,7 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
     name: str = "router",
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
+    memory: Memory = False,
 ) -> Agent:
     """Return a compiled graph: a decision, one specialist that answers, or several for several requests.
 
@@ -88,6 +92,7 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
         name: the name under which runs are recorded, and of the graph.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
+        memory: see `graphs.single.create_agent`; specialists are told what the router writes into requests.
 
     Raises:
         ConfigurationError: two specialists share a name, one has no description, a rule or `general` names
@@ -95,20 +100,14 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
     """
     place = graph_place("router", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
+    check_memory(place, memory)
     how = Routing({}, rules=rules, below=below, unsure=unsure, general=general)
-    loop = _loop(place, specialists, how, llm=llm, fallbacks=fallbacks, name=name)
+    mind = Mind(name, model_source(llm), later_models(llm, fallbacks), memory)
+    loop = _loop(place, specialists, how, mind)
     return assemble(loop).compile(checkpointer=checkpointer, store=store, name=name)
 
 
-def _loop(  # noqa: PLR0913 - each is a part of the loop, and all are named at the call
-    place: str,
-    specialists: Sequence[Specialist],
-    how: Routing,
-    *,
-    llm: Llm | None,
-    fallbacks: Sequence[Llm] | None,
-    name: str,
-) -> Loop:
+def _loop(place: str, specialists: Sequence[Specialist], how: Routing, mind: Mind) -> Loop:
     specialists = members(specialists, Specialist, of=place, argument="specialists")
     delegates = [Delegate(one.name, one.description, one.graph, Request) for one in specialists]
     delegates = checked(delegates, of=place)
@@ -119,23 +118,22 @@ def _loop(  # noqa: PLR0913 - each is a part of the loop, and all are named at t
         rules=members(how.rules, Rule, of=place, argument="rules"),
     )
     _check(place, names, how)
-    model = model_source(llm)
     decide = planning(
-        model,
+        mind.model,
         [],
         system_prompt=_words(place, specialists),
         response_format=answer_form(decision_format(names)),
-        fallbacks=later_models(llm, fallbacks),
+        fallbacks=mind.fallbacks,
         quiet=True,
         examples=_shown(specialists),
     )
     return Loop(
-        receive=receiving(model, graph=name),
+        receive=receiving(mind.model, graph=mind.graph, noting=[recalling(mind.memory)]),
         plan=recovering(routing(how, decide)),
         execute=executing(ToolRuntime([], others=names)),
         observe=observe,
         review=None,
-        respond=respond,
+        respond=responding(mind),
         agents={one.name: delegating(one) for one in delegates},
     )
 

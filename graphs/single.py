@@ -19,15 +19,18 @@ from core.models import (
 from core.protocols import FallbackSource, ModelSource, ResponseFormat
 from core.state import AgentInput, AgentState
 from core.structured import state_with
-from graphs.checks import check_roles, check_surroundings, check_text, graph_place, members
+from graphs.checks import check_memory, check_roles, check_surroundings, check_text, graph_place, members
 from graphs.loop import Loop, assemble
 from guardrails.chain import Roles
 from nodes.execute import executing
+from nodes.learning import Mind
 from nodes.observe import observe
 from nodes.plan import planning
+from nodes.recalling import recalling
 from nodes.receive import receiving
 from nodes.recovering import recovering
-from nodes.respond import respond, respond_structured
+from nodes.remembering import Memory
+from nodes.respond import responding
 from nodes.review import review
 from nodes.structured import answer_form
 from tools.calculator import arithmetic
@@ -57,6 +60,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     roles: Roles | None = None,
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
+    memory: Memory = False,
 ) -> Agent:
     """Return a compiled graph; database and models open when it first runs (see `core.process`).
 
@@ -70,6 +74,8 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
         roles: who has which role in the approval of calls; None for what BORING_ROLES says.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
+        memory: whether the agent recalls what is known of the user and learns from turns, or how; None for
+            what BORING_MEMORY says.
 
     Raises:
         ConfigurationError: an argument is not what is said here, or nobody can approve a tool.
@@ -78,10 +84,11 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     place = graph_place("agent", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
     check_text(system_prompt, of=place, argument="system_prompt")
+    check_memory(place, memory)
     runtime = _runtime(place, tools, roles)
     form = answer_form(response_format, taken=runtime.tools) if response_format else None
-    models = model_source(llm), later_models(llm, fallbacks)
-    loop = _loop(models, runtime, form, system_prompt=system_prompt, name=name)
+    mind = Mind(name, model_source(llm), later_models(llm, fallbacks), memory)
+    loop = _loop(mind, runtime, form, system_prompt=system_prompt)
     state = state_with(response_format) if response_format else AgentState
     return assemble(loop, state).compile(checkpointer=checkpointer, store=store, name=name)
 
@@ -92,24 +99,17 @@ def _runtime(place: str, tools: Sequence[AnyTool], roles: Roles | None) -> ToolR
     return ToolRuntime([contracted(cast("AnyTool", tool)) for tool in given], roles=roles)
 
 
-def _loop(
-    models: tuple[ModelSource, FallbackSource],
-    runtime: ToolRuntime,
-    form: ResponseFormat | None,
-    *,
-    system_prompt: str,
-    name: str,
-) -> Loop:
-    model, later = models
+def _loop(mind: Mind, runtime: ToolRuntime, form: ResponseFormat | None, *, system_prompt: str) -> Loop:
+    model, later = mind.model, mind.fallbacks
     specs = list(runtime.tools.values())
     plan = planning(model, specs, system_prompt=system_prompt, response_format=form, fallbacks=later)
     return Loop(
-        receive=receiving(model, graph=name),
+        receive=receiving(model, graph=mind.graph, noting=[recalling(mind.memory)]),
         plan=recovering(plan) if runtime.has_effects or runtime.may_ask else plan,
         execute=executing(runtime),
         observe=observe,
         review=review if runtime.may_ask else None,
-        respond=respond_structured if form else respond,
+        respond=responding(mind, structured=form is not None),
     )
 
 
@@ -140,8 +140,10 @@ def create_single(
     Args:
         checkpointer: keeps threads; None inside a server.
         tools: more tools, such as those of MCP servers.
+
+    It recalls and learns if BORING_MEMORY says so.
     """
-    return create_agent(tools=[*reference_tools(), *tools], checkpointer=checkpointer)
+    return create_agent(tools=[*reference_tools(), *tools], checkpointer=checkpointer, memory=None)
 
 
 graph = create_single()

@@ -9,8 +9,9 @@ from psycopg.types.json import Jsonb
 
 from core.database import Database
 
-DecisionKind = Literal["fallback", "route"]
-"""`fallback`: another model answered than the first in line. `route`: who gets a request."""
+DecisionKind = Literal["fallback", "route", "memory_used"]
+"""`fallback`: another model answered than the first in line. `route`: who gets a request. `memory_used`: what
+the model was told of what is known, by the ids of the memories."""
 _RECORD = """
 insert into boring.decision (id, thread_id, run_id, step, kind, choice, candidates, reason, decided_by,
                              confidence)
