@@ -71,9 +71,9 @@ PARTS: Final[Sequence[Part]] = (
         "tickets",
         "boring.ticket",
         _CREATED,
-        f"title = '{FORGOTTEN}', body = '', created_by = '{FORGOTTEN}'",
+        "title = '[forgotten]', body = '', created_by = '[forgotten]'",
     ),
-    Part("refunds", "boring.refund", _CREATED, f"reason = '{FORGOTTEN}', created_by = '{FORGOTTEN}'"),
+    Part("refunds", "boring.refund", _CREATED, "reason = '[forgotten]', created_by = '[forgotten]'"),
     Part("runs", "boring.run", _OF_THREAD),
 )
 """In the order in which they are forgotten: locks are taken in the order in which others take them, and turns
@@ -97,7 +97,9 @@ where coalesce(context ->> 'tenant', 'local') = %(tenant)s
 _COPIES: LiteralString = """
 select distinct thread_id from checkpoints
 where metadata ->> 'run_id' = any(%(runs)s) or metadata ->> 'boring_run' = any(%(runs)s)
+    or checkpoint_id in (select checkpoint_id from checkpoints where thread_id = any(%(threads)s))
 """
+"""A thread that was copied has the checkpoints of the first one, by the same ids."""
 _OTHERS: LiteralString = """
 select run_id, thread_id, (context ->> 'tenant', context ->> 'user') <> (%(tenant)s, %(user)s) as of_others
 from boring.run where thread_id = any(%(threads)s)
@@ -148,7 +150,7 @@ async def traces(connection: AsyncConnection[DictRow], tenant: str, user: str) -
     runs = {row["run_id"] for row in rows}
     threads = {row["thread_id"] for row in rows} - {""}
     if await _is_there(connection, "checkpoints"):
-        copied = await connection.execute(_COPIES, {"runs": sorted(runs)})
+        copied = await connection.execute(_COPIES, {"runs": sorted(runs), "threads": sorted(threads)})
         threads |= {row["thread_id"] for row in await copied.fetchall()}
     found = await connection.execute(_OTHERS, {**whose, "threads": sorted(threads)})
     others = await found.fetchall()

@@ -1,10 +1,10 @@
 """How the audit record forgets a person and still only grows.
 
 A row that is redacted keeps its number, time, event, request, tool, role and hash, and loses the rest, its
-salt too: nobody can find the lost content by trying. So its hash can't be computed anew. In its stead a row is
-added that lists each redacted row with a digest of what is left of it. The chain of hashes is untouched; what
-is left of a redacted row can't be changed without showing at the row that lists it. A row that did not fit its
-hash before is listed as such, so that redacting hides no tampering.
+salt too: nobody can find the lost content by trying. So its hash can't be computed anew. In its stead a row
+is added that lists each redacted row with a digest of what is left of it. The chain of hashes is untouched;
+what is left of a redacted row can't be changed without showing at the row that lists it. A row that did not
+fit its hash before is listed as such, so that redacting hides no tampering.
 """
 
 import hashlib

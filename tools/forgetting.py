@@ -120,6 +120,6 @@ async def _counted(connection: AsyncConnection[DictRow], of: Traces) -> dict[str
 def _busy(of: Traces) -> ThreadBusyError:
     named = ", ".join(of.busy[:_MOST_NAMED]) + (" and others" if len(of.busy) > _MOST_NAMED else "")
     return ThreadBusyError(
-        f"Somebody is working on {len(of.busy)} of the threads of {of.user!r}: {named}. Nothing was forgotten."
-        " Wait until it has ended, or stop it, and try again."
+        f"Somebody is working on {len(of.busy)} of the threads of {of.user!r}: {named}. Nothing was "
+        "forgotten. Wait until it has ended, or stop it, and try again."
     )
