@@ -42,6 +42,11 @@ class Learner:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work(), name="learn from turns", context=Context())
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is due."""
+        return self._idle.is_set()
+
     async def idle(self) -> None:
         """Wait until nothing is due."""
         await self._idle.wait()

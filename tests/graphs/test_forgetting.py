@@ -271,7 +271,7 @@ async def test_what_is_being_learnt_at_this_moment_is_not_kept(saver: Any, speak
 
 async def test_every_table_with_texts_is_forgotten_or_holds_nothing_of_users(saver: Any) -> None:
     found = await rows(
-        "select distinct case when table_name ~ '^checkpoint' then '' else 'boring.' end || table_name as name"
+        "select distinct case when table_name ~ '^check' then '' else 'boring.' end || table_name as name"
         " from information_schema.columns join information_schema.tables using (table_schema, table_name)"
         " where table_type = 'BASE TABLE' and (table_schema = 'boring' or table_name ~ '^checkpoint')"
         " and data_type in ('text', 'json', 'jsonb', 'bytea', 'character varying', 'ARRAY', 'USER-DEFINED')"

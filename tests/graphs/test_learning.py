@@ -75,7 +75,8 @@ async def test_the_stream_of_an_answer_shows_nothing_of_what_is_learnt(saver: An
     config: Any = {"configurable": {"thread_id": "t"}}
     seen: list[Any] = []
     modes: Any = ["messages", "custom", "updates", "tasks", "debug"]
-    async for mode, data in agent.astream(asked, config, context=ADA, stream_mode=modes):
+    stream: Any = agent.astream(asked, config, context=ADA, stream_mode=modes)
+    async for mode, data in stream:
         seen += [data[0].text] if mode == "messages" else [str(data)] if mode == "custom" else []
         await learnt() if "respond" in str(data) else None  # learnt before the stream has ended
     assert "".join(seen) == "Your answer."
