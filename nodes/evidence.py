@@ -12,6 +12,7 @@ _ENOUGH: Final = 0.5
 """The share of a fact's words that has to be found: a model says the same in other words."""
 _STEM_CHARS: Final = 4
 _WORD: Final = re.compile(r"[^\W_]+")
+_NAME: Final = re.compile(r"(?<=\S )[A-Z]\w+")
 _EMPTY: Final = frozenset(
     re.findall(
         r"\w+",
@@ -22,17 +23,20 @@ _EMPTY: Final = frozenset(
 )
 
 
-def evidence(subject: str, text: str, messages: Sequence[Said], *, cited: int) -> Evidence:
+def evidence(
+    subject: str, text: str, messages: Sequence[Said], *, cited: int, whole: bool = False
+) -> Evidence:
     """Return who said a fact, whatever the model that extracted it claims.
 
     It is the user's only if the model cites the user's message, at least half of its words are the user's,
-    with every number, and none of the others, nor of the subject, come from what tools found.
+    with every number and name, and none of the others, nor of the subject, come from what tools found.
 
     Args:
         subject: what the fact is about.
         text: the fact.
         messages: of the turn.
         cited: number of the message that is said to say it, from 1.
+        whole: every word has to be found, since the model may have it from elsewhere.
     """
     by_user = [one.text for one in messages if one.by == "user"]
     by_others = [one.text for one in messages if one.by == "tool"]
@@ -43,12 +47,14 @@ def evidence(subject: str, text: str, messages: Sequence[Said], *, cited: int) -
     unsaid = [word for word in words if not _is_among(word, users)]
     borrowed = any(_is_among(word, others) for word in unsaid)
     borrowed |= any(_is_among(word, others) and not _is_among(word, users) for word in _words(subject))
-    is_theirs = _share(words, users) >= _ENOUGH and not any(map(_has_digit, unsaid))
+    enough = 1.0 if whole else _ENOUGH
+    is_theirs = _share(words, users) >= enough and not any(map(_has_digit, unsaid))
+    is_theirs &= all(_is_among(name.casefold(), users) for name in _NAME.findall(text))
     if is_theirs and not borrowed and _cites_user(messages, cited):
         return "user"
     everything = users | others | _words(" ".join(one.text for one in messages if one.by == "agent"))
     made_up = any(_has_digit(word) and not _is_among(word, everything) for word in words)
-    return "nobody" if made_up or _share(words, everything) < _ENOUGH else "others"
+    return "nobody" if made_up or _share(words, everything) < enough else "others"
 
 
 def _cites_user(messages: Sequence[Said], cited: int) -> bool:

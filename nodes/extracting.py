@@ -104,10 +104,13 @@ def told(messages: Sequence[Said], known: Sequence[tuple[str, str]] = ()) -> str
     return "\n".join([*lines, *(f"{n} {one.by}: {_line(one.text)}" for n, one in enumerate(messages, 1))])
 
 
-def extracted(answer: AIMessage, messages: Sequence[Said], form: ResponseFormat) -> list[Fact]:
+def extracted(
+    answer: AIMessage, messages: Sequence[Said], known: Sequence[tuple[str, str]], form: ResponseFormat
+) -> list[Fact]:
     """Return the facts of an answer that can be kept.
 
-    What nobody said, what holds a secret and what stands twice is left out.
+    What nobody said, what holds a secret and what stands twice is left out. A model may repeat what it was
+    shown as known: that is the user's only if each of its words is.
 
     Raises:
         TransientError: the answer does not have the form.
@@ -118,7 +121,8 @@ def extracted(answer: AIMessage, messages: Sequence[Said], form: ResponseFormat)
     kept: dict[str, Fact] = {}
     for one in given:
         subject, text = plain_subject(one["subject"]), _line(one["text"])
-        said_by = evidence(subject, text, messages, cited=one["message"])
+        repeated = any(text.casefold() == _line(told).casefold() for _, told in known)
+        said_by = evidence(subject, text, messages, cited=one["message"], whole=repeated)
         if not subject or said_by == "nobody" or withheld(f"{subject}: {text}"):
             continue
         said = [message for message in messages if message.by == "user"]

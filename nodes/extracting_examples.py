@@ -25,13 +25,20 @@ _SHOTS: Final[list[Shot]] = [
             _fact(1, "allergies", "The user is allergic to peanuts."),
         ],
     ),
-    (_turn("1 user: What is 17 * 23?", "2 tool: 391"), []),
+    (_turn("1 user: What is 12 + 5?", "2 tool: 17"), []),
     (
         _turn(
             "Known about home town: The user lives in Berlin.",
-            "1 user: We moved to Hamburg last month. How long does the train to Berlin take?",
+            "1 user: We moved to Hamburg in May. How long does the train to Berlin take?",
         ),
-        [_fact(1, "home town", "The user lives in Hamburg since last month.")],
+        [_fact(1, "home town", "The user lives in Hamburg since May.")],
+    ),
+    (
+        "1 user: I run and have a dog, Rex, and a horse.",
+        [
+            _fact(1, "sport", "The user runs."),
+            _fact(1, "animals", "The user has a dog, Rex, and a horse."),
+        ],
     ),
     (
         _turn(
@@ -41,15 +48,22 @@ _SHOTS: Final[list[Shot]] = [
         [],
     ),
     (
-        _turn("1 agent: What is your dog called?", "2 user: Byron."),
-        [_fact(2, "dog", "The user's dog is called Byron.")],
+        "1 user: My brother Tim turns 40 in March, I need an idea for a present.",
+        [_fact(1, "brother", "The user's brother Tim turns 40 in March.")],
+    ),
+    (
+        _turn("Known about home town: The user lives in Hamburg.", "1 user: Which town do I live in?"),
+        [],
+    ),
+    (
+        "1 user: Please write formal letters for me, I hate emojis.",
+        [_fact(1, "style", "The user wants formal letters and hates emojis.")],
+    ),
+    (
+        _turn("1 agent: What is your cat called?", "2 user: Byron."),
+        [_fact(2, "cat", "The user's cat is called Byron.")],
     ),
     ("1 user: Thanks, that helps!", []),
-    (
-        "1 user: I run a small bakery with four employees. Write a note for the door: we open at eight.",
-        [_fact(1, "work", "The user runs a small bakery with four employees.")],
-    ),
-    (_turn("1 user: How does a killed agent go on?", "2 tool: It resumes from its thread."), []),
     (
         _turn(
             "Known about favourite drink: The user likes coffee.",

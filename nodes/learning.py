@@ -132,7 +132,7 @@ async def _facts(
     planned = await first_to_plan(models, asking(turn.messages, known, form), await current_breakers())
     spent = spent_on(planned.message, turn.messages)
     try:
-        return extracted(planned.message, turn.messages, form), spent
+        return extracted(planned.message, turn.messages, known, form), spent
     except TransientError as error:
         raise _SpentError(str(error), spent) from error
 
