@@ -52,7 +52,13 @@ class Fact:
 
 
 def facts_form(max_facts: int) -> ResponseFormat:
-    """Return the form of the model's answer: at most so many facts, each bounded in length."""
+    """Return the form of the model's answer: at most so many facts, each bounded in length.
+
+    Before the facts the model names what the user tells, which is not kept.
+
+    Source: measured on Qwen2.5-Coder-1.5B-Instruct: of 6 turns that give facts it found those of 3 without
+    that field, and of all 6 with it.
+    """
     bounds = {"subject": MAX_SUBJECT_CHARS, "text": MAX_TEXT_CHARS}
     words: dict[str, Any] = {
         name: (str, Field(min_length=1, max_length=most, description=_MEANING[name]))
@@ -69,6 +75,7 @@ def facts_form(max_facts: int) -> ResponseFormat:
         "Facts",
         __config__=ConfigDict(extra="forbid"),
         __doc__="What is worth knowing about the user in later conversations.",
+        told=(str, Field(max_length=200, description="What the user tells of themselves, as subjects.")),
         facts=(several, Field(max_length=max_facts, description="Empty where there is nothing to keep.")),
     )
     return answer_form(form)

@@ -1,6 +1,7 @@
 """Turns with the facts that they give, for models that learn by examples: more of them give nothing."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from langchain_core.messages import AnyMessage
@@ -72,7 +73,12 @@ _SHOTS: Final[list[Shot]] = [
         [_fact(1, "favourite drink", "The user drinks tea and no coffee any more.")],
     ),
 ]
-EXAMPLES: Final[list[AnyMessage]] = as_chat(
-    _SHOTS, lambda facts: json.dumps({"facts": list(facts)}, ensure_ascii=False)
-)
+
+
+def _answer(facts: Sequence[Mapping[str, Any]]) -> str:
+    kinds = ", ".join(fact["subject"] for fact in facts)
+    return json.dumps({"told": kinds, "facts": list(facts)}, ensure_ascii=False)
+
+
+EXAMPLES: Final[list[AnyMessage]] = as_chat(_SHOTS, _answer)
 """The turns of a chat."""

@@ -39,7 +39,7 @@ async def remembering(url: str, folder: Path, **options: Any) -> AsyncGenerator[
 def gives(*facts: Told, tokens: tuple[int, int] = (100, 10)) -> Reply:
     """Return what a model says that has extracted these facts."""
     given = [{"message": number, "subject": subject, "text": text} for number, subject, text in facts]
-    call = ToolCall("Facts", {"facts": given})
+    call = ToolCall("Facts", {"told": "", "facts": given})
     return Reply(tool_calls=(call,), prompt_tokens=tokens[0], completion_tokens=tokens[1])
 
 
