@@ -12,7 +12,7 @@ from langgraph.store.base import BaseStore
 
 from core.errors import ConfigurationError
 from core.text import storable_text
-from nodes.remembering import MemoryPolicy
+from nodes.remembering import Memory, MemoryPolicy
 
 _MAX_GRAPH_NAME_CHARS: Final = 100
 _MAX_SHOWN_CHARS: Final = 60
@@ -120,25 +120,27 @@ def check_roles(of: str, roles: object) -> None:
             )
 
 
-def check_memory(of: str, memory: object) -> None:
-    """Refuse a policy of the long-term memory that is none.
+def checked_memory(of: str, memory: Memory) -> Memory:
+    """Return what an agent remembers by, after a look at it.
 
     Raises:
         ConfigurationError: it is something else, or a bound of it can't hold.
     """
-    if memory is None or isinstance(memory, bool):
-        return
-    if not isinstance(memory, MemoryPolicy):
+    given = cast("object", memory)
+    if given is None or isinstance(given, bool):
+        return memory
+    if not isinstance(given, MemoryPolicy):
         raise ConfigurationError(
             f"{of}: memory is {shown(memory)}; expected True, False, a MemoryPolicy, or None for what "
             "BORING_MEMORY says."
         )
     for name, (least, most) in _MEMORY_BOUNDS.items():
-        given: object = getattr(memory, name)
-        if isinstance(given, bool) or not isinstance(given, int) or not least <= given <= most:
+        bound: object = getattr(given, name)
+        if isinstance(bound, bool) or not isinstance(bound, int) or not least <= bound <= most:
             raise ConfigurationError(
-                f"{of}: {name} of memory is {shown(given)}; expected a whole number from {least} to {most}."
+                f"{of}: {name} of memory is {shown(bound)}; expected a whole number from {least} to {most}."
             )
+    return memory
 
 
 def _check_model(given: object, *, of: str, argument: str) -> None:

@@ -13,7 +13,7 @@ from core.context import RunContext
 from core.errors import ConfigurationError
 from core.protocols import Example
 from core.state import AgentInput, AgentState
-from graphs.checks import check_memory, check_roles, check_surroundings, check_text, graph_place, members
+from graphs.checks import check_roles, check_surroundings, check_text, checked_memory, graph_place, members
 from graphs.loop import Loop, assemble
 from graphs.single import Agent, Llm, later_models, model_source
 from graphs.workers import checked
@@ -86,8 +86,7 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
 ) -> Agent:
     """Return a compiled graph: a supervisor that plans tasks, teams that carry them out.
 
-    Tasks that wait for no other run side by side. Each team gets a share of the tokens that are left, kept
-    for it from the start, and no more time than is left; what it does not use comes back.
+    Tasks that wait for no other run side by side. Each team gets a share of what is left of the budget.
 
     Args:
         llm: of the supervisors; see `graphs.single.create_agent`.
@@ -102,17 +101,15 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
         memory: see `create_agent`; teams are told what the supervisor writes into tasks.
 
     Raises:
-        ConfigurationError: teams share a name, lack a description, lead each other in circles, lie too deep;
-            a tool or its approval can't be used; an argument is not what is said here.
+        ConfigurationError: teams or tools can't be used together, or an argument is not what is said here.
     """
     place = graph_place("hierarchy", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
     check_text(system_prompt, of=place, argument="system_prompt")
-    check_memory(place, memory)
+    minds = _Minds(llm, fallbacks, system_prompt, checked_memory(place, memory))
     below = _delegates(teams, _Minds(llm, fallbacks, SYSTEM_PROMPT), (name,))
     runtime = _runtime(place, tools, roles, others=[str(one.name) for one in below])
-    delegates = checked(below, of=place, tools=runtime.tools)
-    supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt, memory))
+    supervised = _supervised(name, checked(below, of=place, tools=runtime.tools), runtime, minds)
     return supervised.compile(checkpointer=checkpointer, store=store, name=name)
 
 

@@ -10,7 +10,7 @@ from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 
 from core.errors import ConfigurationError
-from graphs.checks import check_memory, check_surroundings, check_text, graph_place, members
+from graphs.checks import check_surroundings, check_text, checked_memory, graph_place, members
 from graphs.loop import Loop, assemble
 from graphs.single import Agent, Llm, later_models, model_source
 from graphs.workers import checked
@@ -86,25 +86,22 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
         specialists: who can answer.
         rules: tried in order before the model is asked.
         below: a confidence under it counts as unsure, 0 to 1.
-        unsure: `ask` the user one question, or have `general` answer. An answer that leaves the router unsure
-            again goes to `general`, or to the best guess.
+        unsure: `ask` the user one question (then take `general` or the best guess), or have `general` answer.
         general: the specialist that takes what belongs nowhere.
         name: the name under which runs are recorded, and of the graph.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
-        memory: see `graphs.single.create_agent`; specialists are told what the router writes into requests.
+        memory: see `create_agent`; specialists are told what the router writes into requests.
 
     Raises:
-        ConfigurationError: two specialists share a name, one has no description, a rule or `general` names
-            nobody, `below` is no confidence, or an argument is not what is said here.
+        ConfigurationError: two specialists share a name, or an argument is not what is said here.
     """
     place = graph_place("router", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
-    check_memory(place, memory)
     how = Routing({}, rules=rules, below=below, unsure=unsure, general=general)
-    mind = Mind(name, model_source(llm), later_models(llm, fallbacks), memory)
-    loop = _loop(place, specialists, how, mind)
-    return assemble(loop).compile(checkpointer=checkpointer, store=store, name=name)
+    mind = Mind(name, model_source(llm), later_models(llm, fallbacks), checked_memory(place, memory))
+    loop = assemble(_loop(place, specialists, how, mind))
+    return loop.compile(checkpointer=checkpointer, store=store, name=name)
 
 
 def _loop(place: str, specialists: Sequence[Specialist], how: Routing, mind: Mind) -> Loop:

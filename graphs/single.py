@@ -19,7 +19,7 @@ from core.models import (
 from core.protocols import FallbackSource, ModelSource, ResponseFormat
 from core.state import AgentInput, AgentState
 from core.structured import state_with
-from graphs.checks import check_memory, check_roles, check_surroundings, check_text, graph_place, members
+from graphs.checks import check_roles, check_surroundings, check_text, checked_memory, graph_place, members
 from graphs.loop import Loop, assemble
 from guardrails.chain import Roles
 from nodes.execute import executing
@@ -74,8 +74,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
         roles: who has which role in the approval of calls; None for what BORING_ROLES says.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
-        memory: whether the agent recalls what is known of the user and learns from turns, or how; None for
-            what BORING_MEMORY says.
+        memory: whether or how the agent recalls and learns; None for what BORING_MEMORY says.
 
     Raises:
         ConfigurationError: an argument is not what is said here, or nobody can approve a tool.
@@ -84,10 +83,9 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     place = graph_place("agent", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
     check_text(system_prompt, of=place, argument="system_prompt")
-    check_memory(place, memory)
     runtime = _runtime(place, tools, roles)
     form = answer_form(response_format, taken=runtime.tools) if response_format else None
-    mind = Mind(name, model_source(llm), later_models(llm, fallbacks), memory)
+    mind = Mind(name, model_source(llm), later_models(llm, fallbacks), checked_memory(place, memory))
     loop = _loop(mind, runtime, form, system_prompt=system_prompt)
     state = state_with(response_format) if response_format else AgentState
     return assemble(loop, state).compile(checkpointer=checkpointer, store=store, name=name)
