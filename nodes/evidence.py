@@ -49,11 +49,13 @@ def evidence(
     borrowed |= any(_is_among(word, others) and not _is_among(word, users) for word in _words(subject))
     enough = 1.0 if whole else _ENOUGH
     is_theirs = _share(words, users) >= enough and not any(map(_has_digit, unsaid))
-    is_theirs &= all(_is_among(name.casefold(), users) for name in _NAME.findall(text))
+    names = [name.casefold() for name in _NAME.findall(text)]
+    is_theirs &= all(_is_among(name, users) for name in names)
     if is_theirs and not borrowed and _cites_user(messages, cited):
         return "user"
     everything = users | others | _words(" ".join(one.text for one in messages if one.by == "agent"))
-    made_up = any(_has_digit(word) and not _is_among(word, everything) for word in words)
+    exact = [*names, *filter(_has_digit, words)]
+    made_up = not all(_is_among(word, everything) for word in exact)
     return "nobody" if made_up or _share(words, everything) < enough else "others"
 
 
