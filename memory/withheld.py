@@ -6,7 +6,7 @@ from typing import Final
 
 _FORMS: Final[Mapping[str, re.Pattern[str]]] = {
     "a password": re.compile(
-        r"\b(?:pass ?words?|pass ?phrases?|passcodes?|pins?(?: codes?)?|passw[oö]rt(?:er)?|kennw[oö]rt(?:er)?)\b"
+        r"\b(?:pass ?(?:words?|phrases?|codes?)|pins?(?: codes?)?|(?:pass|kenn)w[oö]rt(?:er)?)\b"
         r"\W{0,3}(?:\w+\W+){0,4}?(?:is|are|was|ist|lautet|to|:|=)\W*\S+",
         re.IGNORECASE,
     ),
