@@ -89,6 +89,7 @@ async def test_an_untrusted_fact_is_told_as_data_and_as_not_confirmed(saver: Any
     assert told[1].endswith("(not confirmed by a person)")
 
 
+@pytest.mark.usefixtures("process")
 async def test_an_explicit_memory_of_no_trust_supersedes_none_that_has_it() -> None:
     await remember("Ada likes tea.", subject="drink", origin=OF_ADA)
     held = await remember("Ada likes rum.", subject="drink", origin=Origin("acme", "ada"))
