@@ -150,13 +150,14 @@ def verify(
 
     found = run(verified(seen))
     if as_json:
-        told = {"whole": found.is_whole, "rows": found.rows, "head": found.head}
+        told = {"whole": found.is_whole, "rows": found.rows, "redacted": found.redacted, "head": found.head}
         told |= {"broken_at": found.broken_at, "why": found.why, "requests": dict(found.requests)}
         typer.echo(json.dumps(told))
     elif found.why:
         typer.echo(f"The audit record is broken at row {found.broken_at}: {found.why}.")
     else:
-        typer.echo(f"The audit record is whole: {found.rows} rows, head {found.head}")
+        redacted = f" ({found.redacted} redacted)" if found.redacted else ""
+        typer.echo(f"The audit record is whole: {found.rows} rows{redacted}, head {found.head}")
     for subject, why in {} if as_json else found.requests.items():
         typer.echo(f"The request {subject} was tampered with: {why}.")
     raise typer.Exit(ANSWERED if found.is_whole else FAILED)

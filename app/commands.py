@@ -14,6 +14,7 @@ from app.doctor import doctor
 from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
 from app.listing import index, threads
 from app.mcp import mcp
+from app.memory import memory
 from app.pruning import prune
 from app.rules import rules
 from app.serving import serve
@@ -32,6 +33,7 @@ for command in (ask, chat, resume, index, threads, prune, calls, tools, doctor, 
 app.add_typer(mcp, name="mcp")
 app.add_typer(approvals, name="approvals")
 app.add_typer(rules, name="rules")
+app.add_typer(memory, name="memory")
 
 
 def run_command() -> int:

@@ -15,6 +15,7 @@ from app.documents import bring_up_to_date
 from app.downloads import download_bars
 from app.events import Ended, Waiting
 from app.exits import ANSWERED, WAITING, code_of_status
+from app.learning import learn_before_end, learn_until_typed
 from app.pending import Request, new_request, strike_off, written_down
 from app.questions import Said, answer_to
 from app.running import interrupted
@@ -162,6 +163,8 @@ async def answer(request: Request, index: Sequence[Path], *, graph: str | None, 
         session.alone(request.thread_id),
     ):
         ended = await session.turn(request)
+        if not as_json:
+            await learn_before_end(console)
     return _code(ended)
 
 
@@ -230,7 +233,7 @@ def talk(thread_id: str, index: Sequence[Path], *, graph: str | None) -> int:
         try:
             session = runner.run(opening.__aenter__())
             try:
-                while question := _asked(console):
+                while question := _asked(console, runner):
                     runner.run(_one_turn(session, new_request(question, thread_id, RunContext())))
             finally:
                 runner.run(opening.__aexit__(None, None, None))
@@ -244,9 +247,11 @@ async def _one_turn(session: Session, request: Request) -> None:
         await session.turn(request)
 
 
-def _asked(console: Console) -> str:
+def _asked(console: Console, runner: asyncio.Runner) -> str:
+    console.print("\n[bold]you:[/bold] ", end="")
+    runner.run(learn_until_typed())
     try:
-        return console.input("\n[bold]you:[/bold] ").strip()
+        return console.input().strip()
     except EOFError:
         console.print()
         return ""

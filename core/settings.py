@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     embedding_base_url: str | None = None
     embedding_api_key: SecretStr | None = None
 
+    memory: bool = False
+    """Whether the reference agents recall what is known of the user, and learn from their turns."""
+
     files_dir: Path | None = None
     """The one folder that the file tools read and write."""
     query_dir: Path | None = None

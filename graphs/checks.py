@@ -12,9 +12,11 @@ from langgraph.store.base import BaseStore
 
 from core.errors import ConfigurationError
 from core.text import storable_text
+from nodes.remembering import Memory, MemoryPolicy
 
 _MAX_GRAPH_NAME_CHARS: Final = 100
 _MAX_SHOWN_CHARS: Final = 60
+_MEMORY_BOUNDS: Final = {"max_recalled": (1, 50), "max_tokens": (20, 100_000), "max_facts": (1, 20)}
 _T = TypeVar("_T")
 
 
@@ -116,6 +118,29 @@ def check_roles(of: str, roles: object) -> None:
             raise ConfigurationError(
                 f"{of}: the role {shown(role)} is given to {shown(people)}; expected a list of names."
             )
+
+
+def checked_memory(of: str, memory: Memory) -> Memory:
+    """Return what an agent remembers by, after a look at it.
+
+    Raises:
+        ConfigurationError: it is something else, or a bound of it can't hold.
+    """
+    given = cast("object", memory)
+    if given is None or isinstance(given, bool):
+        return memory
+    if not isinstance(given, MemoryPolicy):
+        raise ConfigurationError(
+            f"{of}: memory is {shown(memory)}; expected True, False, a MemoryPolicy, or None for what "
+            "BORING_MEMORY says."
+        )
+    for name, (least, most) in _MEMORY_BOUNDS.items():
+        bound: object = getattr(given, name)
+        if isinstance(bound, bool) or not isinstance(bound, int) or not least <= bound <= most:
+            raise ConfigurationError(
+                f"{of}: {name} of memory is {shown(bound)}; expected a whole number from {least} to {most}."
+            )
+    return memory
 
 
 def _check_model(given: object, *, of: str, argument: str) -> None:

@@ -33,7 +33,12 @@ def create_help_desk(checkpointer: BaseCheckpointSaver[str] | None = None) -> Ag
     """Return the help desk; `checkpointer` keeps threads, None inside a server."""
     everyone = specialists()
     return create_router(
-        specialists=everyone, rules=RULES, unsure="general", general="general", checkpointer=checkpointer
+        specialists=everyone,
+        rules=RULES,
+        unsure="general",
+        general="general",
+        checkpointer=checkpointer,
+        memory=None,
     )
 
 

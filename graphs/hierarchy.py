@@ -1,7 +1,7 @@
 """The hierarchical agent: a supervisor that splits work among teams, each a graph of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -13,21 +13,23 @@ from core.context import RunContext
 from core.errors import ConfigurationError
 from core.protocols import Example
 from core.state import AgentInput, AgentState
-from graphs.checks import check_roles, check_surroundings, check_text, graph_place, members
+from graphs.checks import check_roles, check_surroundings, check_text, checked_memory, graph_place, members
 from graphs.loop import Loop, assemble
+from graphs.minds import noting_of, planning_of
 from graphs.single import Agent, Llm, later_models, model_source
 from graphs.workers import checked
 from guardrails.chain import Roles
 from nodes.assignments import Delegate, Task
 from nodes.delegate import MAX_DEPTH, delegating
 from nodes.execute import executing
+from nodes.learning import Mind
 from nodes.observe import observe
 from nodes.plan import planning
 from nodes.receive import receiving
 from nodes.recovering import recovering
-from nodes.respond import respond
+from nodes.remembering import Memory
+from nodes.respond import responding
 from nodes.review import review
-from nodes.ruling import ruled, ruling
 from tools.contract import AnyTool, contracted
 from tools.runtime import ToolRuntime
 
@@ -67,6 +69,7 @@ class _Minds:
     fallbacks: Sequence[Llm] | None
     system_prompt: str
     active_rules: bool
+    memory: Memory = False
 
 
 def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are named at the call
@@ -81,11 +84,9 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
     active_rules: bool = True,
+    memory: Memory = False,
 ) -> Agent:
-    """Return a compiled graph: a supervisor that plans tasks, teams that carry them out.
-
-    Tasks that wait for no other run side by side. Each team gets a share of the tokens that are left, kept
-    for it from the start, and no more time than is left; what it does not use comes back.
+    """Return a compiled graph: a supervisor that plans tasks, teams that carry them out side by side.
 
     Args:
         llm: of the supervisors; see `graphs.single.create_agent`.
@@ -98,16 +99,17 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
         active_rules: its supervisors follow the active rules, see `create_agent`.
+        memory: see `create_agent`; teams are told what the supervisor writes into tasks.
 
     Raises:
         ConfigurationError: teams, tools, approval or an argument can't be what is said here.
     """
     place = graph_place("hierarchy", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
-    below = _delegates(teams, _Minds(llm, fallbacks, SYSTEM_PROMPT, active_rules), (name,))
+    minds = _Minds(llm, fallbacks, system_prompt, active_rules, checked_memory(place, memory))
+    below = _delegates(teams, replace(minds, system_prompt=SYSTEM_PROMPT, memory=False), (name,))
     runtime = _runtime(place, tools, roles, others=[str(one.name) for one in below])
-    delegates = checked(below, of=place, tools=runtime.tools)
-    supervised = _supervised(name, delegates, runtime, _Minds(llm, fallbacks, system_prompt, active_rules))
+    supervised = _supervised(name, checked(below, of=place, tools=runtime.tools), runtime, minds)
     return supervised.compile(checkpointer=checkpointer, store=store, name=name)
 
 
@@ -171,16 +173,17 @@ def _supervised(
     """
     check_text(minds.system_prompt, of=f"hierarchy {name!r}", argument="system_prompt")
     model, later = model_source(minds.llm), later_models(minds.llm, minds.fallbacks)
+    mind = Mind(name, model, later, minds.memory, active_rules=minds.active_rules)
     specs = [*delegates, *runtime.tools.values()]
     plan = planning(model, specs, system_prompt=minds.system_prompt, fallbacks=later, several=True)
-    plan = ruled(plan) if minds.active_rules else plan
+    plan = planning_of(mind, plan)
     loop = Loop(
-        receive=receiving(model, graph=name, noting=[ruling(name)] if minds.active_rules else ()),
+        receive=receiving(model, graph=name, noting=noting_of(mind)),
         plan=recovering(plan),
         execute=executing(runtime),
         observe=observe,
         review=review if runtime.may_ask else None,
-        respond=respond,
+        respond=responding(mind),
         agents={one.name: delegating(one) for one in delegates},
     )
     return assemble(loop)

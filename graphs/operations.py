@@ -58,6 +58,7 @@ def create_operations(checkpointer: BaseCheckpointSaver[str] | None = None) -> A
             ),
         ],
         checkpointer=checkpointer,
+        memory=None,
     )
 
 

@@ -12,20 +12,22 @@ from langgraph.store.base import BaseStore
 from core.errors import ConfigurationError
 from graphs.checks import check_surroundings, check_text, graph_place, members
 from graphs.loop import Loop, assemble
-from graphs.single import Agent, Llm, later_models, model_source
+from graphs.minds import noting_of, planning_of
+from graphs.single import Agent, Llm, mind_of
 from graphs.workers import checked
 from guardrails.routing import Rule
 from nodes.assignments import Delegate, Request
 from nodes.delegate import delegating
 from nodes.execute import executing
+from nodes.learning import Mind
 from nodes.observe import observe
 from nodes.plan import planning
 from nodes.receive import receiving
 from nodes.recovering import recovering
-from nodes.respond import respond
+from nodes.remembering import Memory
+from nodes.respond import responding
 from nodes.routing import Routing, routing
 from nodes.routing_form import NOBODY, decision_format, worked_examples
-from nodes.ruling import ruled, ruling
 from nodes.structured import answer_form
 from tools.runtime import ToolRuntime
 
@@ -73,10 +75,9 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
     active_rules: bool = True,
+    memory: Memory = False,
 ) -> Agent:
     """Return a compiled graph: a decision, one specialist that answers, or several for several requests.
-
-    Every decision is recorded: who was to choose from, who was chosen, how sure, why, by a rule or a model.
 
     Args:
         llm: decides; see `graphs.single.create_agent`.
@@ -84,13 +85,13 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
         specialists: who can answer.
         rules: tried in order before the model is asked.
         below: a confidence under it counts as unsure, 0 to 1.
-        unsure: `ask` the user one question, or have `general` answer. An answer that leaves the router unsure
-            again goes to `general`, or to the best guess.
+        unsure: `ask` the user one question (then take `general` or the best guess), or have `general` answer.
         general: the specialist that takes what belongs nowhere.
         name: the name under which runs are recorded, and of the graph.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
         active_rules: it decides by the active rules, see `graphs.single.create_agent`.
+        memory: see `create_agent`; specialists are told what the router writes into requests.
 
     Raises:
         ConfigurationError: names are shared or nobody's, or an argument is not what is said here.
@@ -98,20 +99,12 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
     place = graph_place("router", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
     how = Routing({}, rules=rules, below=below, unsure=unsure, general=general)
-    loop = _loop(place, specialists, how, llm=llm, fallbacks=fallbacks, name=name, active_rules=active_rules)
-    return assemble(loop).compile(checkpointer=checkpointer, store=store, name=name)
+    mind = mind_of(place, name, llm, fallbacks, memory=memory, active_rules=active_rules)
+    loop = assemble(_loop(place, specialists, how, mind))
+    return loop.compile(checkpointer=checkpointer, store=store, name=name)
 
 
-def _loop(  # noqa: PLR0913 - each is a part of the loop, and all are named at the call
-    place: str,
-    specialists: Sequence[Specialist],
-    how: Routing,
-    *,
-    llm: Llm | None,
-    fallbacks: Sequence[Llm] | None,
-    name: str,
-    active_rules: bool,
-) -> Loop:
+def _loop(place: str, specialists: Sequence[Specialist], how: Routing, mind: Mind) -> Loop:
     specialists = members(specialists, Specialist, of=place, argument="specialists")
     delegates = [Delegate(one.name, one.description, one.graph, Request) for one in specialists]
     delegates = checked(delegates, of=place)
@@ -122,23 +115,22 @@ def _loop(  # noqa: PLR0913 - each is a part of the loop, and all are named at t
         rules=members(how.rules, Rule, of=place, argument="rules"),
     )
     _check(place, names, how)
-    model = model_source(llm)
     decide = planning(
-        model,
+        mind.model,
         [],
         system_prompt=_words(place, specialists),
         response_format=answer_form(decision_format(names)),
-        fallbacks=later_models(llm, fallbacks),
+        fallbacks=mind.fallbacks,
         quiet=True,
         examples=_shown(specialists),
     )
     return Loop(
-        receive=receiving(model, graph=name, noting=[ruling(name)] if active_rules else ()),
-        plan=recovering(routing(how, ruled(decide) if active_rules else decide)),
+        receive=receiving(mind.model, graph=mind.graph, noting=noting_of(mind)),
+        plan=recovering(routing(how, planning_of(mind, decide))),
         execute=executing(ToolRuntime([], others=names)),
         observe=observe,
         review=None,
-        respond=respond,
+        respond=responding(mind),
         agents={one.name: delegating(one) for one in delegates},
     )
 

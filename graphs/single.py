@@ -16,20 +16,22 @@ from core.models import (
     given_fallbacks,
     given_model,
 )
-from core.protocols import FallbackSource, ModelSource, ResponseFormat
+from core.protocols import FallbackSource, ModelSource
 from core.state import AgentInput, AgentState
 from core.structured import state_with
-from graphs.checks import check_roles, check_surroundings, check_text, graph_place, members
+from graphs.checks import check_roles, check_surroundings, check_text, checked_memory, graph_place, members
 from graphs.loop import Loop, assemble
+from graphs.minds import noting_of, planning_of
 from guardrails.chain import Roles
 from nodes.execute import executing
+from nodes.learning import Mind
 from nodes.observe import observe
 from nodes.plan import planning
 from nodes.receive import receiving
 from nodes.recovering import recovering
-from nodes.respond import respond, respond_structured
+from nodes.remembering import Memory
+from nodes.respond import responding
 from nodes.review import review
-from nodes.ruling import ruled, ruling
 from nodes.structured import answer_form
 from tools.calculator import arithmetic
 from tools.clock import clock
@@ -60,6 +62,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     checkpointer: BaseCheckpointSaver[str] | None = None,
     store: BaseStore | None = None,
     active_rules: bool = True,
+    memory: Memory = False,
 ) -> Agent:
     """Return a compiled graph; database and models open when it first runs (see `core.process`).
 
@@ -69,11 +72,12 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
         tools: contracted tools, LangChain tools or functions with a docstring.
         system_prompt: the operator's words to the model.
         response_format: a Pydantic model, an instance of which the result holds as `structured_response`.
-        name: the name under which runs are recorded, and of the graph.
+        name: of the graph and its runs.
         roles: who has which role in the approval of calls; None for what BORING_ROLES says.
         checkpointer: keeps threads; None inside a server, which has its own.
         store: long-term memory, for tools that ask the runtime for it.
         active_rules: it follows the rules that are active for its tenant, user and name; see docs/rules.md.
+        memory: whether or how the agent recalls and learns; None for what BORING_MEMORY says.
 
     Raises:
         ConfigurationError: an argument is not what is said here, or nobody can approve a tool.
@@ -81,13 +85,29 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     """
     place = graph_place("agent", name)
     check_surroundings(place, llm=llm, fallbacks=fallbacks, checkpointer=checkpointer, store=store)
-    check_text(system_prompt, of=place, argument="system_prompt")
     runtime = _runtime(place, tools, roles)
-    form = answer_form(response_format, taken=runtime.tools) if response_format else None
-    models = model_source(llm), later_models(llm, fallbacks)
-    loop = _loop(models, runtime, form, system_prompt=system_prompt, name=name, active_rules=active_rules)
-    state = state_with(response_format) if response_format else AgentState
-    return assemble(loop, state).compile(checkpointer=checkpointer, store=store, name=name)
+    mind = mind_of(place, name, llm, fallbacks, memory=memory, active_rules=active_rules)
+    loop = _loop(mind, runtime, response_format, system_prompt=system_prompt)
+    graph = assemble(loop, state_with(response_format) if response_format else AgentState)
+    return graph.compile(checkpointer=checkpointer, store=store, name=name)
+
+
+def mind_of(  # noqa: PLR0913 - each is a part of a mind
+    place: str,
+    name: str,
+    llm: Llm | None,
+    fallbacks: Sequence[Llm] | None,
+    *,
+    memory: Memory,
+    active_rules: bool,
+) -> Mind:
+    """Return the models of an agent, with what it knows beside a conversation.
+
+    Raises:
+        ConfigurationError: `memory` is no policy.
+    """
+    how = checked_memory(place, memory)
+    return Mind(name, model_source(llm), later_models(llm, fallbacks), how, active_rules=active_rules)
 
 
 def _runtime(place: str, tools: Sequence[AnyTool], roles: Roles | None) -> ToolRuntime:
@@ -97,26 +117,20 @@ def _runtime(place: str, tools: Sequence[AnyTool], roles: Roles | None) -> ToolR
     return ToolRuntime(with_earlier_results(tools) if tools else [], roles=roles)
 
 
-def _loop(  # noqa: PLR0913 - each is a part of the loop, and all are named at the call
-    models: tuple[ModelSource, FallbackSource],
-    runtime: ToolRuntime,
-    form: ResponseFormat | None,
-    *,
-    system_prompt: str,
-    name: str,
-    active_rules: bool,
-) -> Loop:
-    model, later = models
+def _loop(mind: Mind, runtime: ToolRuntime, answer: type[BaseModel] | None, *, system_prompt: str) -> Loop:
+    check_text(system_prompt, of=graph_place("agent", mind.graph), argument="system_prompt")
+    form = answer_form(answer, taken=runtime.tools) if answer else None
+    model, later = mind.model, mind.fallbacks
     specs = list(runtime.tools.values())
     plan = planning(model, specs, system_prompt=system_prompt, response_format=form, fallbacks=later)
-    plan = ruled(plan) if active_rules else plan
+    plan = planning_of(mind, plan)
     return Loop(
-        receive=receiving(model, graph=name, noting=[ruling(name)] if active_rules else ()),
+        receive=receiving(model, graph=mind.graph, noting=noting_of(mind)),
         plan=recovering(plan) if runtime.has_effects or runtime.may_ask else plan,
         execute=executing(runtime),
         observe=observe,
         review=review if runtime.may_ask else None,
-        respond=respond_structured if form else respond,
+        respond=responding(mind, structured=form is not None),
     )
 
 
@@ -147,8 +161,10 @@ def create_single(
     Args:
         checkpointer: keeps threads; None inside a server.
         tools: more tools, such as those of MCP servers.
+
+    It recalls and learns if BORING_MEMORY says so.
     """
-    return create_agent(tools=[*reference_tools(), *tools], checkpointer=checkpointer)
+    return create_agent(tools=[*reference_tools(), *tools], checkpointer=checkpointer, memory=None)
 
 
 graph = create_single()

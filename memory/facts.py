@@ -9,6 +9,7 @@ from psycopg import sql
 
 from core.process import current_process
 from core.text import storable_text
+from memory.facts_settling import settle
 from memory.items import (
     COLUMNS,
     Connection,
@@ -30,6 +31,12 @@ where path = boring.path_of(%s) and key = %s order by valid_from, valid_to nulls
 """).format(columns=COLUMNS)
 
 
+_STANDING = sql.SQL("""
+select {columns} from boring.memory_item where path = boring.path_of(%s) and key = %s
+order by valid_to is not null, valid_from desc limit 1
+""").format(columns=COLUMNS)
+
+
 async def remember(
     text: str,
     *,
@@ -48,7 +55,8 @@ async def remember(
         kind: a fact, an episode (something that happened) or a summary.
         ttl_minutes: how long it is kept after it was last found or said; None keeps it.
         origin: for whom, and where it came from; unset, the run that calls, and outside of a run the default
-            user, and not trusted. A version that is not trusted supersedes one that is.
+            user, and not trusted. What is not trusted supersedes nothing that is: it goes into the history,
+            disputed.
 
     Returns:
         The version that holds now.
@@ -62,11 +70,11 @@ async def remember(
     if ttl_minutes is not None and not 0 <= ttl_minutes < math.inf:
         raise ValueError(f"ttl_minutes is {ttl_minutes!r}; expected a finite number, 0 or more")
     whose = origin or current_origin()
-    item = await _item(text, subject, kind=kind, ttl_minutes=ttl_minutes, origin=whose)
+    item = await fact_item(text, subject, kind=kind, ttl_minutes=ttl_minutes, origin=whose)
     database = await (await current_process()).database()
     async with as_tenant(database, whose.tenant) as connection:
-        await write(connection, whose.tenant, items=[item])
-        return (await _versions(connection, item.namespace, item.key))[-1]
+        await settle(connection, whose.tenant, [item], elsewhere=False)
+        return await _standing(connection, item)
 
 
 async def recall(
@@ -127,7 +135,15 @@ def subject_key(subject: str) -> str:
     return key
 
 
-async def _item(text: str, subject: str, *, kind: Kind, ttl_minutes: float | None, origin: Origin) -> NewItem:
+async def fact_item(
+    text: str, subject: str, *, kind: Kind = "fact", ttl_minutes: float | None = None, origin: Origin
+) -> NewItem:
+    """Return a fact as it is to be written: under its subject, found by its words and their meaning.
+
+    Raises:
+        ValueError: the subject is empty.
+        ConfigurationError: the embedding model can't be used.
+    """
     value = {"subject": storable_text(subject.strip()), "text": storable_text(text)}
     key = subject_key(subject)
     found_by = searchable({"text": f"{value['subject']}: {value['text']}"}, ["text"])
@@ -143,6 +159,11 @@ async def _item(text: str, subject: str, *, kind: Kind, ttl_minutes: float | Non
         ttl_minutes=ttl_minutes,
         origin=origin,
     )
+
+
+async def _standing(connection: Connection, item: NewItem) -> Memory:
+    rows = await (await connection.execute(_STANDING, (list(item.namespace), item.key))).fetchall()
+    return memory_of(rows[0])
 
 
 async def _versions(connection: Connection, place: tuple[str, ...], key: str) -> list[Memory]:

@@ -66,8 +66,7 @@ async def write(
         items: at most one for each key.
         gone: namespaces and keys.
     """
-    places = [*((item.namespace, item.key) for item in items), *gone]
-    await connection.execute(_LOCK, (sorted({_number(tenant, one) for one in places}),))
+    await lock_places(connection, tenant, [*((item.namespace, item.key) for item in items), *gone])
     row = await (await connection.execute("select clock_timestamp() as moment")).fetchone()
     values = [_values(item, row["moment"]) for item in items] if row else []
     async with connection.cursor() as cursor:
@@ -75,6 +74,11 @@ async def write(
             await cursor.executemany(_DELETE, [(list(namespace), key) for namespace, key in gone])
         for statement in (_CONFIRM, _END, _BEGIN) if values else ():
             await cursor.executemany(statement, values)
+
+
+async def lock_places(connection: Connection, tenant: str, places: Sequence[Place]) -> None:
+    """Wait until nobody else writes at these places, and keep others waiting until the transaction ends."""
+    await connection.execute(_LOCK, (sorted({_number(tenant, one) for one in places}),))
 
 
 def halfvec(vector: Sequence[float] | None) -> str | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
 
 from core.database import Database
 from core.text import storable_text
-from memory.items import Connection, as_tenant
+from memory.items import as_tenant
 from memory.rules import COLUMNS, Rule, RuleRefusedError, Status, rule_of
 
 _LIST: LiteralString = f"""
@@ -29,19 +28,12 @@ _EVIDENCE = """
 select name, user_id as user, said_by, thread_id, run_id, message_id, call_id, approval_id, quote, at
 from boring.rule_evidence where rule_id = %s order by number
 """
-_FORGOTTEN: Final = "(forgotten)"
-_OF_USER: LiteralString = """
+RULES_OF_USER: Final[LiteralString] = """
 tenant = %(tenant)s and (user_id = %(user)s or (proposed_by = %(user)s and source <> 'person') or exists (
     select from boring.rule_evidence evidence
     where evidence.rule_id = rule.id and %(user)s in (evidence.user_id, evidence.said_by)))
 """
-_FORGET: Sequence[LiteralString] = (
-    "delete from boring.rule where " + _OF_USER,  # noqa: S608 - put together from constants
-    "update boring.rule set proposed_by = %(none)s where tenant = %(tenant)s and proposed_by = %(user)s",
-    "update boring.rule set decided_by = %(none)s where tenant = %(tenant)s and decided_by = %(user)s",
-    "update boring.rule_event set who = %(none)s where tenant = %(tenant)s and who = %(user)s",
-)
-_LEFT: LiteralString = "select count(*) as left_over from boring.rule where " + _OF_USER  # noqa: S608 - as above
+"""The condition that a rule is for a user or was derived from them, for `memory.forgetting`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,25 +110,3 @@ async def rule_history(database: Database, rule: Rule) -> tuple[list[RuleEvent],
         events = await (await connection.execute(_EVENTS, (rule.id,))).fetchall()
         evidence = await (await connection.execute(_EVIDENCE, (rule.id,))).fetchall()
     return [RuleEvent(**row) for row in events], [RuleEvidence(**row) for row in evidence]
-
-
-async def forget_rules_of(connection: Connection, tenant: str, user: str) -> int:
-    """Delete the rules that are for a user or were derived from them; return how many versions.
-
-    What they decided of other rules stays, without their name. Where a version that is deleted was active,
-    none of its key is active afterwards.
-
-    Args:
-        connection: from `memory.items.as_tenant` of the same tenant.
-        tenant: of the user.
-        user: who is forgotten.
-    """
-    values = {"tenant": tenant, "user": user, "none": _FORGOTTEN}
-    counts = [(await connection.execute(statement, values)).rowcount for statement in _FORGET]
-    return counts[0]
-
-
-async def rules_left_of(connection: Connection, tenant: str, user: str) -> int:
-    """Return how many versions are for a user or were derived from them."""
-    row = await (await connection.execute(_LEFT, {"tenant": tenant, "user": user})).fetchone()
-    return row["left_over"] if row is not None else 0

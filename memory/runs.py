@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from core.context import RunContext
 from core.database import Database
+from memory.extractions import Extraction, enqueue
 
 if TYPE_CHECKING:
     from core.state import Answer, Turn
@@ -100,17 +101,34 @@ async def mark_run(
     )
 
 
-async def finish_run(database: Database, turn: Turn, answer: Answer) -> None:
-    """Record how a run ended. Told twice of the same end, it changes nothing."""
+_FINISH = """
+update boring.run set status = %s, reason = %s, input_tokens = %s, output_tokens = %s, finished_at = now()
+where run_id = %s and finished_at is null
+"""
+
+
+async def finish_run(
+    database: Database, turn: Turn, answer: Answer, *, learn: Extraction | None = None
+) -> None:
+    """Record how a run ended. Told twice of the same end, it changes nothing.
+
+    Args:
+        database: holds the record.
+        turn: what the run has used.
+        answer: how it ended.
+        learn: what is to be learnt from the turn, put into the queue by the same commit.
+    """
     status = "finished" if answer["status"] == "answered" else "stopped"
     if answer["status"] == "failed":
         status = "failed"
+    values = (status, answer["status"], turn["input_tokens"], turn["output_tokens"], turn["run_id"])
     async with database.pool.connection() as connection:
-        await connection.execute(
-            "update boring.run set status = %s, reason = %s, input_tokens = %s, output_tokens = %s, "
-            "finished_at = now() where run_id = %s and finished_at is null",
-            (status, answer["status"], turn["input_tokens"], turn["output_tokens"], turn["run_id"]),
-        )
+        if learn is None:
+            await connection.execute(_FINISH, values)
+            return
+        async with connection.transaction():
+            await connection.execute(_FINISH, values)
+            await enqueue(connection, learn)
 
 
 async def latest_run(database: Database, thread_id: str) -> RunRow | None:

@@ -13,21 +13,33 @@ from memory.buffer import turn_start
 from memory.runs import finish_run
 from nodes.attribution import cited_sources, sources_found
 from nodes.contributions import contributions, undone
+from nodes.learner import current_learner
+from nodes.learning import Mind
+from nodes.remembering import policy_of, turn_to_learn
+from nodes.threads import Node, thread_of
 
 
-async def respond(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """End the turn. Every run passes here, whatever happened before."""
-    return await _ended(state, context_of(runtime), structured=False)
+def responding(mind: Mind | None = None, *, structured: bool = False) -> Node:
+    """Return the node `respond`. Every run passes here, whatever happened before.
+
+    Args:
+        mind: what learns from the turn afterwards; None, nothing does.
+        structured: the answer is the JSON text of an object, which goes out unchanged.
+    """
+
+    async def respond(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
+        ended = await _ended(state, runtime, mind, structured=structured)
+        if not structured:
+            return ended
+        answer: Answer = ended["answer"]
+        return {**ended, STRUCTURED_RESPONSE: answer["text"] if answer["status"] == "answered" else None}
+
+    return respond
 
 
-async def respond_structured(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """End the turn of an agent whose answer is the JSON text of an object, which goes out unchanged."""
-    ended = await _ended(state, context_of(runtime), structured=True)
-    answer: Answer = ended["answer"]
-    return {**ended, STRUCTURED_RESPONSE: answer["text"] if answer["status"] == "answered" else None}
-
-
-async def _ended(state: AgentState, context: RunContext, *, structured: bool) -> dict[str, Any]:
+async def _ended(
+    state: AgentState, runtime: Runtime[RunContext], mind: Mind | None, *, structured: bool
+) -> dict[str, Any]:
     stop = state.get("stop")
     message = _stopped(stop["message"]) if stop else _answered(state)
     in_turn = state["messages"][turn_start(state["messages"]) :]
@@ -41,10 +53,25 @@ async def _ended(state: AgentState, context: RunContext, *, structured: bool) ->
     answer = Answer(text=message.text, status=stop["reason"] if stop else "answered", sources=cited)
     if contributed:
         answer["contributions"] = contributed
-    if not context.depth:  # else the run is that of the agent which was asked first
-        await finish_run(await (await current_process()).database(), state["turn"], answer)
+    if not context_of(runtime).depth:  # else the run is that of the agent which was asked first
+        await _finished(state, answer, mind, runtime)
     said = {} if message is state["messages"][-1] else {"messages": [message]}  # else it is stored already
     return {**said, "answer": answer, "stop": None}
+
+
+async def _finished(
+    state: AgentState, answer: Answer, mind: Mind | None, runtime: Runtime[RunContext]
+) -> None:
+    """Record the end of the run, and have an answered turn learnt from once the answer is out."""
+    learn = None
+    policy = await policy_of(mind.memory) if mind is not None and answer["status"] == "answered" else None
+    if mind is not None and policy is not None and policy.learn:
+        messages = state["messages"]
+        place, start = (thread_of(runtime), mind.graph), turn_start(messages)
+        learn = turn_to_learn(messages, start, turn=state["turn"], context=context_of(runtime), place=place)
+    await finish_run(await (await current_process()).database(), state["turn"], answer, learn=learn)
+    if mind is not None and learn is not None:
+        (await current_learner()).wake(mind)
 
 
 def _stopped(text: str) -> AIMessage:

@@ -1,14 +1,14 @@
 """The audit record: who decided what, as rows that can only be added, each sealed by the one before it.
 
-The hash of a row is the SHA-256 of the hash before it and of the row's own content. A row that was changed,
-taken out or put in shows, because the hashes from there on no longer follow.
+The hash of a row is the SHA-256 of the hash before it and of the row's own content and salt. A row that was
+changed, taken out or put in shows, because the hashes from there on no longer follow. How a row forgets a
+person is told in `observability.redaction`.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from secrets import token_hex
 from typing import Any, Final, LiteralString, cast
 
 from psycopg import AsyncConnection
@@ -17,6 +17,9 @@ from psycopg.types.json import Json
 
 from core.database import Database
 from core.text import storable
+from observability.redaction import Redactions
+from observability.seals import plain as plain
+from observability.seals import seal, text_of
 
 FIRST: Final = "0" * 64
 """What stands before the first row."""
@@ -24,9 +27,9 @@ _LOCK = "select pg_advisory_xact_lock(hashtext('boring.audit'))"
 _LAST = "select number, hash from boring.audit order by number desc limit 1"
 _APPEND = """
 insert into boring.audit (number, at, event, subject, thread_id, run_id, tool, who, role, arguments_hash,
-    before, after, previous_hash, hash)
+    before, after, salt, previous_hash, hash)
 values (%(number)s, %(at)s, %(event)s, %(subject)s, %(thread_id)s, %(run_id)s, %(tool)s, %(who)s, %(role)s,
-    %(arguments_hash)s, %(before)s, %(after)s, %(previous_hash)s, %(hash)s)
+    %(arguments_hash)s, %(before)s, %(after)s, %(salt)s, %(previous_hash)s, %(hash)s)
 """
 _ALL: LiteralString = "select * from boring.audit"
 _FOLLOWING: LiteralString = """
@@ -41,7 +44,8 @@ order by approval.created_at
 """
 _GONE = """
 select subject from boring.audit
-where event = 'request' and not exists (select from boring.approval where id::text = subject)
+where event = 'request' and redacted_by is null
+    and not exists (select from boring.approval where id::text = subject)
 """
 
 
@@ -51,7 +55,7 @@ class AuditEntry:
 
     Attributes:
         event: `request`, `approve`, `edit`, `renew`, `refuse`, `reject`, `respond`, `escalate`, `expire`,
-            `overtake`, `resume` or `release`.
+            `overtake`, `resume` or `release`; `redact` for what was forgotten of rows before.
         subject: the id of the request.
         who: the person; `expiry` where time decided, `new message` where one overtook the request.
         role: in which role; empty where none counts.
@@ -74,10 +78,18 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow(AuditEntry):
-    """A row as it stands in the record."""
+    """A row as it stands in the record.
+
+    Attributes:
+        salt: random, so that nobody finds the content of a row by its hash once that is forgotten; rows of
+            older versions have none.
+        redacted_by: the number of the row that tells why the content of this one is forgotten.
+    """
 
     number: int
     at: datetime
+    salt: str
+    redacted_by: int | None
     previous_hash: str
     hash: str
 
@@ -92,6 +104,7 @@ class Verified:
         broken_at: number of the first row that does not follow, or None.
         why: what is wrong there; empty where nothing is.
         requests: by their ids, the requests whose row says something else than the record, and what.
+        redacted: how many rows have forgotten their content.
     """
 
     rows: int
@@ -99,6 +112,7 @@ class Verified:
     broken_at: int | None = None
     why: str = ""
     requests: Mapping[str, str] = field(default_factory=dict[str, str])
+    redacted: int = 0
 
     @property
     def is_whole(self) -> bool:
@@ -115,10 +129,13 @@ async def append_audit(connection: AsyncConnection[DictRow], entry: AuditEntry, 
     await connection.execute(_LOCK)
     last = await (await connection.execute(_LAST)).fetchone()
     number, previous = (last["number"] + 1, last["hash"]) if last is not None else (1, FIRST)
-    content: dict[str, Any] = {"number": number, "at": at, **storable(asdict(entry))}
-    sealed = _sealed(content, previous)
+    content: dict[str, Any] = {"number": number, "at": at, **storable(asdict(entry)), "salt": token_hex(16)}
+    sealed = seal(content, previous)
     row = {**content, "previous_hash": previous, "hash": sealed}
-    row["before"], row["after"] = Json(content["before"], dumps=_text), Json(content["after"], dumps=_text)
+    row["before"], row["after"] = (
+        Json(content["before"], dumps=text_of),
+        Json(content["after"], dumps=text_of),
+    )
     await connection.execute(_APPEND, row)
     return sealed
 
@@ -139,6 +156,7 @@ async def verify_audit(database: Database, *, seen: str | None = None) -> Verifi
     """
     previous, rows, is_seen = FIRST, 0, seen is None
     changed: dict[str, str] = {}
+    redactions = Redactions()
     async with (
         database.pool.connection() as connection,
         connection.transaction(),
@@ -147,7 +165,7 @@ async def verify_audit(database: Database, *, seen: str | None = None) -> Verifi
         await cursor.execute(_FOLLOWING)
         async for row in cursor:
             rows += 1
-            if (why := _wrong(row, rows, previous)) is not None:
+            if (why := _wrong(row, rows, previous, redactions)) is not None:
                 return Verified(rows, previous, rows, why)
             if row["told"] is not None and (names := _differing(row["told"], row["before"])):
                 why = f"its row was changed before row {rows} of the record by what is not on it: {names}"
@@ -156,7 +174,12 @@ async def verify_audit(database: Database, *, seen: str | None = None) -> Verifi
             is_seen = is_seen or previous == seen
     if not is_seen:
         return Verified(rows, previous, rows + 1, f"the row with the hash {seen} is gone", changed)
-    return Verified(rows, previous, requests=await _strayed(database) | changed)
+    if redactions.untold:
+        number = min(redactions.untold)
+        why = f"row {number} has lost its content, and no row tells of it"
+        return Verified(rows, previous, number, why, changed)
+    strayed = await _strayed(database) | changed
+    return Verified(rows, previous, requests=strayed, redacted=redactions.rows)
 
 
 async def _strayed(database: Database) -> dict[str, str]:
@@ -177,34 +200,18 @@ async def _strayed(database: Database) -> dict[str, str]:
     return found | {row["subject"]: "it is on record, and its row is gone" for row in gone}
 
 
-def plain(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return columns of a request as they are put on record: points in time as text in UTC."""
-    return {name: _in_utc(one) if isinstance(one, datetime) else one for name, one in columns.items()}
-
-
-def _in_utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
 def _differing(told: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     """Return the names of what is told otherwise, of what both tell."""
     return ", ".join(sorted(name for name in told.keys() & row.keys() if told[name] != row[name]))
 
 
-def _wrong(row: DictRow, number: int, previous: str) -> str | None:
+def _wrong(row: DictRow, number: int, previous: str, redactions: Redactions) -> str | None:
     if row["number"] != number:
         return f"row {number} is missing"
     if row["previous_hash"] != previous:
         return f"row {number} does not follow the one before it"
-    names = ("number", "at", *(one.name for one in fields(AuditEntry)))
-    if _sealed({name: row[name] for name in names}, previous) != row["hash"]:
+    if row["redacted_by"] is not None:
+        return redactions.note(row)
+    if seal(row, previous) != row["hash"]:
         return f"row {number} was changed"
-    return None
-
-
-def _sealed(content: Mapping[str, Any], previous: str) -> str:
-    return hashlib.sha256(f"{previous}\n{_text(plain(content))}".encode()).hexdigest()
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return redactions.told(row)

@@ -12,10 +12,11 @@ from pydantic import SecretStr
 from core.database import Database
 from core.process import opened_process
 from core.settings import Settings
+from memory.forgetting import count, erase, traces
 from memory.items import as_tenant
 from memory.rules import RuleRefusedError, Scope, rule_tokens, trying
 from memory.rules_changing import activate, reject, retire, roll_back
-from memory.rules_listing import Wanted, forget_rules_of, rule_history, rule_named, rules, rules_left_of
+from memory.rules_listing import Wanted, rule_history, rule_named, rules
 from memory.rules_proposing import MAX_OPEN, Evidence
 from tests.unit.memory.rulebook import ACME, active, events, found, proposed, told
 
@@ -244,11 +245,11 @@ async def test_forgetting_a_user_leaves_no_rule_that_came_from_them_and_no_name(
         await active(database, f"text {number}", key=f"k{number}", scope=scope, evidence=evidence)
     retired = await proposed(database, "by them", key="by them", by=canary, evidence=None)
     await reject(database, "acme", retired.id, by=canary, why="no")
-    async with as_tenant(database, "acme") as connection:
-        assert await rules_left_of(connection, "acme", canary) == 3
-        assert await forget_rules_of(connection, "acme", canary) == 3
-        assert await rules_left_of(connection, "acme", canary) == 0
-        assert await forget_rules_of(connection, "acme", canary) == 0
+    async with database.pool.connection() as connection, connection.transaction():
+        of = await traces(connection, "acme", canary)
+        assert (await count(connection, of))["rules"] == 3
+        assert (await erase(connection, of))["rules"] == 3
+        assert not any((await count(connection, of)).values())
     assert await told(database, DESK) == ["kept"]
     assert [one.id for one in await rules(database, "acme", Wanted(key="kept"))] == [kept.id]
     async with as_tenant(database, "acme") as connection:

@@ -11,10 +11,11 @@ from pydantic import SecretStr
 from core.database import Database
 from core.process import opened_process
 from core.settings import Settings
+from memory.forgetting import erase, traces
 from memory.items import as_tenant
 from memory.rules import RuleRefusedError, Scope
 from memory.rules_changing import activate, reject, roll_back
-from memory.rules_listing import Wanted, forget_rules_of, rule_named, rules
+from memory.rules_listing import Wanted, rule_named, rules
 from memory.rules_proposing import Evidence
 from tests.unit.memory.rulebook import active, found, proposed
 
@@ -62,8 +63,7 @@ async def test_no_rule_of_another_tenant_is_changed(database: Database) -> None:
         await rule_named(database, "acme", str(theirs.id))
     await roll_back(database, Scope("acme"), "units", by="eve")
     async with as_tenant(database, "acme") as connection:
-        await forget_rules_of(connection, "umbrella", "ada")
-        await forget_rules_of(connection, "acme", "ada")
+        await erase(connection, await traces(connection, "acme", "ada"))
         await connection.execute("delete from boring.rule")
     kept = await rules(database, "umbrella", Wanted())
     assert [rule.status for rule in kept] == ["proposed", *["active"] * 4]

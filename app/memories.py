@@ -1,0 +1,199 @@
+"""What the commands about long-term memory do and show."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+from langgraph.store.base import SearchOp
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.calls import one_line
+from app.downloads import download_bars
+from app.pending import all_written_down, strike_off
+from core.models import configured_fallbacks, configured_model
+from core.process import Process, opened_process
+from memory.extractions import Wanted
+from memory.facts import forget, history, recall, remember, user_namespace
+from memory.forgetting import named
+from memory.items import Memory, Origin, as_tenant, memory_of
+from memory.store_search import found
+from nodes.learning import Learnt, Mind, learn_next
+from tools.forgetting import Forgotten, forget_user, look_for_user
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_SHOWN_CHARS = 80
+
+
+@asynccontextmanager
+async def _opened() -> AsyncGenerator[Process]:
+    with download_bars(Console(stderr=True)) as fetching:
+        async with opened_process(progress=fetching) as process:
+            yield process
+
+
+async def listed(origin: Origin, limit: int) -> list[Memory]:
+    """Return what is known of a user, the newest first."""
+    async with opened_process() as process, as_tenant(await process.database(), origin.tenant) as connection:
+        rows = await found(connection, SearchOp(user_namespace(origin.user), limit=limit, refresh_ttl=False))
+        return [memory_of(row) for row in rows]
+
+
+async def searched(question: str, origin: Origin, limit: int) -> list[Memory]:
+    """Return what fits a question best."""
+    async with _opened():
+        return await recall(question, limit=limit, origin=origin)
+
+
+async def versions(subject: str, origin: Origin) -> list[Memory]:
+    """Return every version of what was known about a subject, of whatever kind."""
+    async with opened_process():
+        kinds = [await history(subject, kind=kind, origin=origin) for kind in ("fact", "episode", "summary")]
+        return [one for versions in kinds for one in versions]
+
+
+async def remembered(subject: str, text: str, origin: Origin) -> Memory:
+    """Remember a fact; return what holds now."""
+    async with _opened():
+        return await remember(text, subject=subject, origin=origin)
+
+
+async def forgotten(subject: str, origin: Origin) -> int:
+    """Forget a subject, of whatever kind; return how many versions there were."""
+    async with opened_process():
+        kinds = [await forget(subject, kind=kind, origin=origin) for kind in ("fact", "episode", "summary")]
+        return sum(kinds)
+
+
+async def wholly_forgotten(origin: Origin, *, by: str, dry_run: bool) -> Forgotten:
+    """Forget a user, also requests of theirs that are written down and not begun."""
+    async with opened_process() as process:
+        folder = process.settings.data_dir
+        pending = [
+            one
+            for one in await asyncio.to_thread(all_written_down, folder)
+            if (one.context.get("tenant"), one.context.get("user")) == (origin.tenant, origin.user)
+        ]
+        if dry_run:
+            return await look_for_user(origin.tenant, origin.user)
+        for request in pending:
+            await asyncio.to_thread(strike_off, folder, request)
+        return await forget_user(origin.tenant, origin.user, by=by)
+
+
+async def learnt(tenant: str | None, *, failed: bool) -> list[Learnt]:
+    """Learn from every turn in the queue that is due, each once."""
+    done: list[Learnt] = []
+    async with _opened():
+        mind = Mind("", configured_model(), configured_fallbacks, memory=True)
+        while True:
+            seen = tuple(one.run_id for one in done)
+            one = await learn_next(mind, Wanted(tenant=tenant, failed=failed, but=seen))
+            if one is None:
+                return done
+            done.append(one)
+
+
+def print_memories(memories: Sequence[Memory], *, as_json: bool) -> None:
+    """Show memories, a line each; in a pipe with tabs between the cells."""
+    if as_json:
+        typer.echo(json.dumps([_as_json(one) for one in memories], default=str, ensure_ascii=False))
+        return
+    if not memories:
+        typer.echo("Nothing is known.")
+        return
+    _print(("subject", "what", "kind", "trusted", "since", "uses"), [_cells(one) for one in memories])
+
+
+def print_history(memories: Sequence[Memory], *, as_json: bool) -> None:
+    """Show the versions of a fact."""
+    if as_json:
+        typer.echo(json.dumps([_as_json(one) for one in memories], default=str, ensure_ascii=False))
+        return
+    if not memories:
+        typer.echo("Nothing is known, and nothing was. `boring memory list` tells the subjects there are.")
+        return
+    rows = [
+        (_time(one.valid_from), _until(one), _text(one), _trust(one), one.origin.thread_id or "")
+        for one in memories
+    ]
+    _print(("from", "until", "what", "trusted", "thread"), rows)
+
+
+def print_forgotten(done: Forgotten, *, dry_run: bool) -> None:
+    """Show what was forgotten of a user, and what is left."""
+    console = Console(soft_wrap=True)
+    what = "There is" if dry_run else "Forgotten"
+    console.print(Text(one_line(f"{what}: {done.threads} threads; {named(done.found)}.")), highlight=False)
+    if done.shared:
+        shared = ", ".join(done.shared)
+        verb = "would go" if dry_run else "went"
+        told = f"Others have asked in {len(done.shared)} of the threads, which {verb} whole: {shared}."
+        console.print(Text(one_line(told)), highlight=False)
+    if not dry_run:
+        console.print(Text(f"Left: {sum(done.left.values())} rows ({named(done.left)})."), highlight=False)
+
+
+def print_learnt(done: Sequence[Learnt], console: Console) -> None:
+    """Show what was learnt from each turn."""
+    if not done:
+        console.print("Nothing is left to learn from.")
+    for one in done:
+        tokens = f"{one.spent.input_tokens} tokens in, {one.spent.output_tokens} out"
+        came = one.error or ("; ".join(one.facts) or "nothing new")
+        console.print(Text(one_line(f"{one.thread_id}: {came} ({tokens})")), highlight=False)
+
+
+def _print(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    console = Console()
+    if not console.is_terminal:
+        for cells in (names, *rows):
+            typer.echo("\t".join(one_line(cell) for cell in cells))
+        return
+    table = Table(*names, box=None, pad_edge=False)
+    for cells in rows:
+        table.add_row(*(Text(one_line(_shortened(cell))) for cell in cells))
+    console.print(table)
+
+
+def _cells(memory: Memory) -> tuple[str, ...]:
+    subject = str(memory.value.get("subject", memory.key))
+    return (
+        *(subject, _text(memory), memory.kind, _trust(memory)),
+        *(_time(memory.valid_from), str(memory.uses)),
+    )
+
+
+def _text(memory: Memory) -> str:
+    return str(memory.value.get("text", memory.text or json.dumps(memory.value, ensure_ascii=False)))
+
+
+def _trust(memory: Memory) -> str:
+    return "yes" if memory.origin.trusted else "no"
+
+
+def _until(memory: Memory) -> str:
+    if memory.valid_to is None:
+        return "now"
+    return "disputed" if memory.valid_from == memory.valid_to else _time(memory.valid_to)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _shortened(cell: str) -> str:
+    return cell if len(cell) <= _SHOWN_CHARS else f"{cell[: _SHOWN_CHARS - 1]}…"
+
+
+def _as_json(memory: Memory) -> dict[str, Any]:
+    return {name: value for name, value in asdict(memory).items() if name != "namespace"}

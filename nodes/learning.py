@@ -1,0 +1,170 @@
+"""Learns from turns that are over: one at a time, taken from the queue, settled, paid by its run.
+
+What is learnt, that the turn is done and what it cost commit together, so that a worker which is killed, or
+has lost the turn to another one, leaves nothing half done.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+import psycopg
+from langgraph.store.base import SearchOp
+
+from core.client_errors import named_error
+from core.database import Database
+from core.errors import BoringError, TransientError
+from core.process import current_process
+from core.protocols import FallbackSource, ModelSource
+from core.worker import current_worker
+from memory.extractions import Extraction, Spent, Wanted, claimed, finish, let_go, put_back
+from memory.facts import fact_item, user_namespace
+from memory.facts_settling import settle
+from memory.items import Origin, as_tenant
+from memory.store_search import found
+from memory.store_text import embedded_question
+from nodes.extracting import Fact, asking, extracted, facts_form, spent_on
+from nodes.fallback import first_to_plan
+from nodes.remembering import Memory, MemoryPolicy, policy_of
+from tools.breakers import current_breakers
+
+RETRY_S: Final = 20.0
+"""After how long a turn is tried again; twice as long after each further failure."""
+_LETTING_GO_S: Final = 2.0
+_MOST_KNOWN: Final = 8
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Mind:
+    """What knows and learns: the models of an agent.
+
+    Attributes:
+        graph: the agent's name.
+        fallbacks: the models to ask when the first one can't be used.
+        memory: the agent's policy.
+        active_rules: the agent follows the rules that are active for it.
+    """
+
+    graph: str
+    model: ModelSource
+    fallbacks: FallbackSource
+    memory: Memory = True
+    active_rules: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What came of one turn.
+
+    Attributes:
+        facts: those that hold now and did not before.
+        spent: what the attempt took.
+        error: why nothing could be learnt; None where it went well.
+    """
+
+    run_id: str
+    thread_id: str
+    facts: tuple[str, ...] = ()
+    spent: Spent = field(default_factory=Spent)
+    error: str | None = None
+
+
+class _LostError(BoringError):
+    """Another worker has taken the turn."""
+
+
+class _SpentError(TransientError):
+    """What the model wrote can't be used, and had its price."""
+
+    def __init__(self, message: str, spent: Spent) -> None:
+        super().__init__(message)
+        self.spent = spent
+
+
+async def learn_next(mind: Mind, wanted: Wanted) -> Learnt | None:
+    """Learn from the oldest turn that is due; None where there is none.
+
+    A failure is recorded with the turn, which is tried again later.
+
+    Raises:
+        DatabaseError: the database is away.
+    """
+    database, worker = await (await current_process()).database(), (await current_worker()).id
+    turn = await claimed(database, worker, wanted)
+    if turn is None:
+        return None
+    try:
+        return await _learnt(turn, mind, database, worker)
+    except asyncio.CancelledError:
+        await _let_go(database, turn, worker)
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever went wrong is on record, and the turn is kept
+        return await _failed(turn, error, database, worker)
+
+
+async def _learnt(turn: Extraction, mind: Mind, database: Database, worker: str) -> Learnt:
+    policy = await policy_of(mind.memory) or MemoryPolicy()
+    facts, spent = await _facts(turn, mind, policy, database)
+    made = Origin(turn.tenant, turn.user, turn.thread_id or None, turn.run_id)
+    items = [
+        await fact_item(one.text, one.subject, origin=_origin(made, one)) for one in facts[: policy.max_facts]
+    ]
+    async with as_tenant(database, turn.tenant) as connection:
+        held = await settle(connection, turn.tenant, items)
+        await connection.execute("reset role")  # the rest of the transaction is about the run
+        if not await finish(connection, turn.run_id, worker, learnt=len(held), spent=spent):
+            raise _LostError(
+                f"Another worker has learnt from the run {turn.run_id}; this one learns nothing."
+            )
+    return Learnt(turn.run_id, turn.thread_id, tuple(str(one.value["text"]) for one in held), spent)
+
+
+def _origin(made: Origin, fact: Fact) -> Origin:
+    return Origin(made.tenant, made.user, made.thread_id, made.run_id, fact.message_id, trusted=fact.trusted)
+
+
+async def _facts(
+    turn: Extraction, mind: Mind, policy: MemoryPolicy, database: Database
+) -> tuple[list[Fact], Spent]:
+    form = facts_form(policy.max_facts)
+    known = await _known(turn, database)
+    models = [mind.model, *(await mind.fallbacks())]
+    planned = await first_to_plan(models, asking(turn.messages, known, form), await current_breakers())
+    spent = spent_on(planned.message, turn.messages)
+    try:
+        return extracted(planned.message, turn.messages, known, form), spent
+    except TransientError as error:
+        raise _SpentError(str(error), spent) from error
+
+
+async def _known(turn: Extraction, database: Database) -> list[tuple[str, str]]:
+    """Return the subjects nearest to what the user said, with what is known. Looking counts as no use."""
+    said = " ".join(one.text for one in turn.messages if one.by == "user")
+    if not said.strip():
+        return []
+    meaning, model = await embedded_question(said)
+    op = SearchOp(user_namespace(turn.user, "fact"), limit=_MOST_KNOWN, query=said)
+    async with as_tenant(database, turn.tenant) as connection, connection.transaction(force_rollback=True):
+        rows = await found(connection, op, meaning=meaning, model=model)
+    told = [(row["value"].get("subject"), row["value"].get("text")) for row in rows]
+    return [(one, text) for one, text in told if isinstance(one, str) and isinstance(text, str)]
+
+
+async def _failed(turn: Extraction, error: Exception, database: Database, worker: str) -> Learnt:
+    spent = error.spent if isinstance(error, _SpentError) else Spent()
+    why = str(error) if isinstance(error, BoringError) else named_error(error)
+    _log.warning("Nothing could be learnt from the run %s: %s", turn.run_id, why)
+    if not isinstance(error, _LostError):
+        await put_back(database, turn.run_id, worker, error=why, spent=spent, delay_s=RETRY_S)
+    return Learnt(turn.run_id, turn.thread_id, spent=spent, error=why)
+
+
+async def _let_go(database: Database, turn: Extraction, worker: str) -> None:
+    """Give the turn back; where that fails, it is free once this worker is gone."""
+    try:
+        async with asyncio.timeout(_LETTING_GO_S):
+            await let_go(database, turn.run_id, worker)
+    except (psycopg.Error, TimeoutError) as error:
+        _log.warning("The turn of the run %s could not be given back: %s", turn.run_id, named_error(error))

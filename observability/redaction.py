@@ -1,0 +1,109 @@
+"""How the audit record forgets a person and still only grows.
+
+A row that is redacted keeps its number, time, event, request, tool, role and hash, and loses the rest, its
+salt too: nobody can find the lost content by trying. So its hash can't be computed anew. In its stead a row
+is added that lists each redacted row with a digest of what is left of it. The chain of hashes is untouched;
+what is left of a redacted row can't be changed without showing at the row that lists it. A row that did not
+fit its hash before is listed as such, so that redacting hides no tampering.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, LiteralString
+
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+
+from observability.seals import CONTENT, plain, seal, text_of
+
+BLANK: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("thread_id", "run_id", "who", "arguments_hash", "salt"), ""),
+    "before": {},
+    "after": {},
+}
+"""What a redacted row holds where it held something of a person."""
+BROKEN: Final = "broken"
+"""Listed in place of a digest: the row did not fit its hash before it was redacted."""
+_OF: Final[LiteralString] = """
+redacted_by is null and event <> 'redact' and subject in (
+    select subject from boring.audit where thread_id = any(%(threads)s) or run_id = any(%(runs)s))
+"""
+_ROWS: LiteralString = "select * from boring.audit where " + _OF + " order by number for update"  # noqa: S608 - constant
+COUNT: LiteralString = "select count(*) as n from boring.audit where " + _OF  # noqa: S608 - constant
+"""How many rows hold something of these threads and runs."""
+_REDACT = """
+update boring.audit set redacted_by = %(by)s, thread_id = '', run_id = '', who = '', arguments_hash = '',
+    salt = '', before = '{}', after = '{}'
+where number = any(%(numbers)s)
+"""
+
+
+@dataclass(slots=True)
+class Redactions:
+    """What is known of redacted rows while the record is read from its beginning.
+
+    Attributes:
+        rows: how many were redacted.
+        untold: digests of those that no later row has listed yet, by their numbers.
+    """
+
+    rows: int = 0
+    untold: dict[int, tuple[int, str]] = field(default_factory=dict[int, tuple[int, str]])
+
+    def note(self, row: DictRow) -> str | None:
+        """Take note of a redacted row; return what is wrong with it, if anything is."""
+        self.rows += 1
+        if any(row[name] != blank for name, blank in BLANK.items()):
+            return f"row {row['number']} is redacted, and holds more than it may"
+        self.untold[row["number"]] = (row["redacted_by"], _digest(row))
+        return None
+
+    def told(self, row: DictRow) -> str | None:
+        """Compare the rows that a row lists with what is left of them; return what is wrong."""
+        listed: dict[str, str] = row["after"].get("rows", {}) if row["event"] == "redact" else {}
+        for number, digest in listed.items():
+            by, left = self.untold.pop(int(number), (0, ""))
+            if digest == BROKEN:
+                return f"row {number} was changed before it was redacted"
+            if by != row["number"] or left != digest:
+                return f"row {number} was changed after it was redacted"
+        return None
+
+
+async def rows_to_redact(
+    connection: AsyncConnection[DictRow], threads: list[str], runs: list[str]
+) -> dict[str, str]:
+    """Return what a row of the record has to list before it forgets these threads and runs.
+
+    Args:
+        connection: in an open transaction.
+        threads: every row about a request of one of them is redacted.
+        runs: the same for runs.
+
+    Returns:
+        Digests of what will be left of each row, by its number.
+    """
+    found = await connection.execute(_ROWS, {"threads": threads, "runs": runs})
+    listed: dict[str, str] = {}
+    for row in await found.fetchall():
+        whole = seal(row, row["previous_hash"]) == row["hash"]
+        listed[str(row["number"])] = _digest({**row, **BLANK}) if whole else BROKEN
+    return listed
+
+
+async def redact_rows(connection: AsyncConnection[DictRow], listed: Mapping[str, str], *, by: int) -> None:
+    """Take the content from rows in an open transaction.
+
+    Args:
+        connection: in the transaction that has added the row that lists them.
+        listed: see `rows_to_redact`.
+        by: the number of that row.
+    """
+    await connection.execute(_REDACT, {"by": by, "numbers": [int(number) for number in listed]})
+
+
+def _digest(row: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what a row holds, its hash included."""
+    left = {name: row[name] for name in (*CONTENT, "hash")}
+    return hashlib.sha256(text_of(plain(left)).encode()).hexdigest()

@@ -1,0 +1,77 @@
+"""`boring memory`: what is known is listed, searched, shown with its history, forgotten, learnt."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.scripted_model import Reply, ScriptedModel, ToolCall
+from tests.commands import boring
+
+ADA = ("--user", "ada", "--tenant", "acme")
+Run = Callable[..., Awaitable[str]]
+
+
+def says(request: dict[str, Any]) -> Reply | str:
+    names = [tool["function"]["name"] for tool in request.get("tools", ())]
+    if "Facts" in names:
+        fact = {"message": 1, "subject": "drink", "text": "The user likes tea."}
+        return Reply(tool_calls=(ToolCall("Facts", {"told": "drink", "facts": [fact]}),))
+    return "Hello."
+
+
+@pytest.fixture
+async def run(postgres_url: str, tmp_path: Path) -> AsyncIterator[Run]:
+    async with ScriptedModel(says) as model:
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "DATABASE_URL": postgres_url,
+            "OPENAI_BASE_URL": model.base_url,
+            "OPENAI_API_KEY": model.api_key,
+            "BORING_MODEL": "scripted",
+            "BORING_EMBEDDING_MODEL": "scripted",
+            "BORING_EMBEDDING_BASE_URL": model.base_url,
+            "BORING_DATA_DIR": str(tmp_path / "data"),
+            "BORING_MEMORY": "1",
+        }
+
+        async def running(*words: str, code: int = 0) -> str:
+            ended = await boring(*words, env=env, cwd=tmp_path)
+            assert ended.code == code, ended
+            return ended.out + ended.err
+
+        yield running
+
+
+async def test_facts_are_remembered_searched_superseded_and_forgotten(run: Run) -> None:
+    assert await run("memory", "list", *ADA) == "Nothing is known.\n"
+    await run("memory", "remember", "drink", "Ada likes \x1b[31m coffee.", *ADA)
+    listed = (await run("memory", "list", *ADA)).splitlines()
+    assert listed[0].split("\t") == ["subject", "what", "kind", "trusted", "since", "uses"]
+    assert listed[1].split("\t")[:4] == ["drink", "Ada likes \\u001b[31m coffee.", "fact", "yes"]
+    await run("memory", "remember", "drink", "Ada likes tea.", *ADA)
+    (found,) = json.loads(await run("memory", "search", "What does she drink?", *ADA, "--json"))
+    assert found["value"]["text"] == "Ada likes tea."
+    assert await run("memory", "list") == "Nothing is known.\n"
+    versions = (await run("memory", "history", "drink", *ADA)).splitlines()
+    assert [line.split("\t")[1] == "now" for line in versions[1:]] == [False, True]
+    assert await run("memory", "forget", "drink", *ADA) == "2 versions forgotten.\n"
+    assert await run("memory", "forget", "drink", *ADA) == "Nothing was known about it.\n"
+    assert "is no name of a user" in await run("memory", "list", "--user", " ", code=2)
+
+
+async def test_a_turn_of_ask_is_learnt_and_its_user_forgotten_whole(run: Run) -> None:
+    await run("ask", "I like tea.", "--user", "ada", "--thread", "t")
+    assert "The user likes tea." in await run("memory", "list", "--user", "ada")
+    assert await run("memory", "learn") == "Nothing is left to learn from.\n"
+    assert "1 memories" in await run("memory", "forget-user", "ada", "--dry-run")
+    await run("memory", "forget-user", "ada", code=1)  # nobody says yes
+    assert "The user likes tea." in await run("memory", "list", "--user", "ada")
+    told = await run("memory", "forget-user", "ada", "--yes")
+    assert told.endswith("Left: 0 rows (nothing).\n")
+    done = json.loads(await run("memory", "forget-user", "ada", "--yes", "--json"))
+    assert (sum(done["found"].values()), sum(done["left"].values())) == (0, 0)
