@@ -22,6 +22,9 @@ from memory.approvals import approvals
 from memory.facts import history, remember
 from memory.forgetting import HOLD_NOTHING_OF_USERS, PARTS, REDACTED
 from memory.items import Origin
+from memory.rules import Scope
+from memory.rules_changing import reject
+from memory.rules_proposing import Evidence, NewRule, propose
 from memory.store import MemoryStore
 from observability.audit import verify_audit
 from observability.decisions import Decision, record_decisions
@@ -102,7 +105,18 @@ async def leave_traces(saver: Any, speaking: Any, process: Process) -> None:
     decision = Decision(f"thread-{CANARY}", "x", 1, "route", CANARY, [CANARY], f"because of {CANARY}")
     await record_decisions(database, [decision])
     await saver.acopy_thread(f"thread-{CANARY}", "copy")
+    await _rules(database)
     await _run_of_another_kind(database)
+
+
+async def _rules(database: Any) -> None:
+    """Leave rules that are for the user, came from them, were proposed by them and decided by them."""
+    evidence = (Evidence("said", user=USER, said_by=USER, quote=CANARY),)
+    for scope in (Scope("acme", user=USER), Scope("acme")):
+        text = f"Speak of {CANARY}."
+        await propose(database, NewRule(scope, f"{CANARY} words", text, "explicit", USER, evidence))
+    units = await propose(database, NewRule(Scope("acme"), "units", "Be metric.", "person", USER))
+    await reject(database, "acme", units.id, by=USER, why=f"because of {CANARY}")
 
 
 async def _run_of_another_kind(database: Any) -> None:

@@ -62,8 +62,9 @@ async def test_no_rule_of_another_tenant_is_changed(database: Database) -> None:
     with pytest.raises(RuleRefusedError, match="There is no rule"):
         await rule_named(database, "acme", str(theirs.id))
     await roll_back(database, Scope("acme"), "units", by="eve")
-    async with as_tenant(database, "acme") as connection:
+    async with database.pool.connection() as connection, connection.transaction():
         await erase(connection, await traces(connection, "acme", "ada"))
+    async with as_tenant(database, "acme") as connection:
         await connection.execute("delete from boring.rule")
     kept = await rules(database, "umbrella", Wanted())
     assert [rule.status for rule in kept] == ["proposed", *["active"] * 4]
