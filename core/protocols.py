@@ -127,6 +127,7 @@ class PlanRequest:
         quiet: what the model says is not for the user, and not streamed.
         examples: turns of a chat that show the answer in its form, for models that learn by them.
         several: one plan may hold several calls, even of a model that plans by schema.
+        known: what is known of the user, as text, for planners whose messages don't hold it.
     """
 
     system_prompt: str
@@ -137,6 +138,7 @@ class PlanRequest:
     quiet: bool = False
     examples: Sequence[AnyMessage] = ()
     several: bool = False
+    known: str = ""
 
 
 class Planner(Protocol):

@@ -23,7 +23,7 @@ def with_notes(
     turn_start: int,
     notes: Sequence[Note],
     *,
-    rules: bool = False,
+    small: bool = False,
     summary: Summary | None = None,
 ) -> list[AnyMessage]:
     """Return the messages, the memories before the text of the request.
@@ -32,10 +32,11 @@ def with_notes(
         messages: the conversation, oldest first.
         turn_start: index of the request.
         notes: of the turn.
-        rules: the rules are told there too, for planners that don't read the system prompt.
-        summary: what was said earlier is told there too, for the same reason.
+        small: the model is a small one, which chooses tools without the system prompt: there stand rules and
+            what was said earlier in place of memories, which would mislead its choice; see `known`.
+        summary: what was said earlier.
     """
-    parts = [_earlier(summary), _rules(notes) if rules else "", _known(notes)]
+    parts = [_earlier(summary), _rules(notes)] if small else [known(notes)]
     before = "\n\n".join(part for part in parts if part)
     if not before or not messages:
         return list(messages)
@@ -52,7 +53,8 @@ def _rules(notes: Sequence[Note]) -> str:
     return _lines(_RULES, [_line(note["text"]) for note in notes if note["kind"] == "rule"])
 
 
-def _known(notes: Sequence[Note]) -> str:
+def known(notes: Sequence[Note]) -> str:
+    """Return the memories as text, empty where there are none."""
     memories = [note for note in notes if note["kind"] == "memory"]
     return _lines(_KNOWN, [_line(one["text"]) + ("" if one["trusted"] else _UNTRUSTED) for one in memories])
 

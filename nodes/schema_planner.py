@@ -88,7 +88,7 @@ class SchemaPlanner:
         # A small model answers what it read last: after long results it needs its question once more.
         repeating = _FROM_RESULT if wanted is None else _FORM_FROM_RESULT
         again = [HumanMessage(repeating + turn[0].text)] if len(turn) > 1 else []
-        system = SystemMessage(request.system_prompt)
+        system = SystemMessage("\n\n".join(part for part in (request.system_prompt, request.known) if part))
         return await self._said(request, [system, *earlier, *turn, *again, *said], quiet=bool(said))
 
     async def _follow(self, request: PlanRequest, said: Sequence[AnyMessage]) -> AIMessage:

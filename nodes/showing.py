@@ -13,7 +13,7 @@ from core.state import AgentState, Summary
 from memory.buffer import turn_start
 from memory.view import OPEN_RESULT, View, room_for, view_of
 from nodes.faults import is_too_long
-from nodes.notes import with_notes, with_rules
+from nodes.notes import known, with_notes, with_rules
 from nodes.schema_planner import SchemaPlanner
 from nodes.seeing import after_summary, overhead_of, scale_of, with_estimate
 from nodes.tool_planner import ToolPlanner
@@ -82,11 +82,15 @@ async def shown_to(
 async def _planned(asked: _Request, view: View, overhead: int, summary: Summary | None) -> AIMessage:
     start = turn_start(view.messages)
     notes, by_schema = asked.state.get("notes") or [], asked.by_schema
-    shown = with_notes(view.messages, start, notes, rules=by_schema, summary=summary if by_schema else None)
+    shown = with_notes(view.messages, start, notes, small=by_schema, summary=summary)
     offered = asked.tools if view.referred and not by_schema else asked.other_tools
     planner: Planner = SchemaPlanner(asked.model) if by_schema else ToolPlanner(asked.model)
     plan = asked.make(
-        system_prompt=asked.system_prompt, messages=shown, turn_start=start, tools=tuple(offered)
+        system_prompt=asked.system_prompt,
+        messages=shown,
+        turn_start=start,
+        tools=tuple(offered),
+        known=known(notes),
     )
     message = await planner.plan(plan)
     return message if by_schema else with_estimate(message, asked.model.profile.name, view.tokens + overhead)
