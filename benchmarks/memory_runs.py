@@ -14,6 +14,7 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
+from core.message_log import MessageLog
 from core.process import current_process
 from memory.checkpoints import postgres_checkpointer
 
@@ -27,12 +28,19 @@ class Conversation(TypedDict):
     messages: Annotated[list[AnyMessage], add_messages]
 
 
+class Logged(TypedDict):
+    """The same with the channel of our agents."""
+
+    messages: Annotated[list[AnyMessage], MessageLog()]
+
+
 @dataclass(frozen=True, slots=True)
 class Rates:
     """Runs a second, the median over the rounds."""
 
     stock: float
     ours: float
+    logged: float
 
     @property
     def ratio(self) -> float:
@@ -50,17 +58,18 @@ async def run_rates(*, rounds: int, runs: int) -> Rates:
     database = await (await current_process()).database()
     ours = await postgres_checkpointer()
     stock = AsyncPostgresSaver(database.pool)  # pyright: ignore[reportArgumentType] - rows are dicts
-    found: dict[str, list[float]] = {"stock": [], "ours": []}
-    for saver in (stock, ours):
-        await _rate(saver, CONCURRENT)  # opens the connections and prepares the statements
+    kinds = {"stock": (stock, Conversation), "ours": (ours, Conversation), "logged": (ours, Logged)}
+    found: dict[str, list[float]] = {name: [] for name in kinds}
+    for saver, state in kinds.values():
+        await _rate(saver, state, CONCURRENT)  # opens the connections and prepares the statements
     for _ in range(rounds):
-        found["stock"].append(await _rate(stock, runs))
-        found["ours"].append(await _rate(ours, runs))
-    return Rates(statistics.median(found["stock"]), statistics.median(found["ours"]))
+        for name, (saver, state) in kinds.items():
+            found[name].append(await _rate(saver, state, runs))
+    return Rates(**{name: statistics.median(rates) for name, rates in found.items()})
 
 
-async def _rate(saver: BaseCheckpointSaver[Any], runs: int) -> float:
-    graph = _graph(saver)
+async def _rate(saver: BaseCheckpointSaver[Any], state: type[Any], runs: int) -> float:
+    graph = _graph(saver, state)
     waiting = iter(range(runs))
 
     async def lane() -> None:
@@ -75,11 +84,11 @@ async def _rate(saver: BaseCheckpointSaver[Any], runs: int) -> float:
     return runs / (time.perf_counter() - begun)
 
 
-def _graph(saver: BaseCheckpointSaver[Any]) -> Any:
-    async def speak(state: Conversation) -> dict[str, Any]:
+def _graph(saver: BaseCheckpointSaver[Any], of: type[Any]) -> Any:
+    async def speak(state: Any) -> dict[str, Any]:
         return {"messages": [AIMessage(f"Step {len(state['messages'])}.")]}
 
-    builder = StateGraph(Conversation)
+    builder = StateGraph(of)
     before = START
     for number in range(NODES):
         builder.add_node(f"step_{number}", speak)
