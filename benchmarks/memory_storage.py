@@ -20,18 +20,10 @@ from core.process import current_process
 from evals.scripted_model import ScriptedModel
 from graphs.single import create_agent
 from memory.checkpoints import postgres_checkpointer
+from memory.retention import thread_size
 
 CHARS: Final = 500
 STEPS: Final = ("receive", "plan", "execute", "observe", "respond")
-_SIZE = """
-select sum(size) as size from (
-    select pg_column_size(one.*) as size from checkpoints as one where thread_id = %(thread)s
-    union all
-    select pg_column_size(one.*) from checkpoint_blobs as one where thread_id = %(thread)s
-    union all
-    select pg_column_size(one.*) from checkpoint_writes as one where thread_id = %(thread)s
-) as row_sizes
-"""
 
 
 class Conversation(TypedDict):
@@ -70,9 +62,8 @@ async def _sizes(graph: Any, turns: Sequence[int]) -> list[float]:
 
 async def _megabytes(thread: str) -> float:
     database = await (await current_process()).database()
-    async with database.pool.connection() as connection:
-        row = await (await connection.execute(_SIZE, {"thread": thread})).fetchone()
-    return float(row["size"]) / 1e6 if row else 0.0
+    async with database.pool.connection() as connection, connection.cursor() as cursor:
+        return (await thread_size(cursor, thread))[1] / 1e6
 
 
 @asynccontextmanager

@@ -178,7 +178,7 @@ async def _deleted(saver: Saver, thread: str, retention: Retention, swept: Swept
 async def _gone(saver: Saver, thread: str, *, dry_run: bool) -> tuple[int, int]:
     """Delete a thread; return how many checkpoints and bytes went."""
     async with saver.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-        size = await _size(cursor, thread)
+        size = await thread_size(cursor, thread)
         if not dry_run:
             await delete_threads(cursor, [thread])
             for statement in _RECOVERY:
@@ -191,17 +191,18 @@ async def _pruned(saver: Saver, row: dict[str, Any], keep: int, *, dry_run: bool
     thread, gone = row["thread_id"], (0, 0)
     wholes = await whole_conversations(saver, thread, keep=keep) if row["ours"] else []
     async with saver.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-        before = await _size(cursor, thread)
+        before = await thread_size(cursor, thread)
         await store_whole(cursor, wholes)
         await keep_latest(cursor, thread, keep=keep)
-        after = await _size(cursor, thread)
+        after = await thread_size(cursor, thread)
         gone = (before[0] - after[0], before[1] - after[1])
         if dry_run:
             raise Rollback
     return gone
 
 
-async def _size(cursor: AsyncCursor[DictRow], thread: str) -> tuple[int, int]:
+async def thread_size(cursor: AsyncCursor[DictRow], thread: str) -> tuple[int, int]:
+    """Return how many checkpoints a thread has, and what their rows take, in bytes."""
     row = await (await cursor.execute(_SIZE, {"thread": thread})).fetchone()
     return (row["checkpoints"], row["bytes"] or 0) if row else (0, 0)
 
