@@ -26,6 +26,8 @@ _FOLD_TO: Final = 0.4
 """Share of the room that is left to what stays word for word, so that folding is rare."""
 MAX_SUMMARY_TOKENS: Final = 300
 _MAX_SUMMARY_CHARS: Final = 2_400
+_MAX_EXCERPT_CHARS: Final = 1_600
+_EXCERPT_CHARS: Final = 120
 _MOST_TIME_S: Final = 120.0
 _TOOL_CHARS: Final = 300
 _LEAST_CHARS: Final = 80
@@ -50,13 +52,18 @@ class Folded:
 async def folded(model: Model, state: AgentState) -> Folded | None:
     """Return a summary of the oldest turns, where the conversation is about to outgrow the model.
 
-    Returns None where there is nothing to fold, and where the model could not be asked: that is logged, and
-    the turn goes on with the newest turns alone.
+    The model writes it; for one that plans by schema it is made of the beginnings of what was said.
+
+    Returns:
+        None where there is nothing to fold, and where the model could not be asked: that is logged, and the
+        turn goes on with the newest turns alone.
     """
     summary, uncovered = after_summary(state)
     part = await _outgrown(model, with_references(uncovered))  # long results give way before turns do
     if not part:
         return None
+    if model.profile.plans_by == "schema":  # a small model loses what matters, and takes a minute for it
+        return Folded(_covering(_excerpt(summary, part), summary, part), 0, 0, 0.0)
     begun = time.monotonic()
     asked: list[AnyMessage] = [SystemMessage(_SYSTEM), HumanMessage(_request(model, summary, part))]
     chat = model.chat.bind(max_completion_tokens=MAX_SUMMARY_TOKENS)
@@ -105,6 +112,18 @@ def _request(model: Model, summary: Summary | None, part: Sequence[AnyMessage]) 
     so_far = summary["text"] if summary else "Nothing yet."
     spoken = "\n".join(line[:longest] for line in lines)
     return f"The summary so far:\n{so_far}\n\nThe new part:\n{spoken}\n\nThe new summary:"
+
+
+def _excerpt(summary: Summary | None, part: Sequence[AnyMessage]) -> str:
+    """Return the beginnings of what was said, the newest as far as there is room."""
+    so_far = summary["text"].split("\n") if summary else []
+    kept, room = list[str](), _MAX_EXCERPT_CHARS
+    for line in reversed([*so_far, *(_line(one)[:_EXCERPT_CHARS] for one in part)]):
+        room -= len(line) + 1
+        if room < 0:
+            break
+        kept.insert(0, line)
+    return "\n".join(line for line in kept if line)
 
 
 def _line(message: AnyMessage) -> str:

@@ -13,8 +13,9 @@ CONFIG: Any = {"configurable": {"thread_id": "long"}}
 TOO_LONG = "This model's maximum context length is 800 tokens."
 
 
-def sized(chat: Any, context_tokens: int) -> ModelSource:
-    model = Model(profile=ModelProfile("scripted", context_tokens=context_tokens, max_tokens=100), chat=chat)
+def sized(chat: Any, context_tokens: int, *, plans_by: str = "tools") -> ModelSource:
+    profile = ModelProfile("scripted", plans_by=plans_by, context_tokens=context_tokens, max_tokens=100)
+    model = Model(profile=profile, chat=chat)
 
     async def source() -> Model:
         return model
@@ -87,6 +88,20 @@ async def test_a_model_that_can_not_sum_up_ends_no_turn(saver: Any, speaking: An
     assert result.get("summary") is None
     assert "not summarised" in caplog.text
     assert requests(chat)[-1]["messages"][1]["content"].startswith("Thing 1.")
+
+
+async def test_for_a_small_model_the_summary_is_what_was_said_and_costs_nothing(
+    saver: Any, speaking: Any
+) -> None:
+    chat = await speaking(["Noted."] * 40)
+    agent = create_agent(llm=sized(chat, 1600, plans_by="schema"), checkpointer=saver)
+    result = await say_many(agent, 30)
+    assert not any("new summary" in str(one) for one in requests(chat))
+    lines = result["summary"]["text"].split("\n")
+    assert lines[-2].startswith(f"User: Thing {result['summary']['messages'] // 2 - 1}. and so on")
+    assert lines[-1] == "Assistant: Noted."
+    assert 1000 < len(result["summary"]["text"]) <= 1600
+    assert lines[-2] in " ".join(str(requests(chat)[-1]["messages"]).split())
 
 
 async def test_a_summary_whose_messages_were_removed_counts_no_more(saver: Any, speaking: Any) -> None:
