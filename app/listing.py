@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from rich.table import Table
 from app.asking import JsonOption
 from app.pending import all_written_down
 from app.running import run
+from core.context import RunContext
 from core.settings import PROJECT_ROOT, settings
 
 if TYPE_CHECKING:
@@ -22,18 +24,22 @@ if TYPE_CHECKING:
     from memory.runs import RunRow
 
 MAX_QUESTION_SHOWN = 60
+DEFAULT_TENANT = RunContext().tenant
 
 
 def index(
-    path: Annotated[Path, typer.Argument(help="A text or Markdown file, or a folder of them.")],
+    path: Annotated[Path, typer.Argument(help="A text, Markdown, HTML or PDF file, or a folder of them.")],
     *,
+    tenant: Annotated[
+        str, typer.Option(help="Whose knowledge base it is; others don't find the documents.")
+    ] = DEFAULT_TENANT,
     as_json: JsonOption = False,
 ) -> None:
     """Read documents into the knowledge base that the agent searches.
 
     Files that have not changed are skipped; files that are gone from the folder are forgotten.
     """
-    report = run(_index(path, quiet=as_json), go_on_with=f"boring index {path}")
+    report = run(_index(path, tenant=tenant, quiet=as_json), go_on_with=_again(path, tenant))
     if as_json:
         typer.echo(json.dumps(asdict(report)))
         return
@@ -73,9 +79,13 @@ def threads(
     )
 
 
-async def _index(path: Path, *, quiet: bool) -> "IndexReport":
+def _again(path: Path, tenant: str) -> str:
+    whose = [] if tenant == DEFAULT_TENANT else ["--tenant", tenant]
+    return shlex.join(["boring", "index", *whose, str(path)])
+
+
+async def _index(path: Path, *, tenant: str, quiet: bool) -> "IndexReport":
     from app.downloads import download_bars  # noqa: PLC0415 - commands import what they need when they run
-    from core.context import RunContext  # noqa: PLC0415
     from core.process import opened_process  # noqa: PLC0415
     from memory.documents import document_store  # noqa: PLC0415
     from memory.indexing import check_path, index_path  # noqa: PLC0415
@@ -91,7 +101,7 @@ async def _index(path: Path, *, quiet: bool) -> "IndexReport":
                 return await index_path(
                     store,
                     path,
-                    tenant=RunContext().tenant,
+                    tenant=tenant,
                     base=PROJECT_ROOT,
                     advance=lambda done, total, name: bars.update(
                         task, completed=done, total=total, description=escape(name) or "indexing"

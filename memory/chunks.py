@@ -1,5 +1,6 @@
 """How a document is cut into passages that a search can return."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from langchain_text_splitters import MarkdownHeaderTextSplitter, RecursiveCharacterTextSplitter
@@ -24,7 +25,11 @@ class Chunk:
 
 def chunks_of(text: str, *, markdown: bool) -> list[Chunk]:
     """Cut a text into passages of at most `MAX_CHARS` characters, in Markdown never across a heading."""
-    sections = _sections(text) if markdown else [("", text)]
+    return cut(sections_of_markdown(text) if markdown else [("", text)])
+
+
+def cut(sections: Sequence[tuple[str, str]]) -> list[Chunk]:
+    """Cut sections, each its place and its text, into passages of at most `MAX_CHARS` characters."""
     splitter = RecursiveCharacterTextSplitter(chunk_size=MAX_CHARS, chunk_overlap=OVERLAP_CHARS)
     return [
         Chunk(section, passage)
@@ -34,7 +39,8 @@ def chunks_of(text: str, *, markdown: bool) -> list[Chunk]:
     ]
 
 
-def _sections(text: str) -> list[tuple[str, str]]:
+def sections_of_markdown(text: str) -> list[tuple[str, str]]:
+    """Return the texts between the headings of Markdown, each with the headings above it."""
     levels = [("#" * depth, str(depth)) for depth in range(1, 5)]
     documents = MarkdownHeaderTextSplitter(levels).split_text(text)
     return [

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import InputError
-from memory.chunks import chunks_of
 from memory.documents import DocumentStore
+from memory.reading import SUFFIXES, passages_of, suffix_of
 
-SUFFIXES = (".md", ".markdown", ".txt")
 MAX_FILE_BYTES = 20_000_000
 _SKIPPED_FOLDERS = {"node_modules", "__pycache__"}
 
@@ -51,16 +50,16 @@ async def index_path(
         name = _name(file, base)
         if advance:
             advance(done, len(files), name)
+        before = known.pop(name, None)
         try:
-            text, digest = await asyncio.to_thread(_read, file)
+            content, digest = await asyncio.to_thread(_read, file)
+            if before == digest:
+                unchanged += 1
+                continue
+            chunks = await passages_of(content, suffix_of(file))
         except (OSError, ValueError) as error:
             skipped.append(f"{name}: {error}")
-            known.pop(name, None)
             continue
-        if known.pop(name, None) == digest:
-            unchanged += 1
-            continue
-        chunks = await asyncio.to_thread(chunks_of, text, markdown=file.suffix.lower() != ".txt")
         await store.put(tenant, name, digest, chunks)
         added += 1
         passages += len(chunks)
@@ -92,14 +91,14 @@ def _found(path: Path) -> list[Path]:
     if not path.exists():
         raise InputError(f"{path} is not there. Give a file or a folder that exists.")
     if path.is_file():
-        if path.suffix.lower() not in SUFFIXES:
+        if suffix_of(path) not in SUFFIXES:
             raise InputError(f"{path} ends in {path.suffix!r}; what can be indexed ends in {allowed}.")
         return [path]
     next(path.iterdir(), None)  # a search through a closed folder finds nothing and says nothing
     found = [
         file
         for file in sorted(path.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not _is_skipped(file.relative_to(path))
+        if suffix_of(file) in SUFFIXES and file.is_file() and not _is_skipped(file.relative_to(path))
     ]
     if not found:
         raise InputError(f"{path} holds no file that ends in {allowed}. Nothing was indexed.")
@@ -110,15 +109,12 @@ def _is_skipped(relative: Path) -> bool:
     return any(part.startswith(".") or part in _SKIPPED_FOLDERS for part in relative.parts)
 
 
-def _read(file: Path) -> tuple[str, str]:
+def _read(file: Path) -> tuple[bytes, str]:
     size = file.stat().st_size
     if size > MAX_FILE_BYTES:
         raise ValueError(f"{size:,} bytes, at most {MAX_FILE_BYTES:,} are read")
     content = file.read_bytes()
-    text = content.decode("utf-8")
-    if "\0" in text:
-        raise ValueError("not a text: it holds NUL characters")
-    return text, hashlib.sha256(content).hexdigest()
+    return content, hashlib.sha256(content).hexdigest()
 
 
 def _name(path: Path, base: Path) -> str:

@@ -41,14 +41,15 @@ async def search_documents(
 
 
 def _for_the_model(found: Sequence[Source]) -> str:
-    """Return the passages with their sources, the best one whole and the rest as far as there is room."""
+    """Return the passages with path and place, the best one whole and the rest as far as there is room."""
     room = MAX_CHARS
     shown: list[str] = []
     for passage in found:
-        text = passage["text"][: max(room, 0)]
+        place = ", ".join(part for part in (passage["source"], passage["section"]) if part)
+        text = passage["text"].removeprefix(f"{passage['section']}\n")[: max(room, 0)]
         room -= len(text)
         if text:
-            shown.append(f"[{passage['source']}]\n{text}")
+            shown.append(f"[{place}]\n{text}")
     return "\n\n".join(shown)
 
 

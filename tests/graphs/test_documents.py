@@ -15,6 +15,7 @@ from evals.scripted_model import Reply, ScriptedModel, ToolCall
 from graphs.single import create_single
 from memory.documents import DocumentStore, document_store
 from memory.indexing import check_path, index_path
+from tests.unit.memory.pdfs import pdf
 
 GUIDE = "# Guide\n\n## Ports\n\nThe server listens on port 2024.\n\n## Colours\n\nThe sky is blue.\n"
 
@@ -150,7 +151,27 @@ async def test_an_agent_finds_and_cites(postgres_url: str, tmp_path: Path, folde
             result = await create_single().ainvoke({"messages": [("user", "Which port?")]})  # pyright: ignore[reportArgumentType]
         assert result["answer"]["sources"] == ["guide.md"]
         assert result["answer"]["text"].endswith("Sources: guide.md")
-        assert "[guide.md]" in model.requests[-1]["messages"][-1]["content"]
+        assert (
+            "[guide.md, Guide > Ports]\nThe server listens" in model.requests[-1]["messages"][-1]["content"]
+        )
+
+
+async def test_a_folder_of_all_kinds_is_indexed_and_what_can_not_be_read_is_said(
+    store: DocumentStore, folder: Path
+) -> None:
+    (folder / "manual.pdf").write_bytes(pdf(["Cover", "", "The kettle boils at 96 degrees."]))
+    (folder / "page.HTML").write_text("<h1>Tea</h1><p>Steep the oolong for three minutes.</p>")
+    (folder / "locked.pdf").write_bytes(pdf(["secret"], locked_by="p"))
+    report = await index(store, folder)
+    assert report.added == 4
+    assert report.skipped == ("locked.pdf: is encrypted; save it without its password",)
+    (found,) = await store.search("local", "kettle boils degrees", limit=1)
+    assert (found["source"], found["section"]) == ("manual.pdf", "page 3")
+    (found,) = await store.search("local", "Steep the oolong", limit=1)
+    assert (found["source"], found["section"]) == ("page.HTML", "Tea")
+    (folder / "manual.pdf").unlink()
+    again = await index(store, folder)
+    assert (again.unchanged, again.removed, len(again.skipped)) == (3, 1, 1)
 
 
 async def test_an_embedding_endpoint_that_is_gone_is_said_so(postgres_url: str, tmp_path: Path) -> None:

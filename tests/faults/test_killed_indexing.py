@@ -1,0 +1,85 @@
+"""`boring index`, killed in the middle: the next run does what is left, and nothing is there twice."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from evals.scripted_model import ScriptedModel
+
+FILES = 12
+
+
+async def started(folder: Path, env: dict[str, str], *options: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app.main", "index", str(folder), "--json", *options),
+        env=env,
+        cwd=folder,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+
+
+async def report(folder: Path, env: dict[str, str], *options: str) -> dict[str, Any]:
+    running = await started(folder, env, *options)
+    out, err = await running.communicate()
+    assert running.returncode == 0, err.decode()
+    return json.loads(out)
+
+
+async def test_an_indexing_that_was_killed_goes_on_where_it_was(postgres_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for number in range(FILES):
+        (folder / f"{number:02}.md").write_text(
+            f"# Part {number}\n\nThe word of part {number} is w{number}.\n"
+        )
+    async with ScriptedModel(dimensions=64) as model:
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "DATABASE_URL": postgres_url,
+            "BORING_DATA_DIR": str(tmp_path / "data"),
+            "BORING_EMBEDDING_BASE_URL": model.base_url,
+        }
+        running = await started(folder, env)
+        done = await killed_after_some(running, postgres_url)
+        assert 2 <= done < FILES
+        after = await report(folder, env)
+        assert after["unchanged"] >= done
+        assert after["unchanged"] + after["added"] == FILES
+        assert (await report(folder, env))["unchanged"] == FILES
+        assert passages(postgres_url) == [(f"Part {number}", "local") for number in range(FILES)]
+        assert (await report(folder, env, "--tenant", "acme"))["added"] == FILES
+        assert len(passages(postgres_url)) == 2 * FILES
+
+
+async def killed_after_some(running: asyncio.subprocess.Process, url: str) -> int:
+    """Kill the command once it has stored two documents; return how many there are then."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+
+        async def count() -> int:
+            row = await (await connection.execute("select count(*) from boring.document")).fetchone()
+            return row[0] if row else 0
+
+        async with asyncio.timeout(60):
+            while await count() < 2:  # noqa: ASYNC110 - the event is in another process
+                await asyncio.sleep(0.005)
+        running.send_signal(signal.SIGKILL)
+        await running.communicate()
+        return await count()
+
+
+def passages(url: str) -> list[tuple[str, str]]:
+    with psycopg.connect(url) as connection:
+        (table,) = connection.execute("select distinct chunk_table from boring.document").fetchall()
+        rows = connection.execute(f"select section, tenant from boring.{table[0]}").fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]  # noqa: S608
+    return sorted(((row[0], row[1]) for row in rows), key=lambda row: (row[1] != "local", int(row[0][5:])))
