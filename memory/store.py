@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langgraph.store.base import (
     BaseStore,
     GetOp,
-    InvalidNamespaceError,
     ListNamespacesOp,
     Op,
     PutOp,
@@ -17,13 +15,13 @@ from langgraph.store.base import (
     SearchOp,
     TTLConfig,
 )
-from langgraph.store.base import validate_op_namespace as check_labels
 from typing_extensions import override
 
 from core.process import current_process
-from core.text import storable, storable_text
+from core.text import storable
 from memory.items import Connection, NewItem, Origin, as_tenant, current_origin
 from memory.items_writing import Place, write
+from memory.store_checks import checked
 from memory.store_namespaces import namespaces
 from memory.store_search import found, got, search_item
 from memory.store_text import embedded, embedded_question, searchable
@@ -72,7 +70,7 @@ class MemoryStore(BaseStore):
             ValueError: an operation can't be read; none was done.
             ConfigurationError: memories were embedded by another model, or the database can't be used.
         """
-        wanted = [_checked(op) for op in ops]
+        wanted = [checked(op) for op in ops]
         origin = self._origin or current_origin()
         puts = {(op.namespace, op.key): op for op in wanted if isinstance(op, PutOp)}
         items = await self._items(puts, origin)
@@ -129,44 +127,3 @@ async def _read(connection: Connection, op: Op, meanings: Meanings) -> Any:
     if isinstance(op, ListNamespacesOp):
         return await namespaces(connection, op)
     return None
-
-
-def _checked(op: Op) -> Op:
-    """Return an operation that can be done; its question in a form that can be stored.
-
-    Raises:
-        TypeError: it is no operation.
-        ValueError: a part of it can't be used.
-    """
-    if not isinstance(op, (GetOp, SearchOp, PutOp, ListNamespacesOp)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
-        raise TypeError(f"{op!r} is no operation of a store")
-    check_labels(op)
-    if isinstance(op, (GetOp, PutOp)):
-        _check_text("key", op.key)
-        _check_namespace(op.namespace)
-    if isinstance(op, PutOp):
-        _check_put(op)
-    if isinstance(op, (SearchOp, ListNamespacesOp)) and (op.limit < 0 or op.offset < 0):
-        raise ValueError(f"limit is {op.limit} and offset {op.offset}; expected 0 or more")
-    if isinstance(op, SearchOp):
-        _check_namespace(op.namespace_prefix)
-        return op._replace(query=op.query and storable_text(op.query))
-    return op
-
-
-def _check_put(op: PutOp) -> None:
-    if not op.namespace:
-        raise InvalidNamespaceError("the namespace is empty; expected at least one label")
-    if op.ttl is not None and not 0 <= op.ttl < math.inf:
-        raise ValueError(f"ttl is {op.ttl!r}; expected a finite number of minutes, 0 or more")
-
-
-def _check_namespace(namespace: Sequence[str]) -> None:
-    for label in namespace:
-        if storable_text(label) != label:
-            raise InvalidNamespaceError(f"the label {label!r} can't be stored; leave half characters out")
-
-
-def _check_text(name: str, text: str) -> None:
-    if storable_text(text) != text:
-        raise ValueError(f"the {name} {text!r} can't be stored; leave NUL and half characters out")

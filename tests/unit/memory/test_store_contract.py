@@ -1,10 +1,11 @@
-"""What LangGraph documents of a store, held by its own in memory and by ours in Postgres."""
+"""What LangGraph documents of a store, held by its own in memory, by ours and by those on vector stores."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.vectorstores import InMemoryVectorStore
 from langgraph.store.base import BaseStore, GetOp, InvalidNamespaceError, ListNamespacesOp, PutOp, SearchOp
 from langgraph.store.memory import InMemoryStore
 from pydantic import SecretStr
@@ -13,12 +14,14 @@ from core.process import opened_process
 from core.settings import Settings
 from evals.scripted_model import ScriptedModel
 from memory.store import MemoryStore
+from memory.vector_store import store_on
+from tests.unit.memory.vectors import pg_vectors
 
 ADA = ("users", "ada")
 Params = pytest.FixtureRequest
 
 
-@pytest.fixture(params=("in memory", "in postgres"))
+@pytest.fixture(params=("in memory", "in postgres", "on vectors in memory", "on vectors in postgres"))
 async def store(request: Params, postgres_url: str, tmp_path: Path) -> AsyncIterator[BaseStore]:
     async with ScriptedModel(dimensions=256) as model:
         settings = Settings(
@@ -26,11 +29,15 @@ async def store(request: Params, postgres_url: str, tmp_path: Path) -> AsyncIter
         )
         async with opened_process(settings) as process:
             embeddings = await process.embeddings()
-            yield (
-                MemoryStore()
-                if request.param == "in postgres"
-                else InMemoryStore(index={"dims": 256, "embed": embeddings})
-            )
+            if request.param == "in postgres":
+                yield MemoryStore()
+            elif request.param == "in memory":
+                yield InMemoryStore(index={"dims": 256, "embed": embeddings})
+            elif request.param == "on vectors in memory":
+                yield store_on(InMemoryVectorStore(embeddings))
+            else:
+                async with pg_vectors(postgres_url, embeddings, dimensions=256) as vectors:
+                    yield store_on(vectors)
 
 
 async def keys(store: BaseStore, prefix: tuple[str, ...] = (), **options: Any) -> list[str]:
