@@ -72,7 +72,9 @@ def _of_distance(distance: float) -> float:
 
 
 _KNOWN = {
-    "InMemoryVectorStore": Backend("langchain-core in memory", _by_function, lacks=("gone with the process",)),
+    "InMemoryVectorStore": Backend(
+        "langchain-core in memory", _by_function, lacks=("gone with the process",)
+    ),
     "PGVectorStore": Backend("langchain-postgres", _by_operators, _of_distance),
     "PineconeVectorStore": Backend(
         "Pinecone", _by_operators, lacks=(_EVENTUAL, "at most 40 KB an item, its texts twice")

@@ -21,7 +21,8 @@ def fits(value: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bool:
     Raises:
         ValueError: an operator is unknown, or compares by size what has no order.
     """
-    return all([_entry(value, key, part) for key, part in (wanted or {}).items()])
+    found = [_entry(value, key, part) for key, part in (wanted or {}).items()]  # all are checked
+    return all(found)
 
 
 def matches(namespace: Sequence[str], condition: MatchCondition) -> bool:
@@ -53,7 +54,8 @@ def _fits(held: Any, wanted: Any) -> bool:
     if isinstance(wanted, Mapping):
         entries = cast("Mapping[str, Any]", wanted)
         if any(key.startswith("$") for key in entries):
-            return all([_compared(held, name, operand) for name, operand in entries.items()])
+            compared = [_compared(held, name, operand) for name, operand in entries.items()]  # as above
+            return all(compared)
         inner = cast("Mapping[str, Any]", held) if isinstance(held, Mapping) else {}
         found = [_fits(inner.get(key), value) for key, value in entries.items()]
         return isinstance(held, Mapping) and all(found)
@@ -73,7 +75,7 @@ def _compared(held: Any, name: str, operand: Any) -> bool:
     if name not in _ORDERED:
         raise ValueError(f"the filter has the unknown operator {name!r}; known are {_KNOWN}")
     if not isinstance(operand, (bool, int, float, str)):
-        raise ValueError(f"{name} compares with {operand!r}; expected a number, a text or a boolean")
+        raise ValueError(f"{name} compares with {operand!r}; expected a number, a text or a boolean")  # noqa: TRY004 - as the store in SQL
     return _kind(held) == _kind(operand) and _ORDERED[name](held, operand)
 
 

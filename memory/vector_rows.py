@@ -29,7 +29,6 @@ class Row:
         tenant: whose it is.
         text: what it is found by; None is not found by meaning.
         expires_at: from when on it counts as gone; None stays.
-        ttl_minutes: what it was put with.
         score: how well it fits the question, more is better.
     """
 
@@ -81,7 +80,7 @@ def owned(tenant: str) -> dict[str, str]:
 
 
 def within(tenant: str, prefix: Sequence[str]) -> dict[str, str]:
-    """Return the fields, and what they equal, of the documents below a namespace, as far as it is filtered by."""
+    """Return the fields, and their values, of the documents below a namespace."""
     depth = min(len(prefix), DEPTHS[-1])
     return owned(tenant) | ({f"within_{depth}": _hash(prefix[:depth])} if depth else {})
 

@@ -38,8 +38,8 @@ Place = tuple[tuple[str, ...], str]
 class VectorMemoryStore(BaseStore):
     """A store over a vector store; made by `store_on`.
 
-    It reads and writes for the tenant of the run that calls it, as `MemoryStore` does. Every search filters by
-    the tenant in the vector store, and every document that comes back is compared with it here once more.
+    It reads and writes for the tenant of the run that calls it, as `MemoryStore` does. Every search filters
+    by the tenant in the vector store, and what comes back is compared with it here once more.
     """
 
     supports_ttl = True
@@ -95,7 +95,9 @@ class VectorMemoryStore(BaseStore):
             return await self._search(tenant, op)
         if isinstance(op, ListNamespacesOp):
             rows = await self._all(tenant, owned(tenant))
-            kept = (row for row in rows if all(matches(row.namespace, one) for one in op.match_conditions or ()))
+            kept = (
+                row for row in rows if all(matches(row.namespace, one) for one in op.match_conditions or ())
+            )
             found = sorted({row.namespace[: op.max_depth] for row in kept})
             return found[op.offset : op.offset + op.limit]
         return None
@@ -136,8 +138,8 @@ class VectorMemoryStore(BaseStore):
 
     def _out_of_reach(self, rows: int) -> InputError:
         return InputError(
-            f"{self.backend.name} gives at most {rows:,} items to one search, and here are as many or more: a "
-            "list or a filter over them would miss some. Name a namespace below, or use the store in Postgres."
+            f"{self.backend.name} gives at most {rows:,} items to one search, and here are as many or more: "
+            "a list or a filter would miss some. Name a namespace below, or use the store in Postgres."
         )
 
     async def _found(self, tenant: str, text: str, place: Mapping[str, str], limit: int) -> list[Row]:
@@ -149,8 +151,8 @@ class VectorMemoryStore(BaseStore):
     def _own(self, tenant: str, row: Row) -> Row:
         if row.tenant != tenant:
             raise DatabaseError(
-                f"{self.backend.name} gave an item of another tenant in spite of its filter. Nothing of it is "
-                "shown. Check that the collection can be filtered by the fields that docs/other-stores.md names."
+                f"{self.backend.name} gave an item of another tenant in spite of its filter. Not shown. "
+                "Check that the collection can be filtered by the fields in docs/other-stores.md."
             )
         return row
 
@@ -175,9 +177,7 @@ class VectorMemoryStore(BaseStore):
         kept = {place: op for place, op in puts.items() if op.value is not None}
         before = {(row.namespace, row.key): row for row in await self._at(tenant, list(kept))}
         rows = [
-            new_row(
-                tenant, op, storable(dict(op.value or {})), text=self._text(op), before=before.get(place)
-            )
+            new_row(tenant, op, storable(dict(op.value or {})), text=self._text(op), before=before.get(place))
             for place, op in kept.items()
         ]
         if rows:
@@ -189,11 +189,13 @@ class VectorMemoryStore(BaseStore):
             await self._vectors.adelete(gone)
 
     async def _confirm(self, tenant: str, rows: Sequence[Row]) -> None:
-        there = {row.id: row.updated_at for row in await self._at(tenant, [(r.namespace, r.key) for r in rows])}
+        there = {
+            row.id: row.updated_at for row in await self._at(tenant, [(r.namespace, r.key) for r in rows])
+        }
         lost = [row for row in rows if not row.has_expired and there.get(row.id) != row.updated_at]
         if lost:
             raise DatabaseError(
-                f"{self.backend.name} did not keep {len(lost)} of {len(rows)} items, the first {lost[0].key!r}; "
+                f"{self.backend.name} did not keep {len(lost)} of {len(rows)} items, as {lost[0].key!r}; "
                 "its client has logged why. Correct that and put them again."
             )
 

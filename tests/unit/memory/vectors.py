@@ -1,6 +1,6 @@
 """Vector stores for tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 
 @asynccontextmanager
-async def pg_vectors(url: str, embeddings: Embeddings, *, dimensions: int) -> AsyncIterator[PGVectorStore]:
+async def pg_vectors(url: str, embeddings: Embeddings, *, dimensions: int) -> AsyncGenerator[PGVectorStore]:
     """Yield a `PGVectorStore` on a table of its own, as its documentation makes one."""
 
     async def connect() -> AsyncConnection[Any]:
