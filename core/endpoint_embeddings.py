@@ -15,15 +15,25 @@ _PASSING_STATUS = 500
 
 
 class EndpointEmbeddings(Embeddings):
-    """The embedding model of an endpoint.
+    """The embedding model of an endpoint, with what it wants before questions and before documents.
 
     Raises:
         TransientError: the endpoint is busy or failing; another attempt may succeed.
         ConfigurationError: the endpoint can't be reached or refuses the request.
     """
 
-    def __init__(self, *, model: str, base_url: str | None, api_key: SecretStr) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        base_url: str | None,
+        api_key: SecretStr,
+        query_prefix: str = "",
+        document_prefix: str = "",
+    ) -> None:
         self._model = model
+        self._query_prefix = query_prefix
+        self._document_prefix = document_prefix
         self._at = base_url or "OpenAI"
         self._client = OpenAIEmbeddings(
             model=model,
@@ -43,11 +53,13 @@ class EndpointEmbeddings(Embeddings):
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return a vector for each text."""
-        return await self._told(lambda: self._client.aembed_documents(texts))
+        return await self._told(
+            lambda: self._client.aembed_documents([self._document_prefix + t for t in texts])
+        )
 
     async def aembed_query(self, text: str) -> list[float]:
         """Return the vector of a question."""
-        return await self._told(lambda: self._client.aembed_query(text))
+        return await self._told(lambda: self._client.aembed_query(self._query_prefix + text))
 
     async def _told(self, call: Callable[[], Awaitable[Vectors]]) -> Vectors:
         where = f"the embedding model {self._model!r} at {self._at}"

@@ -91,6 +91,13 @@ class Settings(BaseSettings):
     """The embedding model's name at `embedding_base_url`. Unset: the embedded one."""
     embedding_base_url: str | None = None
     embedding_api_key: SecretStr | None = None
+    embedding_query_prefix: str = ""
+    """What the endpoint's embedding model wants before a question, such as `query: `."""
+    embedding_document_prefix: str = ""
+    """What it wants before a text that is searched, such as `passage: `."""
+
+    memory_exact_rows: int = Field(default=5000, ge=100)
+    """Up to how many memories a namespace is searched by looking at all of them; beyond, it gets indexes."""
 
     memory: bool = False
     """Whether the reference agents recall what is known of the user, and learn from their turns."""

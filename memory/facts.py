@@ -22,8 +22,9 @@ from memory.items import (
     memory_of,
 )
 from memory.items_writing import write
+from memory.store_models import embedded_for, question_for
 from memory.store_search import found
-from memory.store_text import embedded, embedded_question, searchable
+from memory.store_text import searchable
 
 _HISTORY = sql.SQL("""
 select {columns} from boring.memory_item
@@ -90,12 +91,14 @@ async def recall(
         raise ValueError(f"the question is {question!r} and the limit {limit}; expected words, and 0 or more")
     whose = origin or current_origin()
     asked = storable_text(question)
-    meaning, model = await embedded_question(asked)
+    meant = await question_for(whose.tenant, asked)
     place = user_namespace(whose.user, kind)
     database = await (await current_process()).database()
     async with as_tenant(database, whose.tenant) as connection:
         op = SearchOp(place, limit=limit, query=asked)
-        return [memory_of(row) for row in await found(connection, op, meaning=meaning, model=model)]
+        return [
+            memory_of(row) for row in await found(connection, op, meaning=meant.vector, model=meant.model)
+        ]
 
 
 async def history(subject: str, *, kind: Kind = "fact", origin: Origin | None = None) -> list[Memory]:
@@ -147,17 +150,19 @@ async def fact_item(
     value = {"subject": storable_text(subject.strip()), "text": storable_text(text)}
     key = subject_key(subject)
     found_by = searchable({"text": f"{value['subject']}: {value['text']}"}, ["text"])
-    vectors, model = await embedded([found_by] if found_by else [])
+    made = await embedded_for(origin.tenant, [found_by] if found_by else [])
     return NewItem(
         namespace=user_namespace(origin.user, kind),
         key=key,
         value=value,
         text=found_by,
-        embedding=vectors[0],
-        model=model,
+        embedding=made.vectors[0],
+        model=made.model,
         kind=kind,
         ttl_minutes=ttl_minutes,
         origin=origin,
+        other_embedding=made.others[0] if made.others else None,
+        other_model=made.other_model if made.others else None,
     )
 
 

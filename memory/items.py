@@ -79,6 +79,8 @@ class NewItem:
         text: what it is found by; None is found by its namespace, its key and filters only.
         embedding: of `text`; None where there is no text.
         model: which the embedding came from.
+        other_embedding: of the text by another model, for as long as one takes the place of the other.
+        other_model: which that came from.
         kind: a fact, an episode (something that happened) or a summary.
         ttl_minutes: how long it is kept after it was last read or written; None keeps it.
         origin: where it came from.
@@ -93,6 +95,8 @@ class NewItem:
     kind: Kind
     ttl_minutes: float | None
     origin: Origin
+    other_embedding: list[float] | None = None
+    other_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _PARTS = {
     "due": sql.SQL("(expires_at is not null and expires_at <= %(moment)s)"),
     "same": sql.SQL(
         "value = %(value)s and text is not distinct from %(text)s and kind = %(kind)s and user_id = %(user)s"
-        " and trusted = %(trusted)s and embedding_model is not distinct from %(model)s"
+        " and trusted = %(trusted)s and (%(model)s::text is null or embedding_model = %(model)s)"
     ),
 }
 _CONFIRM = sql.SQL("""
@@ -37,16 +37,32 @@ where {current} and ({due} or not ({same}))
 """).format(**_PARTS)
 _BEGIN = sql.SQL("""
 insert into boring.memory_item (id, tenant, user_id, kind, namespace, key, value, text, embedding,
-    embedding_model, embedding_dimensions, created_at, updated_at, valid_from, thread_id, run_id, message_id,
+    embedding_model, embedding_dimensions, next_embedding, next_model, next_dimensions, created_at,
+    updated_at, valid_from, thread_id, run_id, message_id,
     trusted, ttl_minutes, expires_at)
 select %(id)s, %(tenant)s, %(user)s, %(kind)s, %(namespace)s, %(key)s, %(value)s, %(text)s,
     %(embedding)s::halfvec, %(model)s, vector_dims(%(embedding)s::halfvec),
+    %(next_embedding)s::halfvec, %(next_model)s, vector_dims(%(next_embedding)s::halfvec),
     coalesce((select created_at from boring.memory_item where path = boring.path_of(%(namespace)s)
         and key = %(key)s and superseded_by = %(id)s), %(moment)s),
     %(moment)s, %(moment)s, %(thread_id)s, %(run_id)s, %(message_id)s, %(trusted)s, %(ttl)s::float8,
     %(moment)s + make_interval(secs => 60 * %(ttl)s::float8)
 where not exists (select from boring.memory_item where {current})
 """).format(**_PARTS)
+_SERVED = "select model from boring.memory_model for share"
+_SERVE_FIRST = """
+insert into boring.memory_model (tenant, model, dimensions) select %(tenant)s, model, dimensions from (
+    (select embedding_model as model, embedding_dimensions as dimensions from boring.memory_item
+        where embedding is not null and valid_to is null limit 1)
+    union all select %(model)s, vector_dims(%(embedding)s::halfvec) limit 1
+) as each on conflict do nothing returning model
+"""
+_SERVE_INSTEAD = """
+update boring.memory_model set model = %(model)s, dimensions = vector_dims(%(embedding)s::halfvec)
+where not exists (select from boring.memory_item where valid_to is null
+    and embedding_model = memory_model.model and embedding_dimensions = memory_model.dimensions)
+returning model
+"""
 _DELETE = "delete from boring.memory_item where path = boring.path_of(%s) and key = %s"
 
 Place = tuple[tuple[str, ...], str]
@@ -68,7 +84,8 @@ async def write(
     """
     await lock_places(connection, tenant, [*((item.namespace, item.key) for item in items), *gone])
     row = await (await connection.execute("select clock_timestamp() as moment")).fetchone()
-    values = [_values(item, row["moment"]) for item in items] if row else []
+    served = await _served(connection, tenant, items)
+    values = [_values(item, row["moment"], served) for item in items] if row else []
     async with connection.cursor() as cursor:
         if gone:
             await cursor.executemany(_DELETE, [(list(namespace), key) for namespace, key in gone])
@@ -92,8 +109,29 @@ def _number(tenant: str, place: Place) -> int:
     return int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest(), signed=True)
 
 
-def _values(item: NewItem, moment: datetime) -> dict[str, Any]:
+async def _served(connection: Connection, tenant: str, items: Sequence[NewItem]) -> str:
+    """Return the model whose vectors are searched; the first vector of a tenant says which.
+
+    It stays so until the transaction ends. Where none of its vectors is left, another may take its place.
+    """
+    made = next((item for item in items if item.embedding is not None), None)
+    if made is None:
+        return ""
+    values = {"tenant": tenant, "model": made.model, "embedding": halfvec(made.embedding)}
+    for statement in (_SERVED, _SERVE_FIRST, _SERVED):
+        row = await (await connection.execute(statement, values)).fetchone()
+        if row is not None and row["model"] == made.model:
+            break
+    if row is not None and row["model"] != made.model:
+        row = await (await connection.execute(_SERVE_INSTEAD, values)).fetchone() or row
+    return made.model or "" if row is None else row["model"]
+
+
+def _values(item: NewItem, moment: datetime, served: str) -> dict[str, Any]:
     origin = item.origin
+    vectors = {item.model: item.embedding, item.other_model: item.other_embedding}
+    model = served if vectors.get(served) else None
+    following = None if item.model == served else item.model
     return {
         "id": uuid4(),
         "moment": moment,
@@ -104,8 +142,10 @@ def _values(item: NewItem, moment: datetime) -> dict[str, Any]:
         "key": item.key,
         "value": Jsonb(item.value),
         "text": item.text,
-        "embedding": halfvec(item.embedding),
-        "model": item.model,
+        "embedding": halfvec(vectors.get(served)),
+        "model": model,
+        "next_embedding": halfvec(vectors.get(following)),
+        "next_model": following,
         "thread_id": origin.thread_id,
         "run_id": origin.run_id,
         "message_id": origin.message_id,

@@ -22,11 +22,12 @@ from core.text import storable
 from memory.items import Connection, NewItem, Origin, as_tenant, current_origin
 from memory.items_writing import Place, write
 from memory.store_checks import checked
+from memory.store_models import Asked, embedded_for, question_for
 from memory.store_namespaces import namespaces
 from memory.store_search import found, got, search_item
-from memory.store_text import embedded, embedded_question, searchable
+from memory.store_text import searchable
 
-Meanings = dict[str, tuple[list[float], str]]
+Meanings = dict[str, Asked]
 
 
 class MemoryStore(BaseStore):
@@ -75,7 +76,7 @@ class MemoryStore(BaseStore):
         puts = {(op.namespace, op.key): op for op in wanted if isinstance(op, PutOp)}
         items = await self._items(puts, origin)
         gone = [place for place, op in puts.items() if op.value is None]
-        meanings = await _meanings(wanted)
+        meanings = await _meanings(wanted, origin.tenant)
         database = await (await current_process()).database()
         results: list[Result] = [None] * len(wanted)
         if len(puts) < len(wanted):
@@ -89,19 +90,21 @@ class MemoryStore(BaseStore):
     async def _items(self, puts: dict[Place, PutOp], origin: Origin) -> list[NewItem]:
         kept = [op for op in puts.values() if op.value is not None]
         texts = [self._text(op) for op in kept]
-        vectors, model = await embedded([text for text in texts if text is not None])
-        following = iter(vectors)
+        made = await embedded_for(origin.tenant, [text for text in texts if text is not None])
+        vectors, others = iter(made.vectors), iter(made.others or ())
         return [
             NewItem(
                 namespace=op.namespace,
                 key=op.key,
                 value=storable(dict(op.value or {})),
                 text=text,
-                embedding=None if text is None else next(following),
-                model=None if text is None else model,
+                embedding=None if text is None else next(vectors),
+                model=None if text is None else made.model,
                 kind="fact",
                 ttl_minutes=op.ttl,
                 origin=origin,
+                other_embedding=None if text is None else next(others, None),
+                other_model=None if text is None or made.others is None else made.other_model,
             )
             for op, text in zip(kept, texts, strict=True)
         ]
@@ -112,17 +115,17 @@ class MemoryStore(BaseStore):
         return searchable(op.value, self._fields if op.index is None else op.index)
 
 
-async def _meanings(ops: Sequence[Op]) -> Meanings:
+async def _meanings(ops: Sequence[Op], tenant: str) -> Meanings:
     questions = {op.query for op in ops if isinstance(op, SearchOp) and op.query}
-    return {question: await embedded_question(question) for question in questions}
+    return {question: await question_for(tenant, question) for question in questions}
 
 
 async def _read(connection: Connection, op: Op, meanings: Meanings) -> Any:
     if isinstance(op, GetOp):
         return await got(connection, op)
     if isinstance(op, SearchOp):
-        meaning, model = meanings.get(op.query or "", (None, ""))
-        rows = await found(connection, op, meaning=meaning, model=model)
+        asked = meanings.get(op.query or "", Asked("", None))
+        rows = await found(connection, op, meaning=asked.vector, model=asked.model)
         return [search_item(row) for row in rows]
     if isinstance(op, ListNamespacesOp):
         return await namespaces(connection, op)

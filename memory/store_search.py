@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from langgraph.store.base import GetOp, Item, SearchItem, SearchOp
 from psycopg import sql
 from psycopg.rows import DictRow
 
 from core.errors import ConfigurationError
+from core.process import current_process
 from memory.items import COLUMNS, Connection
 from memory.items_writing import halfvec
+from memory.store_building import begin_indexing
+from memory.store_exact import TIMES, found_exactly
 from memory.store_filters import Conditions
+from memory.store_models import REEMBED, Asked, vector_by
+from memory.store_scopes import indexed_scope
+from memory.store_vast import found_vast
 
-_CURRENT = sql.SQL("valid_to is null and (expires_at is null or expires_at > now())")
+Ranking = Literal["both", "meaning", "words"]
+"""What items are ranked by; `words` needs no embedding."""
+
+_UNEXPIRED = sql.SQL("(expires_at is null or expires_at > now())")
+_CURRENT = sql.SQL("valid_to is null and {}").format(_UNEXPIRED)
 _DAY = sql.SQL("(valid_from at time zone 'UTC')::date")
 _USE = sql.SQL("""
 update boring.memory_item set uses = uses + 1, expires_at = case when {refresh} and ttl_minutes is not null
@@ -42,61 +52,6 @@ with best as (
 ), touched as ({keep})
 select * from best order by updated_at desc, id
 """)
-_SEARCH = sql.SQL("""
-with asked as materialized (
-    select lexemes, array_to_string(array(
-        select '''' || replace(replace(l, '\\', '\\\\'), '''', '''''') || '''' from unnest(lexemes) as l
-    ), ' | ')::tsquery as wanted
-    from tsvector_to_array(to_tsvector('english', %(query)s)) as lexemes
-), mine as materialized (
-    select id, word_count, valid_from, uses, embedding_model, embedding_dimensions,
-        case when words @@ (select wanted from asked) then words end as words,
-        case when embedding_model = %(model)s and embedding_dimensions = %(dimensions)s
-        then nullif((embedding <=> %(meaning)s::halfvec)::float4, 'NaN') end as distance
-    from boring.memory_item where {inside} and {current} and {filter}
-), corpus as materialized (
-    select count(*) filter (where word_count > 0)::float8 as size,
-        avg(nullif(word_count, 0))::float8 as length,
-        count(*) filter (where foreign_made) as foreign_count,
-        min(embedding_model) filter (where foreign_made) as foreign_model,
-        min(embedding_dimensions) filter (where foreign_made) as foreign_dimensions
-    from (select *, embedding_model is not null and distance is null
-        and (embedding_model, embedding_dimensions) <> (%(model)s, %(dimensions)s) as foreign_made
-        from mine) as each
-), hit as materialized (
-    select id, lexeme, cardinality(positions) as times, word_count
-    from mine, unnest(words) where words is not null and lexeme = any((select lexemes from asked)::text[])
-), rarity as (
-    select lexeme, ln(1 + (size - count(*) + 0.5) / (count(*) + 0.5)) as weight
-    from hit, corpus group by lexeme, size
-), by_words as (
-    select id, rank() over (order by sum(weight * times * 2.2
-        / (times + 1.2 * (0.25 + 0.75 * word_count / length)))::float4 desc) as place
-    from hit join rarity using (lexeme), corpus group by id
-), by_meaning as (
-    select id, valid_from, uses, distance, rank() over (order by distance) as place from mine
-), placed as (
-    select id, valid_from, uses,
-        case when distance is null then 0 else 5.5::float8 / (10 + by_meaning.place) end
-        + coalesce(5.5::float8 / (10 + by_words.place), 0) as score
-    from by_meaning left join by_words using (id)
-    order by score desc, {day} desc, uses desc, valid_from desc, id limit %(limit)s offset %(offset)s
-), best as (
-    select {columns}, nullif(score, 0) as score,
-        row_number() over (order by score desc, {day} desc, uses desc, valid_from desc, id) as place
-    from (select id, score from placed) as placed join boring.memory_item using (id)
-), touched as ({use})
-select best.*, foreign_count, foreign_model, foreign_dimensions
-from corpus left join best on true order by place
-""")
-"""Two exact rankings inside a namespace, by cosine distance and by BM25, fused by reciprocal rank.
-
-The score is 1 for what is first by both, and null for what has no text. Among equals the newer day comes
-first, then what was used more. The constant 10 is the one that searching documents has.
-
-Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, with k1 = 1.2
-and b = 0.75; Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion", SIGIR 2009.
-"""
 
 
 async def got(connection: Connection, op: GetOp) -> Item | None:
@@ -110,30 +65,33 @@ async def got(connection: Connection, op: GetOp) -> Item | None:
 
 
 async def found(
-    connection: Connection, op: SearchOp, *, meaning: list[float] | None = None, model: str = ""
+    connection: Connection,
+    op: SearchOp,
+    *,
+    meaning: list[float] | None = None,
+    model: str = "",
+    ranking: Ranking = "both",
 ) -> list[DictRow]:
     """Return the items inside a namespace that fit a filter: the newest first, or the best for a question.
 
     Args:
         connection: from `as_tenant`.
         op: the search.
-        meaning: the embedding of its question; None, it has none.
+        meaning: the embedding of its question; None, it is ranked by words only.
         model: which the embedding came from.
+        ranking: what a question is answered by.
 
     Raises:
-        ConfigurationError: items there were embedded by another model.
+        ConfigurationError: there is neither an embedding nor a word to go by.
         ValueError: the filter can't be read.
     """
     conditions = Conditions()
-    refresh = sql.Literal(op.refresh_ttl)
     parts = {
         "columns": COLUMNS,
-        "day": _DAY,
-        "inside": inside(len(op.namespace_prefix)),
         "current": _CURRENT,
         "filter": conditions.of(op.filter),
-        "use": _USE.format(refresh=refresh),
-        "keep": _KEEP.format(refresh=refresh),
+        "use": _USE.format(refresh=sql.Literal(op.refresh_ttl)),
+        "keep": _KEEP.format(refresh=sql.Literal(op.refresh_ttl)),
     }
     values: dict[str, Any] = {
         **conditions.values,
@@ -141,12 +99,56 @@ async def found(
         "limit": op.limit,
         "offset": op.offset,
     }
-    if meaning is None:
-        return await (await connection.execute(_LIST.format(**parts), values)).fetchall()
-    values |= {"query": op.query, "meaning": halfvec(meaning), "model": model, "dimensions": len(meaning)}
-    rows = await (await connection.execute(_SEARCH.format(**parts), values)).fetchall()
-    _check_made_by(rows[0], model, len(meaning))
-    return [row for row in rows if row["id"] is not None]
+    if not op.query:
+        statement = _LIST.format(**parts, inside=inside(len(op.namespace_prefix)))
+        return await (await connection.execute(statement, values)).fetchall()
+    wanted = op._replace(query=op.query if ranking != "meaning" else "")
+    return await _ranked(connection, wanted, Asked(model, meaning), parts=parts, values=values)
+
+
+async def _ranked(
+    connection: Connection, op: SearchOp, asked: Asked, *, parts: dict[str, Any], values: dict[str, Any]
+) -> list[DictRow]:
+    dimensions = len(asked.vector or ())
+    parts |= {"day": _DAY, "times": TIMES, "vector": vector_by(asked.model, dimensions)}
+    values |= {
+        "query": op.query,
+        "meaning": halfvec(asked.vector),
+        "reach": 10 + 2 * (op.limit + op.offset),
+        "filtered": bool(op.filter),
+    }
+    place, scope = op.namespace_prefix, None
+    if asked.vector is None:
+        await _require_words(connection, op.query or "", asked.model)
+    else:
+        scope = await indexed_scope(
+            connection, place, op.query or "", model=asked.model, dimensions=dimensions
+        )
+        if scope is not None:
+            parts["unexpired"], parts["dimensions"] = _UNEXPIRED, sql.Literal(dimensions)
+            rows = await found_vast(connection, scope, parts, values)
+            if scope.is_old:
+                await begin_indexing(connection, place)
+            if rows is not None:
+                return rows
+    parts["inside"] = inside(len(op.namespace_prefix))
+    rows, size = await found_exactly(connection, parts, values)
+    exact_rows = (await current_process()).settings.memory_exact_rows
+    is_small = scope is not None and not op.filter and size < exact_rows // 2
+    if asked.vector is not None and (size > exact_rows or is_small):
+        await begin_indexing(connection, place)
+    return rows
+
+
+async def _require_words(connection: Connection, query: str, model: str) -> None:
+    statement = "select length(to_tsvector('english', %s)) as words"
+    row = await (await connection.execute(statement, (query,))).fetchone()
+    if row is None or not row["words"]:
+        raise ConfigurationError(
+            f"the memories here were embedded by {model!r}, which can't be asked about {query!r} now, and no"
+            " word of that is indexed. Set BORING_EMBEDDING_MODEL and BORING_EMBEDDING_BASE_URL back, or have"
+            f" the memories embedded anew: `{REEMBED}`."
+        )
 
 
 def search_item(row: DictRow) -> SearchItem:
@@ -164,16 +166,6 @@ def inside(labels: int) -> sql.Composable:
     return sql.SQL(
         "path >= boring.path_of(%(prefix)s) and path < rtrim(boring.path_of(%(prefix)s), '.') || '/'"
     )
-
-
-def _check_made_by(row: DictRow, model: str, dimensions: int) -> None:
-    if row["foreign_count"]:
-        raise ConfigurationError(
-            f"{row['foreign_count']} memories in this namespace were embedded by {row['foreign_model']!r}"
-            f" with {row['foreign_dimensions']} dimensions, and questions are by {model!r} with {dimensions}:"
-            " they can't be compared. Set BORING_EMBEDDING_MODEL and BORING_EMBEDDING_BASE_URL back, or have"
-            " the memories embedded anew: `await memory.store_reembedding.reembed(tenant)`."
-        )
 
 
 def _fields(row: DictRow) -> dict[str, Any]:

@@ -1,0 +1,172 @@
+"""Which embedding model a tenant's searches go by, and the embeddings that this takes.
+
+It is the model that embedded the tenant's memories. When the settings name another one, that one's vectors
+are kept beside the old ones until all are there (`memory.store_reembedding`), and the old ones are searched.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, LiteralString, cast
+from weakref import WeakKeyDictionary
+
+from psycopg import sql
+
+from core.embedding import embedding_name, opened_embeddings, settings_of_model
+from core.errors import ConfigurationError
+from core.process import Process, current_process
+from memory.items import Connection, as_tenant
+from memory.store_text import embedded, embedded_question
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
+REEMBED: Final = "boring memory reembed"
+"""The command that embeds a tenant's memories anew."""
+_ASK_AGAIN_S: Final = 60.0
+_SERVED: LiteralString = "select model, dimensions from boring.memory_model"
+_FIRST: LiteralString = """
+select embedding_model as model, embedding_dimensions as dimensions from boring.memory_item
+where embedding is not null and valid_to is null limit 1
+"""
+_log = logging.getLogger(__name__)
+_missing: WeakKeyDictionary[Process, dict[str, float]] = WeakKeyDictionary()
+"""Models that could not be asked, and until when they are not asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The vectors that are searched: their model's name, and how many numbers each has."""
+
+    model: str
+    dimensions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question as it is searched: its embedding by the model that is named, or None to go by words only."""
+
+    model: str
+    vector: list[float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Texts as they are stored: embedded by the settings' model, and by the one that is searched.
+
+    Attributes:
+        model: the settings' one.
+        vectors: by it, one for each text.
+        other_model: the one that is searched, where it is another.
+        others: by that one; None where there is none or it can't be asked.
+    """
+
+    model: str
+    vectors: list[list[float]]
+    other_model: str | None = None
+    others: list[list[float]] | None = None
+
+
+async def served_model(connection: Connection) -> Served | None:
+    """Return the model that the connection's tenant is searched by; None as long as there are no vectors."""
+    for statement in (_SERVED, _FIRST):
+        row = await (await connection.execute(statement)).fetchone()
+        if row is not None:
+            return Served(row["model"], row["dimensions"])
+    return None
+
+
+async def embedded_for(tenant: str, texts: Sequence[str]) -> Embedded:
+    """Embed what a tenant stores.
+
+    Raises:
+        ConfigurationError: the settings' model can't be used.
+    """
+    vectors, model = await embedded(texts)
+    served = await _served(tenant) if texts else None
+    if served is None or served == Served(model, len(vectors[0])):
+        return Embedded(model, vectors)
+    embeddings = await _embeddings_of(served.model)
+    others = None
+    if embeddings is not None:
+        try:
+            others = await embeddings.aembed_documents(list(texts))
+        except ConfigurationError as error:
+            await _note_missing(served.model, error)
+    if others is not None and len(others[0]) != served.dimensions:
+        others = None
+    return Embedded(model, vectors, served.model, others)
+
+
+async def question_for(tenant: str, question: str) -> Asked:
+    """Embed a question by the model that the tenant's memories were embedded by.
+
+    Raises:
+        ConfigurationError: the settings' model can't be used.
+    """
+    served = await _served(tenant)
+    settings = (await current_process()).settings
+    if served is None or served.model == embedding_name(settings):
+        vector, model = await embedded_question(question)
+        fits = served is None or len(vector) == served.dimensions
+        return Asked(model, vector if fits else None)
+    embeddings = await _embeddings_of(served.model)
+    if embeddings is None:
+        return Asked(served.model, None)
+    try:
+        vector = await embeddings.aembed_query(question)
+    except ConfigurationError as error:
+        await _note_missing(served.model, error)
+        return Asked(served.model, None)
+    return Asked(served.model, vector if len(vector) == served.dimensions else None)
+
+
+def literal(value: str) -> sql.Composable:
+    """Return a text as it stands in a statement that is executed with parameters, whose marks are `%`."""
+    return sql.SQL(cast("LiteralString", sql.Literal(value).as_string().replace("%", "%%")))
+
+
+def vector_by(model: str, dimensions: int) -> sql.Composable:
+    """Return the expression of a row's vector by a model; null where there is none.
+
+    An index is used where a statement has the very expression that it was made for.
+    """
+    return sql.SQL(
+        "(case when embedding_model = {model} and embedding_dimensions = {dimensions} then embedding"
+        " when next_model = {model} and next_dimensions = {dimensions} then next_embedding end)"
+    ).format(model=literal(model), dimensions=sql.Literal(dimensions))
+
+
+async def _served(tenant: str) -> Served | None:
+    database = await (await current_process()).database()
+    async with as_tenant(database, tenant) as connection:
+        return await served_model(connection)
+
+
+async def _embeddings_of(model: str) -> Embeddings | None:
+    """Return another model than the settings', or None if it can't be asked."""
+    process = await current_process()
+    if _missing.setdefault(process, {}).get(model, 0.0) > time.monotonic():
+        return None
+    try:
+        settings = settings_of_model(process.settings, model)
+        return await process.once(f"embeddings {model}", lambda: opened_embeddings(settings))
+    except ConfigurationError as error:
+        await _note_missing(model, error)
+        return None
+
+
+async def _note_missing(model: str, error: ConfigurationError) -> None:
+    process = await current_process()
+    _missing.setdefault(process, {})[model] = time.monotonic() + _ASK_AGAIN_S
+    _log.warning(
+        "Memories were embedded by %r, which can't be asked (%s); they are searched by words only until"
+        " `%s` has embedded them by %r.",
+        model,
+        error,
+        REEMBED,
+        embedding_name(process.settings),
+    )

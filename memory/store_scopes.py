@@ -1,0 +1,102 @@
+"""What a search inside a namespace has to know beforehand: how large it is, and which indexes serve it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, LiteralString
+
+from psycopg import sql
+
+from memory.items import Connection
+from memory.store_models import literal
+
+LARGEST_INDEXED: Final = 4000
+"""Numbers that a vector in an index may have. Source: pgvector 0.8, HNSW over `halfvec`."""
+LEAST_COMMON: Final = 100
+COMMON_SHARE: Final = 2000
+"""A word is common if more memories than `LEAST_COMMON` and than one in `COMMON_SHARE` have it."""
+_CANDIDATES: Final = 1000
+_FIND: LiteralString = """
+select scope.id, scope.tenant, scope.path, word_rows, word_length,
+    counted_at < now() - interval '1 day' as old,
+    exists (select from pg_index where indisvalid
+        and indexrelid = to_regclass('boring.memory_scope_' || scope.id || '_' || %(made_by)s)) as by_meaning,
+    has_words and exists (select from pg_index where indisvalid
+        and indexrelid = to_regclass('boring.memory_words_' || scope.id)) as by_words,
+    (select coalesce(jsonb_object_agg(lexeme, common -> lexeme), '{}')
+        from unnest(tsvector_to_array(to_tsvector('english', %(query)s))) as lexeme) as asked
+from boring.memory_scope as scope
+where path = case when %(prefix)s::text[] = '{}' then '' else boring.path_of(%(prefix)s) end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A namespace, with all below it, that has indexes of its own.
+
+    Attributes:
+        id: the number in its indexes' names.
+        tenant: whose it is.
+        path: what the paths of its items begin with.
+        word_rows: how many of its items have words, when that was last counted.
+        word_length: how many words they have on average.
+        asked: the words of the question, each with how many items have it; None, it is a rare one.
+        is_old: whether it should be counted anew.
+    """
+
+    id: int
+    tenant: str
+    path: str
+    word_rows: int
+    word_length: float
+    asked: Mapping[str, int | None]
+    is_old: bool
+
+    @property
+    def rare(self) -> int:
+        """Most items that have a word that is not common."""
+        return max(LEAST_COMMON, self.word_rows // COMMON_SHARE)
+
+    def chosen(self) -> list[str]:
+        """Return the words of the question that items are found by: the rarest, for some number of items."""
+        counted = sorted((self.rare if n is None else n, word) for word, n in self.asked.items())
+        words: list[str] = []
+        found = 0
+        for count, word in counted:
+            if words and found + count > _CANDIDATES:
+                break
+            words.append(word)
+            found += count
+        return words
+
+    def condition(self) -> sql.Composable:
+        """Return the condition that an item is in it, in the words of its index."""
+        return inside_scope(self.tenant, self.path)
+
+
+def inside_scope(tenant: str, path: str) -> sql.Composable:
+    """Return the condition that an item is current and in a tenant's scope, all in literals."""
+    conditions = [sql.SQL("tenant = {}").format(literal(tenant)), sql.SQL("valid_to is null")]
+    if path:
+        conditions.append(sql.SQL("path >= {} and path < {}").format(literal(path), literal(path[:-1] + "/")))
+    return sql.SQL(" and ").join(conditions)
+
+
+def made_by(model: str, dimensions: int) -> str:
+    """Return what stands for a model in the name of an index."""
+    return hashlib.blake2b(f"{model}\0{dimensions}".encode(), digest_size=6).hexdigest()
+
+
+async def indexed_scope(
+    connection: Connection, prefix: tuple[str, ...], query: str, *, model: str, dimensions: int
+) -> Scope | None:
+    """Return the scope of a namespace if its indexes for a model can be searched."""
+    values = {"prefix": list(prefix), "query": query, "made_by": made_by(model, dimensions)}
+    row = await (await connection.execute(_FIND, values)).fetchone()
+    if row is None or not row["by_meaning"] or not row["by_words"]:
+        return None
+    return Scope(
+        row["id"], row["tenant"], row["path"], row["word_rows"], row["word_length"], row["asked"], row["old"]
+    )

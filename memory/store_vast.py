@@ -1,0 +1,101 @@
+"""The search in a namespace that has indexes of its own."""
+
+from __future__ import annotations
+
+from typing import Any, Final, LiteralString
+
+from psycopg import sql
+from psycopg.rows import DictRow
+
+from memory.items import Connection
+from memory.store_models import literal
+from memory.store_scopes import Scope
+
+DEEPEST: Final = 400
+"""Most places of each ranking that are fused by way of the indexes."""
+_SET: LiteralString = """
+select set_config('hnsw.ef_search', %(breadth)s, true),
+    set_config('hnsw.iterative_scan', 'strict_order', true),
+    set_config('boring.asked', coalesce(boring.as_query(%(chosen)s), ''), true)
+"""
+_SEARCH = sql.SQL("""
+with near as materialized (
+    select id, valid_from, uses, {vector} <=> %(meaning)s::halfvec({dimensions}) as distance
+    from boring.memory_item where {inside} and {unexpired} and {filter}
+    order by {vector}::halfvec({dimensions}) <=> %(meaning)s::halfvec({dimensions}) limit %(depth)s
+), term as materialized (
+    select number, boring.as_query(array[lexeme])::tsquery as term, nullif(count, -1) as common
+    from unnest(%(lexemes)s::text[], %(counts)s::bigint[]) with ordinality as each (lexeme, count, number)
+), worded as materialized (
+    select item, words, word_count from boring.memory_words
+    where tenant = {tenant} and scope = {scope} limit %(most)s
+), hit as materialized (
+    select item, number, common, word_count, {times} as times
+    from worded cross join term where words @@ term
+), rarity as (
+    select number, ln(1 + (greatest(%(rows)s, n) - n + 0.5) / (n + 0.5)) as weight
+    from (select number, coalesce(common, count(*))::float8 as n from hit group by number, common) as each
+), worth as materialized (
+    select item as id, sum(weight * times * 2.2
+        / (times + 1.2 * (0.25 + 0.75 * word_count / %(length)s)))::float4 as worth
+    from hit join rarity using (number) group by item order by worth desc limit %(worded)s
+), by_words as materialized (
+    select id, valid_from, uses, {vector} <=> %(meaning)s::halfvec({dimensions}) as distance,
+        rank() over (order by worth desc) as place
+    from worth join boring.memory_item using (id) where {inside} and {unexpired} and {filter}
+), candidate as (
+    select id, valid_from, uses, distance, rank() over (order by distance) as place from (
+        select id, valid_from, uses, distance from near
+        union select id, valid_from, uses, distance from by_words where place <= %(reach)s
+    ) as each
+), placed as (
+    select id, valid_from, uses,
+        case when distance is null then 0 else 5.5::float8 / (10 + candidate.place) end
+        + coalesce(5.5::float8 / (10 + worded.place), 0) as score
+    from candidate left join (select id, place from by_words) as worded using (id)
+    order by score desc, {day} desc, uses desc, valid_from desc, id limit %(limit)s offset %(offset)s
+), best as (
+    select {columns}, nullif(score, 0) as score,
+        row_number() over (order by score desc, {day} desc, uses desc, valid_from desc, id) as place
+    from (select id, score from placed) as placed join boring.memory_item using (id)
+), touched as ({use})
+select best.*, (select count(*) from near) as near from best order by place
+""")
+"""The nearest by an index over the vectors, the best by an index over the words, fused as elsewhere.
+
+Words that are common are counted when the namespace is; memories that have none but the commonest words of a
+question are not ranked by words.
+"""
+
+
+async def found_vast(
+    connection: Connection, scope: Scope, parts: dict[str, Any], values: dict[str, Any]
+) -> list[DictRow] | None:
+    """Return the best items for a question, or None if the indexes don't show enough of them.
+
+    Args:
+        connection: from `as_tenant`.
+        scope: where to search; its indexes are ready.
+        parts: of the statement, as `memory.store_search` has them.
+        values: of the search, with `reach`, the places of each ranking that can be among the best.
+    """
+    depth = values["reach"] + 10
+    if depth > DEEPEST:
+        return None
+    settings = {"breadth": str(max(100, 2 * depth)), "chosen": scope.chosen()}
+    await connection.execute(_SET, settings)
+    given = {
+        **values,
+        "depth": depth,
+        "lexemes": list(scope.asked),
+        "counts": [-1 if count is None else count for count in scope.asked.values()],
+        "most": 2000,
+        "worded": 2000 if values["filtered"] else 2 * values["reach"],
+        "rows": float(scope.word_rows),
+        "length": scope.word_length,
+    }
+    statement = _SEARCH.format(
+        **parts, inside=scope.condition(), tenant=literal(scope.tenant), scope=sql.Literal(scope.id)
+    )
+    rows = await (await connection.execute(statement, given)).fetchall()
+    return rows if rows and rows[0]["near"] == depth else None
