@@ -14,6 +14,7 @@ from psycopg.rows import DictRow
 from core.worker import LOCK_OF
 from memory.facts import user_namespace
 from memory.rules_listing import RULES_OF_USER
+from memory.store_scopes import SCOPE_OF_USER
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,13 @@ PARTS: Final[Sequence[Part]] = (
         "turns to learn from",
         "boring.extraction",
         "(tenant = %(tenant)s and user_id = %(user)s or " + _OF_THREAD + ")",
+    ),
+    Part("namespaces with indexes", "boring.memory_scope", SCOPE_OF_USER),
+    Part(
+        "words of memories in indexes",
+        "boring.memory_words",
+        "tenant = %(tenant)s and item in (select id from boring.memory_item"
+        " where tenant = %(tenant)s and (user_id = %(user)s or starts_with(path, %(place)s)))",
     ),
     Part(
         "memories",
@@ -111,6 +119,7 @@ HOLD_NOTHING_OF_USERS: Final = frozenset(
         "boring.breaker",  # names of tools and models, and kinds of errors
         "boring.document",  # the tenant's, whoever has indexed it; so are the tables of passages
         "boring.mcp_tool",
+        "boring.memory_model",  # a tenant, and the name of the embedding model
         "checkpoint_migrations",
     }
 )
@@ -159,9 +168,14 @@ class Traces:
 
     def values(self) -> dict[str, Any]:
         """Return the parameters of the conditions."""
-        place = ".".join(user_namespace(self.user)) + "."
+        place = place_of(self.user)
         both = {"threads": list(self.threads), "runs": list(self.runs)}
         return {"tenant": self.tenant, "user": self.user, "place": place, **both}
+
+
+def place_of(user: str) -> str:
+    """Return what the paths of a user's own namespaces begin with."""
+    return ".".join(user_namespace(user)) + "."
 
 
 async def traces(connection: AsyncConnection[DictRow], tenant: str, user: str) -> Traces:

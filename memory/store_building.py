@@ -16,7 +16,14 @@ from psycopg.rows import DictRow, dict_row
 from core.process import Process, current_process
 from memory.items import Connection
 from memory.store_models import Served, literal, served_model, vector_by
-from memory.store_scopes import COMMON_SHARE, LARGEST_INDEXED, LEAST_COMMON, inside_scope, made_by
+from memory.store_scopes import (
+    COMMON_SHARE,
+    LARGEST_INDEXED,
+    LEAST_COMMON,
+    SCOPE_OF_USER,
+    inside_scope,
+    made_by,
+)
 
 MOST_SCOPES: Final = 50
 """Namespaces of one database that have indexes: each costs every statement a look at its condition."""
@@ -62,9 +69,10 @@ frequent as (
 )
 update boring.memory_scope set counted_at = now(), has_words = true, word_rows = corpus.rows,
     word_length = corpus.length,
-    common = coalesce((select jsonb_object_agg(lexeme, n) from frequent), '{{}}')
+    common = coalesce((select jsonb_object_agg(md5(lexeme), n) from frequent), '{{}}')
 from corpus where id = {id}
 """)
+_OF_USER: LiteralString = "select id from boring.memory_scope where " + SCOPE_OF_USER
 _log = logging.getLogger(__name__)
 
 
@@ -112,6 +120,27 @@ async def index_tenant(tenant: str, following: Served | None = None) -> None:
         for row in await (await connection.execute(known, (tenant,))).fetchall():
             space = _Namespace(tenant, row["path"])
             await _brought(connection, space, process.settings.memory_exact_rows, following=following)
+
+
+@asynccontextmanager
+async def without_indexes_of(tenant: str, user: str, place: str) -> AsyncGenerator[None]:
+    """Drop the indexes whose conditions name a user's namespaces, and let none be built until the end.
+
+    Args:
+        tenant: whose user.
+        user: whose memories alone are in these namespaces.
+        place: what the paths of the user's own namespaces begin with.
+
+    Raises:
+        DatabaseError: the database can't be used.
+        psycopg.Error: it refuses; its user has to own the table.
+    """
+    async with _alone(await current_process()) as connection:
+        await connection.execute("select set_config('boring.tenant', %s, false)", (tenant,))
+        values = {"tenant": tenant, "user": user, "place": place}
+        for row in await (await connection.execute(_OF_USER, values)).fetchall():
+            await _drop_indexes(connection, row["id"])
+        yield
 
 
 async def begin_indexing(connection: Connection, prefix: tuple[str, ...]) -> None:
@@ -237,9 +266,13 @@ async def _indexes(connection: AsyncConnection[DictRow], pattern: str) -> list[D
 
 
 async def _drop(connection: AsyncConnection[DictRow], scope: int) -> None:
+    await _drop_indexes(connection, scope)
+    await connection.execute("delete from boring.memory_scope where id = %s", (scope,))
+
+
+async def _drop_indexes(connection: AsyncConnection[DictRow], scope: int) -> None:
     for row in await _indexes(connection, f"^memory_(scope_{scope}_.*|words_{scope})$"):
         await _drop_index(connection, row["name"])
-    await connection.execute("delete from boring.memory_scope where id = %s", (scope,))
 
 
 async def _drop_index(connection: AsyncConnection[DictRow], name: str) -> None:

@@ -18,6 +18,13 @@ LEAST_COMMON: Final = 100
 COMMON_SHARE: Final = 2000
 """A word is common if more memories than `LEAST_COMMON` and than one in `COMMON_SHARE` have it."""
 _CANDIDATES: Final = 1000
+SCOPE_OF_USER: Final[LiteralString] = """
+tenant = %(tenant)s and (starts_with(path, %(place)s) or not exists (
+    select from boring.memory_item as item
+    where item.tenant = memory_scope.tenant and starts_with(item.path, memory_scope.path)
+        and item.user_id <> %(user)s and not starts_with(item.path, %(place)s)))
+"""
+"""The condition that a scope holds nothing but a user's memories; see `memory.forgetting`."""
 _FIND: LiteralString = """
 select scope.id, scope.tenant, scope.path, word_rows, word_length,
     counted_at < now() - interval '1 day' as old,
@@ -25,7 +32,7 @@ select scope.id, scope.tenant, scope.path, word_rows, word_length,
         and indexrelid = to_regclass('boring.memory_scope_' || scope.id || '_' || %(made_by)s)) as by_meaning,
     has_words and exists (select from pg_index where indisvalid
         and indexrelid = to_regclass('boring.memory_words_' || scope.id)) as by_words,
-    (select coalesce(jsonb_object_agg(lexeme, common -> lexeme), '{}')
+    (select coalesce(jsonb_object_agg(lexeme, common -> md5(lexeme)), '{}')
         from unnest(tsvector_to_array(to_tsvector('english', %(query)s))) as lexeme) as asked
 from boring.memory_scope as scope
 where path = case when %(prefix)s::text[] = '{}' then '' else boring.path_of(%(prefix)s) end

@@ -12,7 +12,8 @@ from core.errors import ThreadBusyError
 from core.process import current_process
 from core.worker import current_worker
 from memory.approvals import time_of
-from memory.forgetting import Traces, count, erase, traces
+from memory.forgetting import Traces, count, erase, place_of, traces
+from memory.store_building import without_indexes_of
 from observability.audit import AuditEntry, append_audit
 from observability.redaction import COUNT, redact_rows, rows_to_redact
 
@@ -78,7 +79,11 @@ async def forget_user(tenant: str, user: str, *, by: str, why: str = "asked to")
     """
     database = await (await current_process()).database()
     worker = (await current_worker()).id
-    async with database.pool.connection() as connection, connection.transaction():
+    async with (
+        without_indexes_of(tenant, user, place_of(user)),
+        database.pool.connection() as connection,
+        connection.transaction(),
+    ):
         of = await traces(connection, tenant, user)
         if of.busy:
             raise _busy(of)

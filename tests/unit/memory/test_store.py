@@ -20,7 +20,6 @@ from core.settings import Settings
 from evals.scripted_model import ScriptedModel
 from memory.items import Origin, as_tenant
 from memory.store import MemoryStore
-from memory.store_reembedding import reembed
 
 ADA = ("users", "ada")
 
@@ -149,26 +148,6 @@ async def test_words_find_what_meaning_does_not_and_the_other_way_round(store: M
     assert (await keys(store, "an engine"))[0] == "engines run"
     assert (await keys(store, "what of it"))[0] == "what of it and of all"  # words that are not indexed
     assert len(await keys(store, "'\\ | & ! <-> (:*) 100% of \0")) == 4
-
-
-async def test_another_embedding_model_is_refused_until_all_is_embedded_anew(
-    settings: Settings,
-) -> None:
-    async with opened_process(settings):
-        await MemoryStore().abatch([PutOp(ADA, str(n), {"text": f"tea {n}"}) for n in range(3)])
-    async with opened_process(settings.model_copy(update={"embedding_model": "another"})):
-        store = MemoryStore()
-        with pytest.raises(ConfigurationError, match=r"3 memories.*'text-embedding-3-small'.*256.*reembed"):
-            await keys(store, "tea")
-        assert len(await keys(store)) == 3
-        assert await reembed("local") == 3
-        assert await reembed("local") == 0
-        assert len(await keys(store, "tea")) == 3
-    async with ScriptedModel(dimensions=128) as smaller:
-        changed = {"embedding_model": "another", "embedding_base_url": smaller.base_url}
-        async with opened_process(settings.model_copy(update=changed)):
-            with pytest.raises(ConfigurationError, match="256 dimensions, and questions are by"):
-                await keys(MemoryStore(), "tea")
 
 
 class State(TypedDict):
