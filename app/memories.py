@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from langgraph.store.base import SearchOp
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +26,7 @@ from memory.extractions import Wanted
 from memory.facts import forget, history, recall, remember, user_namespace
 from memory.forgetting import named
 from memory.items import Memory, Origin, as_tenant, memory_of
+from memory.store_reembedding import reembed
 from memory.store_search import found
 from nodes.learning import Learnt, Mind, learn_next
 from tools.forgetting import Forgotten, forget_user, look_for_user
@@ -101,6 +104,20 @@ async def learnt(tenant: str | None, *, failed: bool) -> list[Learnt]:
             if one is None:
                 return done
             done.append(one)
+
+
+async def reembedded(tenant: str, *, quiet: bool) -> int:
+    """Have a tenant's memories embedded anew; return how many there were."""
+    errors = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    async with _opened():
+        with Progress(*columns, console=errors, disable=quiet, transient=True) as bars:
+            task = bars.add_task("embedding", total=None)
+
+            def advance(*, done: int, total: int, what: str) -> None:
+                bars.update(task, completed=done, total=total, description=escape(what))
+
+            return await reembed(tenant, advance)
 
 
 def print_memories(memories: Sequence[Memory], *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The commands about long-term memory: list, search, history, remember, forget, forget-user, learn."""
+"""The commands about long-term memory: list, search, history, remember, forget, and so on."""
 
 import json
 from dataclasses import asdict
@@ -150,6 +150,26 @@ def learn(
     else:
         print_learnt(done, Console(soft_wrap=True))
     raise typer.Exit(FAILED if any(one.error for one in done) else ANSWERED)
+
+
+@memory.command()
+def reembed(
+    *,
+    tenant: TenantOption = _DEFAULT.tenant,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a tenant's memories embedded by the model that the settings name now.
+
+    Searches go by the old vectors until the new ones are all there. Stopped at any moment, it goes on there.
+    """
+    from app.memories import reembedded  # noqa: PLC0415 - loaded when it runs
+
+    number = run(reembedded(_name(tenant, "tenant"), quiet=quiet))
+    if as_json:
+        typer.echo(json.dumps({"embedded": number}))
+    else:
+        typer.echo(f"{number} memories embedded anew.")
 
 
 def _origin(tenant: str, user: str) -> "Origin":

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from langgraph.store.base import PutOp
 from psycopg import sql
 
 from core.context import RunContext
@@ -19,13 +20,14 @@ from evals.scripted_model import Reply, ToolCall
 from graphs.single import create_agent, model_source
 from guardrails.approval import Level, over
 from memory.approvals import approvals
-from memory.facts import history, remember
+from memory.facts import history, remember, user_namespace
 from memory.forgetting import HOLD_NOTHING_OF_USERS, PARTS, REDACTED
 from memory.items import Origin
 from memory.rules import Scope
 from memory.rules_changing import reject
 from memory.rules_proposing import Evidence, NewRule, propose
 from memory.store import MemoryStore
+from memory.store_building import index_namespace
 from observability.audit import verify_audit
 from observability.decisions import Decision, record_decisions
 from tests.graphs.remembering import gives, learnt, remembering, rows, turn
@@ -46,7 +48,7 @@ ROLES = {"manager": ["ann"]}
 
 @pytest.fixture
 async def process(postgres_url: str, tmp_path: Path) -> AsyncIterator[Process]:
-    async with remembering(postgres_url, tmp_path) as opened:
+    async with remembering(postgres_url, tmp_path, memory_exact_rows=100) as opened:
         yield opened
 
 
@@ -105,8 +107,18 @@ async def leave_traces(saver: Any, speaking: Any, process: Process) -> None:
     decision = Decision(f"thread-{CANARY}", "x", 1, "route", CANARY, [CANARY], f"because of {CANARY}")
     await record_decisions(database, [decision])
     await saver.acopy_thread(f"thread-{CANARY}", "copy")
+    await _large_namespaces()
     await _rules(database)
     await _run_of_another_kind(database)
+
+
+async def _large_namespaces() -> None:
+    """Have the user's namespace and the whole tenant indexed; the canary is a common word of both."""
+    notes = (*user_namespace(USER), "notes")
+    ops = [PutOp(notes, str(n), {"text": f"{CANARY} {n}"}) for n in range(102)]
+    await MemoryStore(origin=OF_ADA).abatch(ops)
+    for place in (notes, ()):
+        assert await index_namespace("acme", place)
 
 
 async def _rules(database: Any) -> None:

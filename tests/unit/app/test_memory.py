@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tests.commands import boring
 
 ADA = ("--user", "ada", "--tenant", "acme")
 Run = Callable[..., Awaitable[str]]
+CHANGED = {"BORING_EMBEDDING_DOCUMENT_PREFIX": "passage: "}
 
 
 def says(request: dict[str, Any]) -> Reply | str:
@@ -39,8 +40,8 @@ async def run(postgres_url: str, tmp_path: Path) -> AsyncIterator[Run]:
             "BORING_MEMORY": "1",
         }
 
-        async def running(*words: str, code: int = 0) -> str:
-            ended = await boring(*words, env=env, cwd=tmp_path)
+        async def running(*words: str, code: int = 0, changed: Mapping[str, str] | None = None) -> str:
+            ended = await boring(*words, env=env | dict(changed or {}), cwd=tmp_path)
             assert ended.code == code, ended
             return ended.out + ended.err
 
@@ -75,3 +76,14 @@ async def test_a_turn_of_ask_is_learnt_and_its_user_forgotten_whole(run: Run) ->
     assert told.endswith("Left: 0 rows (nothing).\n")
     done = json.loads(await run("memory", "forget-user", "ada", "--yes", "--json"))
     assert (sum(done["found"].values()), sum(done["left"].values())) == (0, 0)
+
+
+async def test_memories_are_embedded_anew_by_the_model_of_the_settings(run: Run) -> None:
+    await run("memory", "remember", "drink", "Ada likes tea.", *ADA)
+    of_acme = ("memory", "reembed", "--tenant", "acme")
+    assert (await run(*of_acme)).endswith("0 memories embedded anew.\n")
+    asked = ("memory", "search", "tea", *ADA)
+    assert "Ada likes tea." in await run(*asked, changed=CHANGED)
+    assert (await run(*of_acme, "--quiet", changed=CHANGED)) == "1 memories embedded anew.\n"
+    assert json.loads(await run(*of_acme, "-q", "--json", changed=CHANGED)) == {"embedded": 0}
+    assert "Ada likes tea." in await run(*asked, changed=CHANGED)
