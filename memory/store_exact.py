@@ -43,8 +43,8 @@ with asked as materialized (
     select id from by_meaning where place <= %(reach)s union select id from by_words where place <= %(reach)s
 ), placed as (
     select id, valid_from, uses,
-        case when distance is null then 0 else 5.5::float8 / (10 + by_meaning.place) end
-        + coalesce(5.5::float8 / (10 + by_words.place), 0) as score
+        case when distance is null then 0 else 30::float8 / (13 * (2 + by_meaning.place)) end
+        + coalesce(9::float8 / (13 * (2 + by_words.place)), 0) as score
     from candidate join by_meaning using (id) left join by_words using (id)
     order by score desc, {day} desc, uses desc, valid_from desc, id limit %(limit)s offset %(offset)s
 ), best as (
@@ -57,9 +57,10 @@ select best.*, corpus.rows from corpus left join best on true order by place
 """Two exact rankings inside a namespace, by cosine distance and by BM25, fused by reciprocal rank.
 
 The score is 1 for what is first by both, and null for what has no text. Among equals the newer day comes
-first, then what was used more. The constant 10 is the one that searching documents has. What is among the
-best K has one place of at most 10 + 2 K: from K places by meaning come scores that two later places can't
-reach together.
+first, then what was used more. A place by words counts 0.3 of one by meaning, and the constant is 2: the best
+of the pairs tried on one half of the questions of `benchmarks.memory_questions`. So what is first by words
+ranks like what is eighth by meaning. What is among the best K has one place of at most
+10 + 2 K: from K places by meaning come scores that two later places can't reach together.
 
 Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, with k1 = 1.2
 and b = 0.75; Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion", SIGIR 2009.

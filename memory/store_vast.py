@@ -50,8 +50,8 @@ with near as materialized (
     ) as each
 ), placed as (
     select id, valid_from, uses,
-        case when distance is null then 0 else 5.5::float8 / (10 + candidate.place) end
-        + coalesce(5.5::float8 / (10 + worded.place), 0) as score
+        case when distance is null then 0 else 30::float8 / (13 * (2 + candidate.place)) end
+        + coalesce(9::float8 / (13 * (2 + worded.place)), 0) as score
     from candidate left join (select id, place from by_words) as worded using (id)
     order by score desc, {day} desc, uses desc, valid_from desc, id limit %(limit)s offset %(offset)s
 ), best as (

@@ -81,9 +81,9 @@ async def test_a_turn_of_ask_is_learnt_and_its_user_forgotten_whole(run: Run) ->
 async def test_memories_are_embedded_anew_by_the_model_of_the_settings(run: Run) -> None:
     await run("memory", "remember", "drink", "Ada likes tea.", *ADA)
     of_acme = ("memory", "reembed", "--tenant", "acme")
-    assert (await run(*of_acme)).endswith("0 memories embedded anew.\n")
+    assert await run(*of_acme) == "0 memories embedded anew.\n"
     asked = ("memory", "search", "tea", *ADA)
     assert "Ada likes tea." in await run(*asked, changed=CHANGED)
-    assert (await run(*of_acme, "--quiet", changed=CHANGED)) == "1 memories embedded anew.\n"
+    assert await run(*of_acme, changed=CHANGED) == "1 memories embedded anew.\n"
     assert json.loads(await run(*of_acme, "-q", "--json", changed=CHANGED)) == {"embedded": 0}
     assert "Ada likes tea." in await run(*asked, changed=CHANGED)
