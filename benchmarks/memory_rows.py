@@ -21,8 +21,8 @@ DIMENSIONS: Final = 384
 MODEL: Final = "all-minilm-l6-v2-int8"
 """The name under which the process asks for the vectors of questions, so that it finds these."""
 HOW_MADE: Final = (
-    "vectors of 384 numbers: a mixture of topics, one for about 50 memories of a tenant, inside 48 of the dimensions, "
-    "with noise in all; texts of 8 to 40 words out of 30,000, as frequent as their rank is low"
+    "vectors of 384 numbers: a mixture of topics, one for about 50 memories of a tenant, inside 48 of the "
+    "dimensions, with noise in all; texts of 8 to 40 words out of 30,000, as frequent as their rank is low"
 )
 _LATENT: Final = 48
 _TOPIC_SIZE: Final = 50

@@ -94,7 +94,7 @@ async def recall(
     meant = await question_for(whose.tenant, asked)
     place = user_namespace(whose.user, kind)
     database = await (await current_process()).database()
-    async with as_tenant(database, whose.tenant) as connection:
+    async with as_tenant(database, whose.tenant, reading=True) as connection:
         op = SearchOp(place, limit=limit, query=asked)
         return [
             memory_of(row) for row in await found(connection, op, meaning=meant.vector, model=meant.model)

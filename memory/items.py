@@ -32,7 +32,9 @@ _RUNTIME = "__pregel_runtime"
 _BECOME = """
 select set_config('boring.tenant', %s, true), set_config('role', case
     when (select rolsuper or rolbypassrls from pg_roles where rolname = current_user) then %s
-    else current_setting('role') end, true)
+    else current_setting('role') end, true),
+    set_config('synchronous_commit',
+        case when %s then 'off' else current_setting('synchronous_commit') end, true)
 """
 
 
@@ -162,17 +164,23 @@ def current_origin(*, message_id: str | None = None, trusted: bool = False) -> O
 
 
 @asynccontextmanager
-async def as_tenant(database: Database, tenant: str) -> AsyncGenerator[Connection]:
+async def as_tenant(database: Database, tenant: str, *, reading: bool = False) -> AsyncGenerator[Connection]:
     """Yield a connection in a transaction that sees and writes the rows of `tenant` only.
 
     A user that row-level security would not bind becomes the application role until the transaction ends.
+
+    Args:
+        database: the process's.
+        tenant: whose rows.
+        reading: nothing is written but that something was read. Nobody waits for that to be on the disk; a
+            machine that fails may lose the last half second of it.
 
     Raises:
         DatabaseError: the user of the database may not become that role.
     """
     async with database.pool.connection() as connection, connection.transaction():
         try:
-            await connection.execute(_BECOME, (tenant, APPLICATION_ROLE))
+            await connection.execute(_BECOME, (tenant, APPLICATION_ROLE, reading))
         except InsufficientPrivilege as error:
             raise DatabaseError(
                 "The user in DATABASE_URL passes over row-level security and may not become the role"

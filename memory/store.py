@@ -80,7 +80,7 @@ class MemoryStore(BaseStore):
         database = await (await current_process()).database()
         results: list[Result] = [None] * len(wanted)
         if len(puts) < len(wanted):
-            async with as_tenant(database, origin.tenant) as connection:
+            async with as_tenant(database, origin.tenant, reading=True) as connection:
                 results = [await _read(connection, op, meanings) for op in wanted]
         if puts:
             async with as_tenant(database, origin.tenant) as connection:

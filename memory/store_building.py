@@ -72,7 +72,7 @@ update boring.memory_scope set counted_at = now(), has_words = true, word_rows =
     common = coalesce((select jsonb_object_agg(md5(lexeme), n) from frequent), '{{}}')
 from corpus where id = {id}
 """)
-_OF_USER: LiteralString = "select id from boring.memory_scope where " + SCOPE_OF_USER
+_OF_USER: LiteralString = "select id from boring.memory_scope where " + SCOPE_OF_USER  # noqa: S608 - constants
 _log = logging.getLogger(__name__)
 
 

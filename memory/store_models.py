@@ -142,7 +142,7 @@ def vector_by(model: str, dimensions: int) -> sql.Composable:
 
 async def _served(tenant: str) -> Served | None:
     database = await (await current_process()).database()
-    async with as_tenant(database, tenant) as connection:
+    async with as_tenant(database, tenant, reading=True) as connection:
         return await served_model(connection)
 
 

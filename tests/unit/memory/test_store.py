@@ -14,7 +14,6 @@ from pydantic import SecretStr
 from typing_extensions import TypedDict
 
 from core.context import RunContext
-from core.errors import ConfigurationError
 from core.process import current_process, opened_process
 from core.settings import Settings
 from evals.scripted_model import ScriptedModel
