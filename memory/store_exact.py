@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate
-from typing import Any
+from typing import Any, LiteralString, cast
 
 from psycopg import sql
 from psycopg.rows import DictRow
@@ -78,8 +78,12 @@ def _times() -> sql.Composable:
     squares = [1 / n**2 for n in range(1, _MOST_TIMES + 1)]
     reached = [0.0, *accumulate(squares)]
     steps = [(done + square / 2) * 6 / math.pi**2 for done, square in zip(reached, squares, strict=False)]
-    return sql.SQL("width_bucket(ts_rank('{{1, 1, 1, 1}}', words, term)::float8, {}::float8[])").format(
-        sql.Literal(steps)
+    listed = ",".join(map(repr, steps))
+    return sql.SQL(
+        cast(
+            "LiteralString",
+            f"width_bucket(ts_rank('{{1, 1, 1, 1}}', words, term)::float8, '{{{listed}}}'::float8[])",
+        )
     )
 
 

@@ -17,7 +17,7 @@ LARGEST_INDEXED: Final = 4000
 LEAST_COMMON: Final = 100
 COMMON_SHARE: Final = 2000
 """A word is common if more memories than `LEAST_COMMON` and than one in `COMMON_SHARE` have it."""
-_CANDIDATES: Final = 1000
+_CANDIDATES: Final = 500
 SCOPE_OF_USER: Final[LiteralString] = """
 tenant = %(tenant)s and (starts_with(path, %(place)s) or not exists (
     select from boring.memory_item as item

@@ -16,6 +16,7 @@ DEEPEST: Final = 400
 _SET: LiteralString = """
 select set_config('hnsw.ef_search', %(breadth)s, true),
     set_config('hnsw.iterative_scan', 'strict_order', true),
+    set_config('plan_cache_mode', 'force_custom_plan', true),
     set_config('boring.asked', coalesce(boring.as_query(%(chosen)s), ''), true)
 """
 _SEARCH = sql.SQL("""
