@@ -27,7 +27,10 @@ with newest as (
     select distinct on (thread_id) thread_id, (checkpoint ->> 'ts')::timestamptz as used_at
     from checkpoints order by thread_id, checkpoint_id desc
 )
-select thread_id, coalesce(idle, false) as idle, last.ours, last.unfinished
+select thread_id, coalesce(idle, false) as idle, last.ours, coalesce(last.unfinished, exists (
+        select from checkpoint_writes as write
+        where write.thread_id = newest.thread_id and write.channel = '__interrupt__'
+    )) as unfinished
 from newest left join lateral (
     select true as ours, finished_at is null as unfinished from boring.run
     where run.thread_id = newest.thread_id order by started_at desc limit 1

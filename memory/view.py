@@ -1,6 +1,7 @@
 """What a model sees of a conversation: as much as it can take, cut only where nothing is torn apart."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,6 +26,7 @@ _BEGINNING_CHARS: Final = 200
 _LEAST_CHARS: Final = 400
 _NOTE_CHARS: Final = 160
 _REFERENCE_CHARS: Final = 12
+_OWN_REFERENCE: Final = re.compile(r"[0-9a-f]{12}")
 _CHARS_PER_TOKEN: Final = 4.0
 _MARGIN: Final = 1.1
 
@@ -69,7 +71,7 @@ def view_of(messages: Sequence[AnyMessage], *, room: int, scale: float = 1.0, ca
         scale: tokens of the model for each estimated one.
         can_open: a result that gave way can be opened again by a tool, and the reference tells how.
     """
-    starts = [index for index, one in enumerate(messages) if isinstance(one, HumanMessage)] or [0]
+    starts = [0, *(n for n, one in enumerate(messages) if n and isinstance(one, HumanMessage))]
     kept = _kept_from(messages, starts, room=room, scale=scale)
     whole = answered(messages[kept:])
     if kept == starts[0] and (tokens := _tokens(whole, scale)) <= room:
@@ -118,6 +120,7 @@ def _referred(message: AnyMessage, *, can_open: bool) -> AnyMessage:
 
 def _reference(message: ToolMessage, chars: int, *, can_open: bool) -> str:
     call = message.tool_call_id.removeprefix("call_")[:_REFERENCE_CHARS]
+    can_open = can_open and _OWN_REFERENCE.fullmatch(call) is not None  # other ids are not looked up
     opened = f" Read on with {OPEN_RESULT}(call={call!r}, start={chars})." if can_open else ""
     total = len(message.text)
     return f"{message.text[:chars]}\n[{total - chars} of {total} characters are not shown here.{opened}]"

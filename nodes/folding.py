@@ -106,11 +106,11 @@ async def _outgrown(model: Model, messages: Sequence[AnyMessage]) -> Sequence[An
 
 def _request(model: Model, summary: Summary | None, part: Sequence[AnyMessage]) -> str:
     """Return what the model is asked: the summary so far, and the new part as long as it can take it."""
-    most = int(room_for(model.profile) * _FOLD_FROM) * 3 - _MAX_SUMMARY_CHARS
+    so_far = summary["text"] if summary else "Nothing yet."
+    most = max(_LEAST_CHARS, int(room_for(model.profile) * _FOLD_FROM) * 3 - len(so_far))
     lines = [line for one in part if (line := _line(one))]
     longest = max(_LEAST_CHARS, longest_of([len(line) for line in lines], most=most))
-    so_far = summary["text"] if summary else "Nothing yet."
-    spoken = "\n".join(line[:longest] for line in lines)
+    spoken = "\n".join(line[:longest] for line in lines)[-most - len(lines) :]
     return f"The summary so far:\n{so_far}\n\nThe new part:\n{spoken}\n\nThe new summary:"
 
 

@@ -10,6 +10,7 @@ from core.protocols import Model, ToolSpec
 from core.state import AgentState, Summary
 from memory.view import ESTIMATED, estimated, learned_scale
 
+_MOST_SCALE: Final = 3.0
 _EXACT_FROM: Final = 0.4
 """Share of the context below which an estimate is good enough."""
 
@@ -27,7 +28,7 @@ async def scale_of(model: Model, messages: Sequence[AnyMessage]) -> float:
     if guessed < _EXACT_FROM * model.profile.context_tokens:
         return 1.0
     counted = await model.count_tokens("\n".join(one.text for one in newest))
-    return counted / guessed
+    return min(_MOST_SCALE, max(1 / _MOST_SCALE, counted / guessed))
 
 
 def _newest(messages: Sequence[AnyMessage], most: int) -> Sequence[AnyMessage]:
@@ -49,14 +50,17 @@ def overhead_of(system_prompt: str, tools: Sequence[ToolSpec]) -> int:
 def after_summary(state: AgentState) -> tuple[Summary | None, Sequence[AnyMessage]]:
     """Return the summary and the messages that it does not cover.
 
-    A summary whose last message is gone, since somebody removed it, counts as none.
+    A summary of which a message is gone, since somebody removed it, counts as none.
     """
     messages, summary = state["messages"], state.get("summary")
     if summary is None:
         return None, messages
     for index in range(len(messages) - 1, -1, -1):
         if messages[index].id == summary["last"]:
-            return summary, messages[index + 1 :]
+            begin = index + 1 - summary["messages"]
+            if begin >= 0 and messages[begin].id == summary["first"]:
+                return summary, messages[index + 1 :]
+            break
     return None, messages
 
 

@@ -117,3 +117,16 @@ def test_what_a_model_counted_corrects_the_next_estimates() -> None:
     assert learned_scale([HumanMessage("Hi"), answer], "other") == 1.0
     assert learned_scale([HumanMessage("Hi")], "small") == 1.0
     assert estimated([HumanMessage("word " * 100)]) > 100
+
+
+def test_what_was_said_before_the_first_request_is_seen() -> None:
+    messages: list[AnyMessage] = [AIMessage("Your ticket is 4711."), HumanMessage("Which number?")]
+    assert view_of(messages, room=1000).messages == messages
+
+
+def test_no_reference_is_offered_that_can_not_be_opened() -> None:
+    call: Any = {"name": "search", "args": {}, "id": "toolu_01AbCdEf", "type": "tool_call"}
+    result = ToolMessage("x" * 5000, tool_call_id="toolu_01AbCdEf")
+    messages = [HumanMessage("a"), AIMessage("", tool_calls=[call]), result, HumanMessage("b")]
+    shown = view_of(messages, room=300, can_open=True).messages
+    assert not any("open_result" in one.text for one in shown)
