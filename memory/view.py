@@ -166,8 +166,13 @@ def learned_scale(messages: Sequence[AnyMessage], model: str) -> float:
         if isinstance(message, AIMessage) and (told := message.response_metadata.get(ESTIMATED)):
             usage = message.usage_metadata
             if usage and told["model"] == model and told["tokens"]:
-                return min(_MOST_SCALE, max(1 / _MOST_SCALE, usage["input_tokens"] / told["tokens"]))
+                return scale_from(usage["input_tokens"], told["tokens"])
     return 1.0
+
+
+def scale_from(counted: int, guessed: int) -> float:
+    """Return how many tokens there are for each estimated one, within bounds: one odd count is no rule."""
+    return min(_MOST_SCALE, max(1 / _MOST_SCALE, counted / guessed))
 
 
 def estimated(messages: Sequence[AnyMessage]) -> int:

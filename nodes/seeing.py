@@ -8,9 +8,8 @@ from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 
 from core.protocols import Model, ToolSpec
 from core.state import AgentState, Summary
-from memory.view import ESTIMATED, estimated, learned_scale
+from memory.view import ESTIMATED, estimated, learned_scale, scale_from
 
-_MOST_SCALE: Final = 3.0
 _EXACT_FROM: Final = 0.4
 """Share of the context below which an estimate is good enough."""
 
@@ -28,7 +27,7 @@ async def scale_of(model: Model, messages: Sequence[AnyMessage]) -> float:
     if guessed < _EXACT_FROM * model.profile.context_tokens:
         return 1.0
     counted = await model.count_tokens("\n".join(one.text for one in newest))
-    return min(_MOST_SCALE, max(1 / _MOST_SCALE, counted / guessed))
+    return scale_from(counted, guessed)
 
 
 def _newest(messages: Sequence[AnyMessage], most: int) -> Sequence[AnyMessage]:
