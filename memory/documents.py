@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -15,6 +16,7 @@ from psycopg.rows import DictRow
 
 from core.database import Database
 from core.embedding import embedding_name
+from core.errors import ConfigurationError
 from core.loading import load
 from core.migrations import setup_lock
 from core.process import Process, current_process
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_postgres import PGEngine, PGVectorStore
 
 SCHEMA = "boring"
+_LONGEST_NAME = 50
 _COLUMNS = ("tenant", "source", "section")
 _SEARCH: LiteralString = """
 with asked as (
@@ -148,17 +151,39 @@ class DocumentStore:
             )
 
     async def search(self, tenant: str, query: str, *, limit: int) -> list[Source]:
-        """Return the tenant's passages nearest to `query` by meaning and by words together, best first."""
+        """Return the tenant's passages nearest to `query` by meaning and by words together, best first.
+
+        Raises:
+            ConfigurationError: the tenant's documents were embedded by another model.
+        """
         meaning = await self.vectors.embeddings.aembed_query(query)
         async with self.database.pool.connection() as connection:
             rows = await connection.execute(
                 sql.SQL(_SEARCH).format(table=sql.Identifier(SCHEMA, self.table)),
                 {"tenant": tenant, "meaning": str(meaning), "question": query, "limit": limit},
             )
-            return [
+            found = [
                 Source(source=row["source"], section=row["section"], text=row["content"])
                 for row in await rows.fetchall()
             ]
+            if not found:
+                await self._require_same_model(connection, tenant)
+            return found
+
+    async def _require_same_model(self, connection: AsyncConnection[DictRow], tenant: str) -> None:
+        rows = await connection.execute(
+            "select count(*) as n, min(chunk_table) as other from boring.document"
+            " where tenant = %s and chunks > 0 having not bool_or(chunk_table = %s)",
+            (tenant, self.table),
+        )
+        row = await rows.fetchone()
+        if row is not None and row["n"]:
+            raise ConfigurationError(
+                f"The {row['n']} documents of the tenant {tenant!r} were embedded by another model (their"
+                f" passages are in {row['other']}, and the settings' model has {self.table}). Index them"
+                " again (`boring index PATH`), or set BORING_EMBEDDING_MODEL and BORING_EMBEDDING_BASE_URL"
+                " back."
+            )
 
 
 async def document_store() -> DocumentStore:
@@ -176,7 +201,7 @@ def warm_up_documents(process: Process) -> None:
 async def _opened_document_store(process: Process) -> AsyncGenerator[DocumentStore]:
     database = await process.database()
     embeddings = await process.embeddings()
-    table = "chunk_" + re.sub(r"[^a-z0-9]+", "_", embedding_name(process.settings).lower())[:50]
+    table = _table_of(embedding_name(process.settings))
 
     async def connect() -> AsyncConnection[Any]:
         return await AsyncConnection.connect(database.url)
@@ -191,6 +216,14 @@ async def _opened_document_store(process: Process) -> AsyncGenerator[DocumentSto
         yield DocumentStore(database=database, vectors=vectors, table=table)
     finally:
         await engine.dispose()
+
+
+def _table_of(model: str) -> str:
+    """Return the name of a model's table; what stands before texts is told apart by a hash."""
+    name = re.sub(r"[^a-z0-9]+", "_", model.lower())[:_LONGEST_NAME]
+    if "?" in model:
+        name = name[: _LONGEST_NAME - 9] + "_" + hashlib.blake2b(model.encode(), digest_size=4).hexdigest()
+    return f"chunk_{name}"
 
 
 async def _vector_table(

@@ -19,7 +19,7 @@ with asked as materialized (
     from tsvector_to_array(to_tsvector('english', %(query)s)) as lexemes
 ), mine as materialized (
     select id, word_count, valid_from, uses,
-        case when words @@ (select wanted from asked) then words end as words,
+        case when words @@ (select wanted from asked) then words || '' end as words,
         nullif(({vector} <=> %(meaning)s::halfvec)::float4, 'NaN') as distance
     from boring.memory_item where {inside} and {current} and {filter}
 ), corpus as materialized (
@@ -30,7 +30,7 @@ with asked as materialized (
 ), hit as materialized (
     select id, lexeme, word_count, {times} as times
     from mine cross join term where words is not null and words @@ term
-), rarity as (
+), rarity as materialized (
     select lexeme, ln(1 + (size - count(*) + 0.5) / (count(*) + 0.5)) as weight
     from hit, corpus group by lexeme, size
 ), by_words as materialized (

@@ -33,7 +33,7 @@ with near as materialized (
 ), hit as materialized (
     select item, number, common, word_count, {times} as times
     from worded cross join term where words @@ term
-), rarity as (
+), rarity as materialized (
     select number, ln(1 + (greatest(%(rows)s, n) - n + 0.5) / (n + 0.5)) as weight
     from (select number, coalesce(common, count(*))::float8 as n from hit group by number, common) as each
 ), worth as materialized (

@@ -182,3 +182,23 @@ async def test_an_embedding_endpoint_that_is_gone_is_said_so(postgres_url: str, 
         assert isinstance(process, Process)
         with pytest.raises(ConfigurationError, match="can't be reached"):
             await document_store()
+
+
+async def test_documents_of_another_embedding_model_are_named_with_what_to_do(
+    store: DocumentStore, folder: Path, postgres_url: str, tmp_path: Path
+) -> None:
+    await index(store, folder)
+    async with ScriptedModel() as model:
+        settings = Settings(
+            database_url=SecretStr(postgres_url),
+            data_dir=tmp_path,
+            embedding_base_url=model.base_url,
+            embedding_query_prefix="query: ",
+        )
+        async with opened_process(settings):
+            other = await document_store()
+            with pytest.raises(ConfigurationError, match=r"documents .*another model.*boring index"):
+                await other.search("local", "Which port?", limit=1)
+            assert await other.search("acme", "Which port?", limit=1) == []
+            await index(other, folder)
+            assert len(await other.search("local", "Which port?", limit=1)) == 1

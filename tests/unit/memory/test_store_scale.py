@@ -17,6 +17,7 @@ from evals.scripted_model import ScriptedModel
 from memory.items import Origin, as_tenant
 from memory.store import MemoryStore
 from memory.store_building import index_namespace
+from memory.store_exact import TIMES
 from memory.store_models import question_for
 from memory.store_search import found
 
@@ -202,3 +203,16 @@ async def test_words_of_others_are_seen_by_nobody(store: MemoryStore) -> None:
             assert row is not None
             assert (row["n"] > 0) == bool(least)
     assert await MemoryStore(origin=Origin("acme", "ada")).asearch(NOTES, query="word1") == []
+
+
+async def test_how_often_a_word_stands_in_a_text_is_counted_rightly(store: MemoryStore) -> None:
+    del store  # has brought the database up to date
+    statement = sql.SQL(
+        "select n, {times} as times from (select n, 'tea'::tsquery as term, to_tsvector('english',"
+        " repeat('tea ', n) || repeat(' cup', n %% 7)) as words from generate_series(1, 400) as n) as each"
+    ).format(times=TIMES)
+    database = await (await current_process()).database()
+    async with database.pool.connection() as connection:
+        rows = await connection.execute(statement, {})
+        counted = {row["n"]: row["times"] for row in await rows.fetchall()}
+    assert counted == {n: min(n, 255) for n in range(1, 401)}

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langgraph.store.base import PutOp
 from psycopg.errors import InsufficientPrivilege
 from pydantic import SecretStr
 
@@ -18,6 +19,7 @@ from evals.scripted_model import ScriptedModel
 from memory.facts import recall, remember
 from memory.items import Origin, as_tenant
 from memory.store import MemoryStore
+from memory.store_building import index_namespace
 
 NAMES = st.sampled_from(["acme", "umbrella", "o'neil", "a.b", "%", "local", "Ünï"])
 WORDS = st.lists(
@@ -29,13 +31,25 @@ BY_HAND: tuple[LiteralString, ...] = (
     "select * from boring.memory_item where tenant <> current_setting('boring.tenant') or true",
     "select a.* from boring.memory_item a cross join boring.memory_item b",
     "select * from boring.memory_item order by uses, (select count(*) from boring.memory_item)",
+    "select * from boring.memory_words where words @@ 'tea'",
+    "select * from boring.memory_scope",
+    "select * from boring.memory_model",
     "update boring.memory_item set uses = uses + 1 returning *",
 )
+
+
+async def _fill_large_namespaces() -> None:
+    for owner in ("acme", "o'neil", "%"):
+        store = MemoryStore(origin=Origin(owner, "many"))
+        texts = [f"green tea {n} of the dog" for n in range(120)]
+        await store.abatch([PutOp(("many",), text, {"text": text, "of": owner}) for text in texts])
 
 
 async def _nothing_of_others_is_seen(
     database: Database, writes: list[tuple[str, str, list[str]]], tenant: str, user: str, question: str
 ) -> None:
+    for name in (tenant, writes[0][0]):
+        await index_namespace(name)
     for owner, writer, words in writes:
         said = Origin(owner, writer)
         await remember(" ".join(words), subject=words[0], origin=said)
@@ -46,6 +60,7 @@ async def _nothing_of_others_is_seen(
     memories = await recall(question, limit=100, origin=Origin(tenant, user))
     assert {(memory.origin.tenant, memory.origin.user) for memory in memories} <= {(tenant, user)}
     async with as_tenant(database, tenant) as connection:
+        await connection.execute("select set_config('boring.asked', 'tea', true)")
         for statement in BY_HAND:
             rows = await (await connection.execute(statement)).fetchall()
             assert {row["tenant"] for row in rows} <= {tenant}
@@ -56,10 +71,14 @@ def test_no_row_of_another_tenant_is_returned(postgres_url: str, tmp_path: Path)
         model = ScriptedModel(dimensions=64)
         runner.run(model.__aenter__())
         given_settings = Settings(
-            database_url=SecretStr(postgres_url), data_dir=tmp_path, embedding_base_url=model.base_url
+            database_url=SecretStr(postgres_url),
+            data_dir=tmp_path,
+            embedding_base_url=model.base_url,
+            memory_exact_rows=100,
         )
         process = opened_process(given_settings)
         database = runner.run((runner.run(process.__aenter__())).database())
+        runner.run(_fill_large_namespaces())
 
         @settings(max_examples=15, deadline=None, database=None)
         @given(WRITES, NAMES, NAMES, WORDS)
