@@ -36,6 +36,8 @@ class Backend:
         score: makes of the store's score one that grows with the fit.
         most: most rows that one search gives; what is listed lies within them.
         confirms: whether a write is read back, because the client hides failed ones.
+        copied: whether each call takes a copy of the client, because one call's end closes the connection of
+            others at the same time. A connection that its owner has opened is shared by the copies.
         lacks: what this one lacks besides `LACKS`.
     """
 
@@ -44,6 +46,7 @@ class Backend:
     score: Callable[[float], float] = float
     most: int = 10_000
     confirms: bool = False
+    copied: bool = False
     lacks: tuple[str, ...] = ()
 
 
@@ -77,7 +80,10 @@ _KNOWN = {
     ),
     "PGVectorStore": Backend("langchain-postgres", _by_operators, _of_distance),
     "PineconeVectorStore": Backend(
-        "Pinecone", _by_operators, lacks=(_EVENTUAL, "at most 40 KB an item, its texts twice")
+        "Pinecone",
+        _by_operators,
+        copied=True,
+        lacks=(_EVENTUAL, "at most 40 KB an item, its texts twice", "at most 4 MB to one list"),
     ),
     "WeaviateVectorStore": Backend("Weaviate", _by_weaviate, confirms=True),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +134,7 @@ class VectorMemoryStore(BaseStore):
             raise self._out_of_reach(len(rows))
         gone = [row.id for row in rows if row.has_expired]
         if gone:
-            await self._vectors.adelete(gone)
+            await self._client().adelete(gone)
         return [replace(row, score=None) for row in rows if not row.has_expired]
 
     def _out_of_reach(self, rows: int) -> InputError:
@@ -143,10 +144,13 @@ class VectorMemoryStore(BaseStore):
         )
 
     async def _found(self, tenant: str, text: str, place: Mapping[str, str], limit: int) -> list[Row]:
-        found: list[tuple[Document, float]] = await self._vectors.asimilarity_search_with_score(
+        found: list[tuple[Document, float]] = await self._client().asimilarity_search_with_score(
             text, k=limit, **self.backend.conditions(place)
         )
         return [self._own(tenant, row_of(one, score=self.backend.score(score))) for one, score in found]
+
+    def _client(self) -> VectorStore:
+        return copy(self._vectors) if self.backend.copied else self._vectors
 
     def _own(self, tenant: str, row: Row) -> Row:
         if row.tenant != tenant:
@@ -162,7 +166,7 @@ class VectorMemoryStore(BaseStore):
         ids = [id_of(tenant, namespace, key) for namespace, key in places]
         kind = type(self._vectors)
         if kind.aget_by_ids is not VectorStore.aget_by_ids or kind.get_by_ids is not VectorStore.get_by_ids:
-            rows = [row_of(document) for document in await self._vectors.aget_by_ids(ids)]
+            rows = [row_of(document) for document in await self._client().aget_by_ids(ids)]
         else:
             rows: list[Row] = []
             for one in ids:
@@ -170,7 +174,7 @@ class VectorMemoryStore(BaseStore):
                 rows += await self._found(tenant, PLACEHOLDER, place, 1)
         gone = [row.id for row in rows if row.has_expired]
         if gone:
-            await self._vectors.adelete(gone)
+            await self._client().adelete(gone)
         return [self._own(tenant, row) for row in rows if not row.has_expired]
 
     async def _write(self, tenant: str, puts: Mapping[Place, PutOp]) -> None:
@@ -181,12 +185,12 @@ class VectorMemoryStore(BaseStore):
             for place, op in kept.items()
         ]
         if rows:
-            await self._vectors.aadd_documents([document_of(row) for row in rows])
+            await self._client().aadd_documents([document_of(row) for row in rows])
         if rows and self.backend.confirms:
             await self._confirm(tenant, rows)
         gone = [id_of(tenant, *place) for place, op in puts.items() if op.value is None]
         if gone:
-            await self._vectors.adelete(gone)
+            await self._client().adelete(gone)
 
     async def _confirm(self, tenant: str, rows: Sequence[Row]) -> None:
         there = {

@@ -15,13 +15,17 @@ from core.settings import Settings
 from evals.scripted_model import ScriptedModel
 from memory.store import MemoryStore
 from memory.vector_store import store_on
+from tests.unit.memory.pinecone_server import PineconeServer
 from tests.unit.memory.vectors import pg_vectors
 
 ADA = ("users", "ada")
 Params = pytest.FixtureRequest
 
 
-@pytest.fixture(params=("in memory", "in postgres", "on vectors in memory", "on vectors in postgres"))
+KINDS = ("in memory", "in postgres", "on vectors in memory", "on vectors in postgres", "on pinecone's client")
+
+
+@pytest.fixture(params=KINDS)
 async def store(request: Params, postgres_url: str, tmp_path: Path) -> AsyncIterator[BaseStore]:
     async with ScriptedModel(dimensions=256) as model:
         settings = Settings(
@@ -35,6 +39,9 @@ async def store(request: Params, postgres_url: str, tmp_path: Path) -> AsyncIter
                 yield InMemoryStore(index={"dims": 256, "embed": embeddings})
             elif request.param == "on vectors in memory":
                 yield store_on(InMemoryVectorStore(embeddings))
+            elif request.param == "on pinecone's client":
+                async with PineconeServer("key") as server, server.client(embeddings) as vectors:
+                    yield store_on(vectors)
             else:
                 async with pg_vectors(postgres_url, embeddings, dimensions=256) as vectors:
                     yield store_on(vectors)
