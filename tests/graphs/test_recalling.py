@@ -69,15 +69,17 @@ async def test_only_as_many_are_told_as_the_bounds_allow(saver: Any, speaking: A
 
 
 async def test_a_memory_that_fails_is_left_out_with_a_warning(
-    saver: Any, speaking: Any, caplog: pytest.LogCaptureFixture
+    process: Process, saver: Any, speaking: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     await remember("The user likes green tea.", subject="drink", origin=OF_ADA)
-    await rows("update boring.memory_item set embedding_model = 'another' returning id")
+    database = await process.database()
+    async with database.pool.connection() as connection:
+        await connection.execute("alter table boring.memory_item rename to lost_item")
     agent = create_agent(llm=await speaking(["Hello."]), checkpointer=saver, memory=ONLY_RECALL)
     with caplog.at_level(logging.WARNING):
         result = await turn(agent, "What do I drink?")
     assert (result["answer"]["text"], (result.get("notes") or [])) == ("Hello.", [])
-    assert "goes on without what is known of the user: 1 memories in this namespace" in caplog.text
+    assert "goes on without what is known of the user" in caplog.text
 
 
 async def test_a_memory_that_can_t_be_reached_is_left_out(

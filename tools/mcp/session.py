@@ -252,7 +252,8 @@ def _reason(error: BaseException | None, server: McpServer) -> str:
         error = error.exceptions[0]
     if isinstance(error, TimeoutError):
         return f"did not answer within {server.start_timeout_s:g} s (its `start_timeout_s`)"
-    if isinstance(error, McpError) and error.error.message == _CLOSED:
+    closed = isinstance(error, McpError) and error.error.message == _CLOSED
+    if closed or isinstance(error, (anyio.BrokenResourceError, anyio.ClosedResourceError)):
         return "ended while it was starting"
     if isinstance(error, (McpError, BoringError)):
         return f"can't be used: {error}"
