@@ -30,6 +30,7 @@ from nodes.recovering import recovering
 from nodes.remembering import Memory
 from nodes.respond import responding
 from nodes.review import review
+from nodes.seeing import Standing
 from tools.contract import AnyTool, contracted
 from tools.runtime import ToolRuntime
 
@@ -177,8 +178,9 @@ def _supervised(
     specs = [*delegates, *runtime.tools.values()]
     plan = planning(model, specs, system_prompt=minds.system_prompt, fallbacks=later, several=True)
     plan = planning_of(mind, plan)
+    beside = Standing(minds.system_prompt, specs)
     loop = Loop(
-        receive=receiving(model, graph=name, noting=noting_of(mind)),
+        receive=receiving(model, graph=name, noting=noting_of(mind), beside=beside),
         plan=recovering(plan),
         execute=executing(runtime),
         observe=observe,

@@ -28,6 +28,7 @@ from nodes.remembering import Memory
 from nodes.respond import responding
 from nodes.routing import Routing, routing
 from nodes.routing_form import NOBODY, decision_format, worked_examples
+from nodes.seeing import Standing
 from nodes.structured import answer_form
 from tools.runtime import ToolRuntime
 
@@ -115,17 +116,18 @@ def _loop(place: str, specialists: Sequence[Specialist], how: Routing, mind: Min
         rules=members(how.rules, Rule, of=place, argument="rules"),
     )
     _check(place, names, how)
+    words = _words(place, specialists)
     decide = planning(
         mind.model,
         [],
-        system_prompt=_words(place, specialists),
+        system_prompt=words,
         response_format=answer_form(decision_format(names)),
         fallbacks=mind.fallbacks,
         quiet=True,
         examples=_shown(specialists),
     )
     return Loop(
-        receive=receiving(mind.model, graph=mind.graph, noting=noting_of(mind)),
+        receive=receiving(mind.model, graph=mind.graph, noting=noting_of(mind), beside=Standing(words)),
         plan=recovering(routing(how, planning_of(mind, decide))),
         execute=executing(ToolRuntime([], others=names)),
         observe=observe,

@@ -1,26 +1,19 @@
 """Who said what a fact says: the user in their own words, a tool or a document, or nobody."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from memory.extractions import Said
+from nodes.wording import affirmed, is_among, names_in, own_word, word_set
 
 Evidence = Literal["user", "others", "nobody"]
 """`user`: the user's own words say it. `others`: only what tools found does. `nobody`: it is made up."""
 _ENOUGH: Final = 0.5
 """The share of a fact's words that has to be found: a model says the same in other words."""
-_STEM_CHARS: Final = 4
-_WORD: Final = re.compile(r"[^\W_]+")
-_NAME: Final = re.compile(r"(?<=\S )[A-Z]\w+")
-_EMPTY: Final = frozenset(
-    re.findall(
-        r"\w+",
-        "a an the and or but of in on at to for from with by as is are was were be been has have had do does "
-        "did not no it its this that these those he she they his her their them i me my mine we our us you "
-        "your user users s called named name names very also who which whose will would can could",
-    )
-)
+_ENOUGH_AMONG_OTHERS: Final = 0.75
+"""The share that has to be the user's where tools spoke too: a document may lend its phrasing only."""
+_QUESTION: Final = re.compile(r"[^.!?\n]*\?")
 
 
 def evidence(
@@ -28,8 +21,10 @@ def evidence(
 ) -> Evidence:
     """Return who said a fact, whatever the model that extracted it claims.
 
-    It is the user's only if the model cites the user's message, at least half of its words are the user's,
-    with every number and name, and none of the others, nor of the subject, come from what tools found.
+    It is the user's only if the model cites the user's message, most of its words are the user's, with every
+    number and name, the user affirms what it affirms and denies what it denies, and none of the other words,
+    nor of the subject, come from tools or from the agent, who may repeat what a tool found. A question that
+    the agent asked last may lend a word to the user's answer.
 
     Args:
         subject: what the fact is about.
@@ -38,47 +33,61 @@ def evidence(
         cited: number of the message that is said to say it, from 1.
         whole: every word has to be found, since the model may have it from elsewhere.
     """
-    by_user = [one.text for one in messages if one.by == "user"]
-    by_others = [one.text for one in messages if one.by == "tool"]
-    words, users = _words(text), _words(" ".join(by_user))
-    others = _words(" ".join(by_others))
+    words = word_set(text)
     if not words:
         return "nobody"
-    unsaid = [word for word in words if not _is_among(word, users)]
-    borrowed = any(_is_among(word, others) for word in unsaid)
-    borrowed |= any(_is_among(word, others) and not _is_among(word, users) for word in _words(subject))
-    enough = 1.0 if whole else _ENOUGH
-    is_theirs = _share(words, users) >= enough and not any(map(_has_digit, unsaid))
-    names = [name.casefold() for name in _NAME.findall(text)]
-    is_theirs &= all(_is_among(name, users) for name in names)
-    if is_theirs and not borrowed and _cites_user(messages, cited):
+    by_user = [one.text for one in messages if one.by == "user"]
+    by_others = [one.text for one in messages if one.by != "user"]
+    if _is_users(subject, text, messages, whole=whole) and _cites_user(messages, cited):
         return "user"
-    everything = users | others | _words(" ".join(one.text for one in messages if one.by == "agent"))
-    exact = [*names, *filter(_has_digit, words)]
-    made_up = not all(_is_among(word, everything) for word in exact)
-    return "nobody" if made_up or _share(words, everything) < enough else "others"
+    everything = word_set(" ".join([*by_user, *by_others]))
+    exact = all(own_word(name, everything) for name in [*names_in(text), *filter(_has_digit, words)])
+    said = exact and _share(words, everything) >= (1.0 if whole else _ENOUGH)
+    return "others" if said and any(affirmed(text, one) for one in [*by_user, *by_others]) else "nobody"
+
+
+def _is_users(subject: str, text: str, messages: Sequence[Said], *, whole: bool) -> bool:
+    said = " \n".join(one.text for one in messages if one.by == "user")
+    users, words = word_set(said), word_set(text)
+    others = word_set(" ".join(one.text for one in messages if one.by == "tool"))
+    agents = word_set(" ".join(one.text for one in messages if one.by == "agent"))
+    borrowed = others | (agents - word_set(_last_question(messages)))
+    enough = 1.0 if whole else _ENOUGH_AMONG_OTHERS if others else _ENOUGH
+    unsaid = [word for word in words if not is_among(word, users)]
+    return (
+        _share(words, users) >= enough
+        and not any(map(_has_digit, unsaid))
+        and all(own_word(name, users) for name in names_in(text))
+        and not _any_among(unsaid, borrowed)
+        and not _any_among((word for word in word_set(subject) if not is_among(word, users)), borrowed)
+        and affirmed(text, said)
+    )
+
+
+def _last_question(messages: Sequence[Said]) -> str:
+    """Return what the agent asked right before the user spoke: the answer's words alone may not name it."""
+    last = ""
+    for one in messages:
+        if one.by == "user":
+            break
+        last = one.text if one.by == "agent" else ""
+    questions = _QUESTION.findall(last)
+    return str(questions[-1]) if questions and last.rstrip().endswith("?") else ""
 
 
 def _cites_user(messages: Sequence[Said], cited: int) -> bool:
     """Tell whether the user's message is cited; where only the user speaks, there is no other."""
-    if not any(one.by == "tool" for one in messages):
+    if all(one.by == "user" for one in messages):
         return True
     return 1 <= cited <= len(messages) and messages[cited - 1].by == "user"
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(text.casefold())) - _EMPTY
-
-
 def _share(words: frozenset[str], among: frozenset[str]) -> float:
-    return sum(_is_among(word, among) for word in words) / len(words)
+    return sum(is_among(word, among) for word in words) / len(words)
 
 
-def _is_among(word: str, words: frozenset[str]) -> bool:
-    """Tell whether a word is there, in whatever form; one with a digit exactly."""
-    if _has_digit(word) or len(word) < _STEM_CHARS:
-        return word in words
-    return any(one[:_STEM_CHARS] == word[:_STEM_CHARS] for one in words)
+def _any_among(words: Iterable[str], among: frozenset[str]) -> bool:
+    return any(is_among(word, among) for word in words)
 
 
 def _has_digit(word: str) -> bool:

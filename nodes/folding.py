@@ -41,56 +41,79 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A new summary, and what it took."""
+    """A new summary, or None where the model could not be asked, and what it took."""
 
-    summary: Summary
-    input_tokens: int
-    output_tokens: int
-    seconds: float
+    summary: Summary | None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
 
 
-async def folded(model: Model, state: AgentState) -> Folded | None:
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a turn may take yet: tokens, and seconds of work."""
+
+    tokens: int
+    time_s: float
+
+
+async def folded(model: Model, state: AgentState, *, overhead: int, left: Left) -> Folded | None:
     """Return a summary of the oldest turns, where the conversation is about to outgrow the model.
 
-    The model writes it; for one that plans by schema it is made of the beginnings of what was said.
+    The model writes it, in half of the time that is left to the turn at most. For one that plans by schema,
+    and where the turn has too few tokens left, it is made of the beginnings of what was said.
+
+    Args:
+        model: that is to be shown the conversation.
+        state: of the agent.
+        overhead: estimated tokens of what stands in its requests beside the conversation.
+        left: to the turn.
+
+    Where the model can't be asked, that is logged, and the turn goes on with the newest turns alone.
 
     Returns:
-        None where there is nothing to fold, and where the model could not be asked: that is logged, and the
-        turn goes on with the newest turns alone.
+        None where there is nothing to fold.
     """
     summary, uncovered = after_summary(state)
-    part = await _outgrown(model, with_references(uncovered))  # long results give way before turns do
+    room = room_for(model.profile, overhead=overhead)
+    part = await _outgrown(model, with_references(uncovered), room)  # long results give way before turns do
     if not part:
         return None
-    if model.profile.plans_by == "schema":  # a small model loses what matters, and takes a minute for it
-        return Folded(_covering(_excerpt(summary, part), summary, part), 0, 0, 0.0)
-    begun = time.monotonic()
     asked: list[AnyMessage] = [SystemMessage(_SYSTEM), HumanMessage(_request(model, summary, part))]
+    too_dear = estimated(asked) + MAX_SUMMARY_TOKENS >= left.tokens
+    if too_dear or model.profile.plans_by == "schema":  # a small model loses what matters, and takes a minute
+        return Folded(_covering(_excerpt(summary, part), summary, part))
+    begun = time.monotonic()
+    reply = await _told(model, asked, min(_MOST_TIME_S, left.time_s / 2))
+    seconds = time.monotonic() - begun
+    if reply is None:
+        return Folded(None, seconds=seconds)
+    text = storable_text(reply.text).strip()[:_MAX_SUMMARY_CHARS]
+    new = _covering(text, summary, part) if text else None
+    usage = reply.usage_metadata
+    if usage is None:
+        return Folded(new, estimated(asked), estimated([reply]), seconds)
+    return Folded(new, usage["input_tokens"], usage["output_tokens"], seconds)
+
+
+async def _told(model: Model, asked: Sequence[AnyMessage], most_s: float) -> AIMessage | None:
+    """Return what the model says; None where it can't be asked. That, and an empty answer, is logged."""
     chat = model.chat.bind(max_completion_tokens=MAX_SUMMARY_TOKENS)
     try:
-        async with asyncio.timeout(_MOST_TIME_S):
+        async with asyncio.timeout(most_s):
             reply = await chat.ainvoke(asked, RunnableConfig(tags=[TAG_NOSTREAM], run_name="summarise"))
     except GraphBubbleUp:
         raise
     except Exception as error:  # noqa: BLE001 - clients raise what they like, and the turn can do without
         _log.warning("The conversation was not summarised: %s", named_error(error))
         return None
-    text = storable_text(reply.text).strip()[:_MAX_SUMMARY_CHARS]
-    if not text:
+    if not reply.text.strip():
         _log.warning("The conversation was not summarised: the model %s wrote nothing", model.profile.name)
-        return None
-    usage = reply.usage_metadata
-    return Folded(
-        _covering(text, summary, part),
-        usage["input_tokens"] if usage else estimated(asked),
-        usage["output_tokens"] if usage else estimated([reply]),
-        time.monotonic() - begun,
-    )
+    return reply
 
 
-async def _outgrown(model: Model, messages: Sequence[AnyMessage]) -> Sequence[AnyMessage]:
+async def _outgrown(model: Model, messages: Sequence[AnyMessage], room: int) -> Sequence[AnyMessage]:
     """Return the oldest whole turns that have to be folded; never the running one."""
-    room = room_for(model.profile)
     running = turn_start(messages)
     if not running or estimated(messages) * (scale := await scale_of(model, messages)) <= _FOLD_FROM * room:
         return ()

@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 
 from core.context import RunContext, context_of
 from core.process import current_process
-from core.protocols import ModelSource
+from core.protocols import Model, ModelSource
 from core.state import AgentState, Note, Turn
 from core.text import storable_text
 from guardrails.screening import refused
@@ -18,46 +18,41 @@ from memory.claims import current_claims
 from memory.plans import turn_id_of
 from memory.runs import receive_turn
 from nodes.earlier_calls import results_of_earlier_calls
-from nodes.folding import Folded, folded
+from nodes.folding import Folded, Left, folded
+from nodes.seeing import Standing
 from nodes.threads import Node, namespace_of, thread_of
 
 Noting = Callable[[Turn, Runtime[RunContext]], Awaitable[Sequence[Note]]]
 """Returns what the model is to be told in a turn, for the question that the turn holds."""
+_NOTHING = Standing()
 
 
-def receiving(model: ModelSource, *, graph: str, noting: Sequence[Noting] = ()) -> Node:
+def receiving(
+    model: ModelSource, *, graph: str, noting: Sequence[Noting] = (), beside: Standing = _NOTHING
+) -> Node:
     """Return the node `receive`.
 
     Args:
         model: its profile says how long a question may be.
         graph: the name under which the run is recorded.
         noting: find what the model is told in the turn beside the conversation.
+        beside: what stands in each of its requests, which leaves the conversation less room.
     """
 
     async def receive(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
         question = _question(state)
         opened = await model()
         run_id = _run_id(runtime)
-        database = await (await current_process()).database()
-        mine = (await current_claims()).standing(thread_of(runtime), namespace_of(runtime))
-        mine.plan = None
-        if not context_of(runtime).depth:  # else the run is that of the agent which was asked first
-            mine.fresh = await receive_turn(
-                database,
-                thread_id=thread_of(runtime),
-                run_id=run_id,
-                graph=graph,
-                question=question,
-                context=context_of(runtime),
-                turn_id=_turn_id(state),
-            )
+        await _recorded(state, runtime, graph=graph, run_id=run_id, question=question)
         turn = _begun(run_id, question[: opened.profile.max_input_chars])
         stop = refused(question, max_chars=opened.profile.max_input_chars)
         found = await results_of_earlier_calls(state.get("messages") or [])
         notes = [] if stop else [note for find in noting for note in await find(turn, runtime)]
         update: dict[str, Any] = {"turn": turn, "stop": stop, "answer": None}
-        if not stop and (fold := await folded(opened, state)) is not None:
-            update |= {"summary": fold.summary, "turn": _charged(turn, fold)}
+        if not stop:
+            update |= await _folding(
+                opened, state, turn, beside.overhead(notes, state.get("summary")), runtime
+            )
         if found:
             update["messages"] = found
         if notes or state.get("notes"):  # what stays as it is takes no room in the checkpoint
@@ -65,6 +60,35 @@ def receiving(model: ModelSource, *, graph: str, noting: Sequence[Noting] = ()) 
         return update | ({"questions": None} if state.get("questions") else {})
 
     return receive
+
+
+async def _recorded(
+    state: AgentState, runtime: Runtime[RunContext], *, graph: str, run_id: str, question: str
+) -> None:
+    """Write down that the turn begins, unless it is one of another agent's run, which was asked first."""
+    mine = (await current_claims()).standing(thread_of(runtime), namespace_of(runtime))
+    mine.plan = None
+    if not context_of(runtime).depth:
+        mine.fresh = await receive_turn(
+            await (await current_process()).database(),
+            thread_id=thread_of(runtime),
+            run_id=run_id,
+            graph=graph,
+            question=question,
+            context=context_of(runtime),
+            turn_id=_turn_id(state),
+        )
+
+
+async def _folding(
+    model: Model, state: AgentState, turn: Turn, overhead: int, runtime: Runtime[RunContext]
+) -> dict[str, Any]:
+    """Return the summary of what outgrows the model, and the turn with what that took."""
+    left = Left(context_of(runtime).max_tokens, context_of(runtime).max_time_s)
+    fold = await folded(model, state, overhead=overhead, left=left)
+    if fold is None:
+        return {}
+    return {"turn": _charged(turn, fold)} | ({"summary": fold.summary} if fold.summary else {})
 
 
 def _begun(run_id: str, question: str) -> Turn:

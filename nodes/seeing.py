@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 
 from core.protocols import Model, ToolSpec
-from core.state import AgentState, Summary
-from memory.view import ESTIMATED, estimated, learned_scale, scale_from
+from core.state import AgentState, Note, Summary
+from memory.view import ESTIMATED, OPEN_RESULT, estimated, learned_scale, scale_from
+from nodes.notes import with_rules
 
 _EXACT_FROM: Final = 0.4
 """Share of the context below which an estimate is good enough."""
@@ -38,6 +40,24 @@ def _newest(messages: Sequence[AnyMessage], most: int) -> Sequence[AnyMessage]:
         if tokens > most:
             return messages[index:]
     return messages
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands in each request of a planner beside the conversation.
+
+    Attributes:
+        system_prompt: the operator's words.
+        tools: what can be called; `open_result` is offered only where there is a reference to open.
+    """
+
+    system_prompt: str = ""
+    tools: Sequence[ToolSpec] = ()
+
+    def overhead(self, notes: Sequence[Note], summary: Summary | None) -> int:
+        """Return an estimate of its tokens, with the rules among the notes and the summary."""
+        tools = [tool for tool in self.tools if tool.name != OPEN_RESULT]
+        return overhead_of(with_rules(self.system_prompt, notes, summary), tools)
 
 
 def overhead_of(system_prompt: str, tools: Sequence[ToolSpec]) -> int:

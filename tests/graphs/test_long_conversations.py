@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
+from core.context import RunContext
 from core.protocols import Model, ModelProfile, ModelSource
 from evals.scripted_model import Reply, ToolCall
 from graphs.single import create_agent
@@ -78,6 +80,40 @@ async def test_a_summary_goes_on_from_the_one_before(saver: Any, speaking: Any) 
     assert result["summary"]["first"] == result["messages"][0].id
     place = [one.id for one in result["messages"]].index(result["summary"]["last"])
     assert result["summary"]["messages"] == place + 1
+
+
+async def test_with_a_long_system_prompt_no_turn_is_left_out_without_a_summary(
+    saver: Any, speaking: Any
+) -> None:
+    def speak(request: Any) -> str:
+        return "Summed up." if "You keep the summary" in str(request["messages"][0]["content"]) else "Noted."
+
+    chat = await speaking([speak] * 60)
+    words = "You are careful. " * 160
+    agent = create_agent(llm=sized(chat, 2000), checkpointer=saver, system_prompt=words)
+    for number in range(8):
+        result = await say(agent, long(f"Thing {number}."))
+        covered = result["summary"]["messages"] if result.get("summary") else 0
+        shown = [one for one in requests(chat)[-1]["messages"] if one["role"] != "system"]
+        assert covered + len(shown) + 1 == len(result["messages"])  # what the model just said is not shown
+
+
+@pytest.mark.parametrize("context", [RunContext(max_tokens=900), RunContext(max_time_s=2)])
+async def test_a_summary_takes_no_more_than_the_turn_has(saver: Any, speaking: Any, context: Any) -> None:
+    def speak(request: Any) -> Reply | str:
+        summing = "You keep the summary" in str(request["messages"][0]["content"])
+        return Reply(text="Too late.", delay_s=30) if summing else "Noted."
+
+    chat = await speaking([speak] * 20)
+    agent = create_agent(llm=sized(chat, 1600), checkpointer=saver)
+    await say_many(agent, 5)
+    result = await agent.ainvoke({"messages": [HumanMessage(long("Last."))]}, CONFIG, context=context)
+    assert result["answer"]["text"] == "Noted."
+    if context.max_tokens == 900:
+        assert "Thing 0." in result["summary"]["text"]
+    else:
+        assert result.get("summary") is None
+        assert result["turn"]["elapsed_s"] >= 1
 
 
 async def test_a_model_that_can_not_sum_up_ends_no_turn(saver: Any, speaking: Any, caplog: Any) -> None:

@@ -33,3 +33,61 @@ def test_the_words_decide(subject: str, text: str, messages: list[Said], cited: 
 def test_what_was_known_and_is_only_asked_for_is_not_the_user_s() -> None:
     asked = [Said("user", "What am I allergic to?")]
     assert evidence("allergy", "The user is allergic to nuts.", asked, cited=1, whole=True) == "nobody"
+
+
+CAT = [Said("agent", "Noted. What is your cat called?"), Said("user", "Byron.")]
+REPEATED = [
+    Said("agent", "The page says that refunds go to the account of Mallory at Evilbank."),
+    Said("user", "I want my refunds on the account I have."),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "messages", "cited", "who"),
+    [
+        ("The user's cat is called Byron.", CAT, 2, "user"),
+        ("The user's cat is called Byron.", CAT, 1, "others"),
+        ("The user wants refunds on the account at Evilbank.", REPEATED, 2, "others"),
+        ("The user wants refunds on an account as the page says.", REPEATED, 2, "others"),
+        ("The user wants refunds on their account.", REPEATED, 1, "others"),
+        ("The user wants refunds on their account.", REPEATED, 2, "user"),
+    ],
+)
+def test_what_the_agent_repeats_is_not_the_user_s(
+    text: str, messages: list[Said], cited: int, who: str
+) -> None:
+    assert evidence("refunds" if "refunds" in text else "cat", text, messages, cited=cited) == who
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "who"),
+    [
+        ("I don't drink coffee any more, only tea.", "The user drinks tea and no coffee any more.", "user"),
+        ("I don't drink coffee any more, only tea.", "The user drinks tea.", "user"),
+        ("I don't drink coffee any more, only tea.", "The user drinks coffee.", "nobody"),
+        ("I like coffee.", "The user does not like coffee.", "nobody"),
+        ("I like coffee.", "The user hates coffee.", "nobody"),
+        ("I can't stand mushrooms.", "The user hates mushrooms.", "user"),
+        ("I can't stand mushrooms.", "The user likes mushrooms.", "nobody"),
+        ("I don\N{RIGHT SINGLE QUOTATION MARK}t eat meat.", "The user eats meat.", "nobody"),
+        ("I don\N{RIGHT SINGLE QUOTATION MARK}t eat meat.", "The user doesn't eat meat.", "user"),
+        ("I never fly.", "The user never flies.", "user"),
+        ("No, I like tea.", "The user likes tea.", "user"),
+        ("I hate emojis, please no more of them.", "The user hates emojis.", "user"),
+        ("Ich esse kein Fleisch.", "Ich esse kein Fleisch.", "user"),
+        ("Ich esse kein Fleisch.", "Ich esse Fleisch.", "nobody"),
+    ],
+)
+def test_what_the_user_denies_is_no_fact(said: str, text: str, who: str) -> None:
+    assert evidence("habits", text, [Said("user", said)], cited=1) == who
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("Please continue with my letter.", "The user has a contract with Letterman."),
+        ("I went to a vegetable market.", "The user is vegetarian."),
+    ],
+)
+def test_words_that_begin_alike_are_not_the_same(said: str, text: str) -> None:
+    assert evidence("work", text, [Said("user", said)], cited=1) == "nobody"
