@@ -3,7 +3,16 @@
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from langchain_core.messages import AnyMessage, RemoveMessage
+from langchain_core.messages import (
+    AnyMessage,
+    BaseMessageChunk,
+    RemoveMessage,
+    convert_to_messages,
+    message_chunk_to_message,
+)
+from langgraph.channels.binop import (
+    _get_overwrite as overwrite_in,  # pyright: ignore[reportPrivateUsage] - no other name
+)
 from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import PendingWrite
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
@@ -51,6 +60,7 @@ class MessageLog(DeltaChannel[list[AnyMessage]]):
         Raises:
             ValueError: a message is to be removed that is not there.
         """
+        values = [_as_messages(value) for value in values]
         self._check_removals(values)
         whole, since = _since_all_removed(values)
         if whole:
@@ -59,7 +69,7 @@ class MessageLog(DeltaChannel[list[AnyMessage]]):
 
     @override
     def replay_writes(self, writes: Sequence[PendingWrite]) -> None:
-        whole, since = _since_all_removed([value for _, _, value in writes])
+        whole, since = _since_all_removed([_as_messages(value) for _, _, value in writes])
         if whole:
             self.value = []
         super().replay_writes([("", self.key, value) for value in since])
@@ -86,6 +96,26 @@ def logged(seed: Any, writes: Sequence[PendingWrite]) -> list[AnyMessage]:
     log = MessageLog().from_checkpoint([] if seed is None else seed)
     log.replay_writes(writes)
     return log.get()
+
+
+def _as_messages(value: Any) -> Any:
+    """Return a write as messages, in whatever form it came: as dicts, texts, chunks, or one alone.
+
+    A message that is removed and comes again in one write keeps its place.
+    """
+    if overwrite_in(value)[0]:
+        return value
+    raw = cast("list[Any]", value) if isinstance(value, list) else [value]
+    messages = [
+        message_chunk_to_message(one) if isinstance(one, BaseMessageChunk) else one
+        for one in convert_to_messages(raw)
+    ]
+    places = {one.id: place for place, one in enumerate(messages) if not isinstance(one, RemoveMessage)}
+    return [
+        one
+        for place, one in enumerate(messages)
+        if not isinstance(one, RemoveMessage) or places.get(one.id, -1) < place
+    ]
 
 
 def _since_all_removed(values: Sequence[Any]) -> tuple[bool, list[Any]]:

@@ -1,6 +1,7 @@
 """How new facts find their place among those that stand: the same, another version, or disputed.
 
-A fact whose words stand already under another subject is that fact. What a person said is never superseded
+A fact whose words stand already under another subject is that fact, unless it corrects what stands under its
+own. What a person said is never superseded
 by what a document, a page or a tool says: such a fact goes into the history, disputed, and never holds.
 """
 
@@ -80,7 +81,7 @@ async def _placed(
     """
     stands = next((row for row in rows if row["key"] == item.key), None)
     same = [row for row in rows if row["content"] == row["new_content"]]
-    if stands not in same and elsewhere and same:
+    if stands is None and elsewhere and same:
         if same[0]["trusted"] or not item.origin.trusted:
             return None
         return replace(item, key=same[0]["key"], value={**item.value, "subject": same[0]["key"]})

@@ -12,6 +12,8 @@ from core.message_log import logged
 from memory.saver import Saver
 
 CHANNEL = "messages"
+_OURS = [CHANNEL, "turn", "stop", "answer"]
+"""The channels that every turn of our agents has written; a namespace without them is another graph's."""
 # The oldest kept of each line of checkpoints, where the conversation has to be rebuilt from older ones.
 _OLDEST: LiteralString = """
 with ranked as (
@@ -24,7 +26,7 @@ select mine.checkpoint_ns as ns, mine.checkpoint_id as id,
 from ranked as mine join ranked as parent
     on parent.checkpoint_ns = mine.checkpoint_ns and parent.checkpoint_id = mine.parent_checkpoint_id
 where mine.rank <= %(keep)s and parent.rank > %(keep)s
-    and mine.checkpoint -> 'channel_versions' ? %(channel)s
+    and mine.checkpoint -> 'channel_versions' ?& %(ours)s
     and mine.checkpoint -> 'channel_values' ->> %(channel)s is null
     and not exists (
         select from checkpoint_blobs as blob
@@ -55,7 +57,7 @@ async def whole_conversations(saver: Saver, thread_id: str, *, keep: int) -> lis
     Returns:
         For each place where one has to be rebuilt from older checkpoints, what `store_whole` takes.
     """
-    wanted: dict[str, Any] = {"thread": thread_id, "channel": CHANNEL, "keep": keep}
+    wanted: dict[str, Any] = {"thread": thread_id, "channel": CHANNEL, "ours": _OURS, "keep": keep}
     async with saver.connection() as connection:
         rows = await (await connection.execute(_OLDEST, wanted)).fetchall()
     wholes: list[dict[str, Any]] = []

@@ -206,6 +206,19 @@ async def test_a_user_confirms_what_only_a_document_had_said(saver: Any, speakin
     assert await facts() == [("drinks", "The user likes green tea.", True)]
 
 
+async def test_what_a_document_says_under_another_subject_blocks_no_correction(
+    saver: Any, speaking: Any
+) -> None:
+    await remember("The user likes green tea.", subject="drinks", origin=Origin("acme", "ada"))
+    await remember("The user likes coffee.", subject="favourite drink", origin=OF_ADA)
+    llm = await speaking(["Noted.", gives(DRINK)])
+    await turn(create_agent(llm=llm, checkpointer=saver, memory=True), "I like green tea now.")
+    await learnt()
+    held = await facts()
+    assert ("favourite drink", "The user likes green tea.", True) in held
+    assert not any("coffee" in text for _, text, _ in held)
+
+
 async def test_only_the_agent_that_was_asked_learns(saver: Any, speaking: Any) -> None:
     task = Reply(tool_calls=(ToolCall("team", {"task": "one", "goal": "Say hello"}),))
     llm = await speaking([task, "Done.", gives(DRINK)])

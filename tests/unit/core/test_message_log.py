@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, HumanMessage, RemoveMessage
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
 from pydantic import SecretStr
@@ -112,6 +112,25 @@ EVERYTHING = st.just(RemoveMessage(REMOVE_ALL_MESSAGES))
 
 
 WRITE = st.lists(st.one_of(MESSAGES, MESSAGES, EVERYTHING), max_size=4, unique_by=lambda one: one.id)
+THERE = [AIMessage("old", id="a"), AIMessage("other", id="b")]
+
+
+@pytest.mark.parametrize("replayed", [True, False])
+@pytest.mark.parametrize(
+    "write",
+    [
+        [RemoveMessage("a"), AIMessage("new", id="a")],
+        [AIMessage("new", id="a"), RemoveMessage("a")],
+        [{"type": "remove", "id": "a", "content": ""}],
+        [{"type": "remove", "id": REMOVE_ALL_MESSAGES, "content": ""}, AIMessage("anew", id="c")],
+        [AIMessageChunk("in parts", id="c"), AIMessage("new", id="b")],
+        [{"role": "user", "content": "Hello.", "id": "c"}],
+    ],
+)
+def test_what_is_written_merges_as_with_add_messages(write: list[Any], *, replayed: bool) -> None:
+    merged = log_after([[THERE], [write]], replayed=replayed)
+    assert merged == add_messages(list(THERE), list(write))
+    assert not any(isinstance(one, AIMessageChunk) for one in merged)
 
 
 @given(st.lists(WRITE, min_size=1, max_size=6))

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import chain
 from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.channels.delta import DeltaChannel
 from langgraph.graph import START, StateGraph
 from pydantic import SecretStr
 from typing_extensions import TypedDict
@@ -27,6 +29,15 @@ MONTH = Retention(idle=timedelta(days=30))
 
 class Conversation(TypedDict):
     messages: Annotated[list[AnyMessage], MessageLog()]
+    turn: str
+    stop: str
+    answer: str
+
+
+class Notebook(TypedDict):
+    """The state of somebody else's graph: its messages are added, one behind the other."""
+
+    messages: Annotated[list[str], DeltaChannel(lambda kept, writes: [*kept, *chain(*writes)], list)]
 
 
 @pytest.fixture
@@ -41,7 +52,8 @@ def on(thread: str) -> Any:
 
 def graph_on(saver: Saver) -> Any:
     async def speak(state: Conversation) -> dict[str, Any]:
-        return {"messages": [AIMessage(f"Answer {len(state['messages'])}.")]}
+        spoken = AIMessage(f"Answer {len(state['messages'])}.")
+        return {"messages": [spoken], "turn": "1", "stop": "", "answer": spoken.text}
 
     builder = StateGraph(Conversation)
     builder.add_node("speak", speak)
@@ -145,6 +157,20 @@ async def test_forks_of_a_pruned_thread_read_as_before(saver: Saver) -> None:
     assert swept.pruned == 1
     assert [one.values async for one in graph.aget_state_history(on("forked"), limit=5)] == before
     assert await texts(saver, "forked") == said
+
+
+async def test_a_graph_of_others_reads_as_before(saver: Saver) -> None:
+    builder = StateGraph(Notebook)
+    builder.add_node("note", lambda state: {"messages": [f"Note {len(state['messages'])}."]})
+    builder.add_edge(START, "note")
+    graph = builder.compile(checkpointer=saver)
+    for number in range(5):
+        await graph.ainvoke({"messages": [f"Word {number}."]}, on("t"))
+    await talk(saver, "t", 0)
+    before = (await graph.aget_state(on("t"))).values
+    assert len(before["messages"]) == 10
+    await sweep(Retention(checkpoints=2))
+    assert (await graph.aget_state(on("t"))).values == before
 
 
 async def test_a_dry_run_changes_nothing(saver: Saver) -> None:
