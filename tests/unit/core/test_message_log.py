@@ -123,12 +123,12 @@ THERE = [AIMessage("old", id="a"), AIMessage("other", id="b")]
         [AIMessage("new", id="a"), RemoveMessage("a")],
         [{"type": "remove", "id": "a", "content": ""}],
         [{"type": "remove", "id": REMOVE_ALL_MESSAGES, "content": ""}, AIMessage("anew", id="c")],
-        [AIMessageChunk("in parts", id="c"), AIMessage("new", id="b")],
+        [AIMessageChunk(content="in parts", id="c"), AIMessage("new", id="b")],
         [{"role": "user", "content": "Hello.", "id": "c"}],
     ],
 )
 def test_what_is_written_merges_as_with_add_messages(write: list[Any], *, replayed: bool) -> None:
-    merged = log_after([[THERE], [write]], replayed=replayed)
+    merged = log_after([[list[Any](THERE)], [write]], replayed=replayed)
     assert merged == add_messages(list(THERE), list(write))
     assert not any(isinstance(one, AIMessageChunk) for one in merged)
 

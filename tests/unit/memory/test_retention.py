@@ -160,8 +160,11 @@ async def test_forks_of_a_pruned_thread_read_as_before(saver: Saver) -> None:
 
 
 async def test_a_graph_of_others_reads_as_before(saver: Saver) -> None:
+    async def note(state: Notebook) -> dict[str, Any]:
+        return {"messages": [f"Note {len(state['messages'])}."]}
+
     builder = StateGraph(Notebook)
-    builder.add_node("note", lambda state: {"messages": [f"Note {len(state['messages'])}."]})
+    builder.add_node("note", note)
     builder.add_edge(START, "note")
     graph = builder.compile(checkpointer=saver)
     for number in range(5):
