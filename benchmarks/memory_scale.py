@@ -43,7 +43,7 @@ class Questions:
 
     Attributes:
         meanings: questions without a word that is in any memory: their answers are ranked by meaning only.
-        texts: the same vectors, under texts with words as those of memories have them.
+        texts: others, with words as those of memories have them.
         nearest: the keys of the best by meaning, `(questions, BEST)`.
     """
 
@@ -120,19 +120,19 @@ async def filled(*, tenants: int, rows_each: int) -> tuple[Known, Questions]:
 
 def questions_about(watched: Made, maker: Maker) -> tuple[Known, Questions]:
     """Return questions that lie among memories, and what is nearest to them as memories are stored."""
-    asked = maker.make(QUESTIONS)
+    asked, worded = maker.make(QUESTIONS), maker.make(QUESTIONS)
     stored = watched.vectors.astype(np.float16).astype(np.float32)
     lengths = np.linalg.norm(stored, axis=1)
     exact = asked.vectors.astype(np.float16).astype(np.float32) @ stored.T / lengths
     nearest = [{str(key) for key in row} for row in np.argsort(-exact, axis=1)[:, :BEST].tolist()]
     chosen = random.Random(7)  # noqa: S311 - the same questions each time
     texts = [
-        " ".join(["which", *chosen.sample(text.split(), 6), str(n)]) for n, text in enumerate(asked.texts)
+        " ".join(["which", *chosen.sample(text.split(), 6), str(n)]) for n, text in enumerate(worded.texts)
     ]
     meanings = [f"unheardof{number}" for number in range(QUESTIONS)]
     known = Known()
     known.know(meanings, asked.vectors)
-    known.know(texts, asked.vectors)
+    known.know(texts, worded.vectors)
     return known, Questions(meanings, texts, nearest)
 
 
@@ -173,15 +173,16 @@ def search_of_stock(store: AsyncPostgresStore) -> Search:
 
 
 async def measured(searches: dict[str, Search], questions: Questions) -> dict[str, Found]:
-    """Ask every question of every store, in turn, so that all meet the same machine."""
+    """Ask every question of every store, in turns, so that all meet the same machine, and each begins."""
     for search in searches.values():
         for text in (*questions.texts, *questions.meanings)[::10]:
             await search(text)
     hits = dict.fromkeys(searches, 0)
     meaning_ms: dict[str, list[float]] = {name: [] for name in searches}
     text_ms: dict[str, list[float]] = {name: [] for name in searches}
-    for meaning, text, nearest in zip(questions.meanings, questions.texts, questions.nearest, strict=True):
-        for name, search in searches.items():
+    asked = zip(questions.meanings, questions.texts, questions.nearest, strict=True)
+    for number, (meaning, text, nearest) in enumerate(asked):
+        for name, search in list(searches.items())[:: -1 if number % 2 else 1]:
             found, ms = await _timed(search, meaning)
             meaning_ms[name].append(ms)
             hits[name] += len(nearest & {item.key for item in found})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from langgraph.store.base import SearchOp
 from psycopg import sql
+from psycopg.rows import DictRow
 
 from core.process import current_process
 from core.text import storable_text
@@ -22,7 +24,7 @@ from memory.items import (
     memory_of,
 )
 from memory.items_writing import write
-from memory.store_models import embedded_for, question_for
+from memory.store_models import Asked, answered, embedded_for
 from memory.store_search import found
 from memory.store_text import searchable
 
@@ -91,14 +93,14 @@ async def recall(
         raise ValueError(f"the question is {question!r} and the limit {limit}; expected words, and 0 or more")
     whose = origin or current_origin()
     asked = storable_text(question)
-    meant = await question_for(whose.tenant, asked)
-    place = user_namespace(whose.user, kind)
+    op = SearchOp(user_namespace(whose.user, kind), limit=limit, query=asked)
     database = await (await current_process()).database()
-    async with as_tenant(database, whose.tenant, reading=True) as connection:
-        op = SearchOp(place, limit=limit, query=asked)
-        return [
-            memory_of(row) for row in await found(connection, op, meaning=meant.vector, model=meant.model)
-        ]
+
+    async def search(meant: Mapping[str, Asked]) -> list[DictRow]:
+        async with as_tenant(database, whose.tenant, reading=True) as connection:
+            return await found(connection, op, meaning=meant[asked].vector, model=meant[asked].model)
+
+    return [memory_of(row) for row in await answered(whose.tenant, [asked], search)]
 
 
 async def history(subject: str, *, kind: Kind = "fact", origin: Origin | None = None) -> list[Memory]:

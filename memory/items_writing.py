@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, LiteralString
 from uuid import uuid4
 
+import orjson
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -100,7 +101,7 @@ async def lock_places(connection: Connection, tenant: str, places: Sequence[Plac
 
 def halfvec(vector: Sequence[float] | None) -> str | None:
     """Return a vector as pgvector reads it."""
-    return None if vector is None else f"[{','.join(map(repr, vector))}]"
+    return None if vector is None else orjson.dumps(list(vector)).decode()
 
 
 def _number(tenant: str, place: Place) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from langgraph.store.base import (
@@ -22,12 +22,10 @@ from core.text import storable
 from memory.items import Connection, NewItem, Origin, as_tenant, current_origin
 from memory.items_writing import Place, write
 from memory.store_checks import checked
-from memory.store_models import Asked, embedded_for, question_for
+from memory.store_models import Asked, answered, embedded_for
 from memory.store_namespaces import namespaces
 from memory.store_search import found, got, search_item
 from memory.store_text import searchable
-
-Meanings = dict[str, Asked]
 
 
 class MemoryStore(BaseStore):
@@ -76,12 +74,15 @@ class MemoryStore(BaseStore):
         puts = {(op.namespace, op.key): op for op in wanted if isinstance(op, PutOp)}
         items = await self._items(puts, origin)
         gone = [place for place, op in puts.items() if op.value is None]
-        meanings = await _meanings(wanted, origin.tenant)
         database = await (await current_process()).database()
         results: list[Result] = [None] * len(wanted)
-        if len(puts) < len(wanted):
+
+        async def read(meanings: Mapping[str, Asked]) -> list[Result]:
             async with as_tenant(database, origin.tenant, reading=True) as connection:
-                results = [await _read(connection, op, meanings) for op in wanted]
+                return [await _read(connection, op, meanings) for op in wanted]
+
+        if len(puts) < len(wanted):
+            results = await answered(origin.tenant, _questions(wanted), read)
         if puts:
             async with as_tenant(database, origin.tenant) as connection:
                 await write(connection, origin.tenant, items=items, gone=gone)
@@ -115,12 +116,11 @@ class MemoryStore(BaseStore):
         return searchable(op.value, self._fields if op.index is None else op.index)
 
 
-async def _meanings(ops: Sequence[Op], tenant: str) -> Meanings:
-    questions = {op.query for op in ops if isinstance(op, SearchOp) and op.query}
-    return {question: await question_for(tenant, question) for question in questions}
+def _questions(ops: Sequence[Op]) -> list[str]:
+    return [op.query for op in ops if isinstance(op, SearchOp) and op.query]
 
 
-async def _read(connection: Connection, op: Op, meanings: Meanings) -> Any:
+async def _read(connection: Connection, op: Op, meanings: Mapping[str, Asked]) -> Any:
     if isinstance(op, GetOp):
         return await got(connection, op)
     if isinstance(op, SearchOp):

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, LiteralString, cast
+from typing import TYPE_CHECKING, Final, LiteralString, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from psycopg import sql
 
 from core.embedding import embedding_name, opened_embeddings, settings_of_model
-from core.errors import ConfigurationError
+from core.errors import BoringError, ConfigurationError
 from core.process import Process, current_process
 from memory.items import Connection, as_tenant
 from memory.store_text import embedded, embedded_question
@@ -27,12 +27,16 @@ if TYPE_CHECKING:
 REEMBED: Final = "boring memory reembed"
 """The command that embeds a tenant's memories anew."""
 _ASK_AGAIN_S: Final = 60.0
-_SERVED: LiteralString = "select model, dimensions from boring.memory_model"
-_FIRST: LiteralString = """
+SERVED: Final[LiteralString] = "select model, dimensions from boring.memory_model"
+FIRST: Final[LiteralString] = """
 select embedding_model as model, embedding_dimensions as dimensions from boring.memory_item
 where embedding is not null and valid_to is null limit 1
 """
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
+_usual: WeakKeyDictionary[Process, dict[str, Served]] = WeakKeyDictionary()
+"""Tenants whose memories were last searched by the settings' model, the one asked longest ago first."""
+_MOST_USUAL: Final = 10_000
 _missing: WeakKeyDictionary[Process, dict[str, float]] = WeakKeyDictionary()
 """Models that could not be asked, and until when they are not asked again."""
 
@@ -43,6 +47,10 @@ class Served:
 
     model: str
     dimensions: int
+
+
+class OvertakenError(BoringError):
+    """A question was embedded by a model that the tenant's memories no longer go by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class Embedded:
 
 async def served_model(connection: Connection) -> Served | None:
     """Return the model that the connection's tenant is searched by; None as long as there are no vectors."""
-    for statement in (_SERVED, _FIRST):
+    for statement in (SERVED, FIRST):
         row = await (await connection.execute(statement)).fetchone()
         if row is not None:
             return Served(row["model"], row["dimensions"])
@@ -101,14 +109,42 @@ async def embedded_for(tenant: str, texts: Sequence[str]) -> Embedded:
     return Embedded(model, vectors, served.model, others)
 
 
-async def question_for(tenant: str, question: str) -> Asked:
-    """Embed a question by the model that the tenant's memories were embedded by.
+async def answered(
+    tenant: str, questions: Iterable[str], search: Callable[[Mapping[str, Asked]], Awaitable[T]]
+) -> T:
+    """Return what a search finds for questions that are embedded by the model of the tenant's memories.
+
+    Args:
+        tenant: whose memories.
+        questions: their texts.
+        search: gets the embeddings by text. Where it raises an `OvertakenError`, it is called once more.
 
     Raises:
         ConfigurationError: the settings' model can't be used.
     """
-    served = await _served(tenant)
-    settings = (await current_process()).settings
+    texts = set(questions)
+    try:
+        return await search({text: await question_for(tenant, text) for text in texts})
+    except OvertakenError:
+        _usual.setdefault(await current_process(), {}).pop(tenant, None)
+        return await search({text: await question_for(tenant, text) for text in texts})
+
+
+async def question_for(tenant: str, question: str) -> Asked:
+    """Embed a question by the model that the tenant's memories were embedded by.
+
+    If that was the settings' model last time, it is taken for granted; the search sees whether it still is.
+
+    Raises:
+        ConfigurationError: the settings' model can't be used.
+    """
+    process = await current_process()
+    settings, usual = process.settings, _usual.setdefault(process, {})
+    served = usual.pop(tenant, None) or await _served(tenant)
+    if served is not None and served.model == embedding_name(settings):
+        usual[tenant] = served
+        if len(usual) > _MOST_USUAL:
+            del usual[next(iter(usual))]
     if served is None or served.model == embedding_name(settings):
         vector, model = await embedded_question(question)
         fits = served is None or len(vector) == served.dimensions

@@ -10,7 +10,7 @@ from typing import Final, LiteralString
 from psycopg import sql
 
 from memory.items import Connection
-from memory.store_models import literal
+from memory.store_models import FIRST, SERVED, OvertakenError, literal
 
 LARGEST_INDEXED: Final = 4000
 """Numbers that a vector in an index may have. Source: pgvector 0.8, HNSW over `halfvec`."""
@@ -25,18 +25,21 @@ tenant = %(tenant)s and (starts_with(path, %(place)s) or not exists (
         and item.user_id <> %(user)s and not starts_with(item.path, %(place)s)))
 """
 """The condition that a scope holds nothing but a user's memories; see `memory.forgetting`."""
-_FIND: LiteralString = """
-select scope.id, scope.tenant, scope.path, word_rows, word_length,
+_FIND: LiteralString = f"""
+with served as (
+    select * from ({SERVED}) as chosen union all (select * from ({FIRST}) as first) limit 1
+)
+select served.model, served.dimensions, scope.id, scope.tenant, scope.path, word_rows, word_length,
     counted_at < now() - interval '1 day' as old,
     exists (select from pg_index where indisvalid
         and indexrelid = to_regclass('boring.memory_scope_' || scope.id || '_' || %(made_by)s)) as by_meaning,
     has_words and exists (select from pg_index where indisvalid
         and indexrelid = to_regclass('boring.memory_words_' || scope.id)) as by_words,
-    (select coalesce(jsonb_object_agg(lexeme, common -> md5(lexeme)), '{}')
+    (select coalesce(jsonb_object_agg(lexeme, common -> md5(lexeme)), '{{}}')
         from unnest(tsvector_to_array(to_tsvector('english', %(query)s))) as lexeme) as asked
-from boring.memory_scope as scope
-where path = case when %(prefix)s::text[] = '{}' then '' else boring.path_of(%(prefix)s) end
-"""
+from served left join boring.memory_scope as scope
+    on path = case when %(prefix)s::text[] = '{{}}' then '' else boring.path_of(%(prefix)s) end
+"""  # noqa: S608 - made of constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +102,15 @@ def made_by(model: str, dimensions: int) -> str:
 async def indexed_scope(
     connection: Connection, prefix: tuple[str, ...], query: str, *, model: str, dimensions: int
 ) -> Scope | None:
-    """Return the scope of a namespace if its indexes for a model can be searched."""
+    """Return the scope of a namespace if its indexes for a model can be searched.
+
+    Raises:
+        OvertakenError: the memories of the connection's tenant go by another model.
+    """
     values = {"prefix": list(prefix), "query": query, "made_by": made_by(model, dimensions)}
     row = await (await connection.execute(_FIND, values)).fetchone()
+    if row is not None and (row["model"], row["dimensions"]) != (model, dimensions):
+        raise OvertakenError(f"memories embedded by {row['model']!r} were asked by {model!r}")
     if row is None or not row["by_meaning"] or not row["by_words"]:
         return None
     return Scope(

@@ -6,11 +6,13 @@ has lost the turn to another one, leaves nothing half done.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import psycopg
 from langgraph.store.base import SearchOp
+from psycopg.rows import DictRow
 
 from core.client_errors import named_error
 from core.database import Database
@@ -22,8 +24,8 @@ from memory.extractions import Extraction, Spent, Wanted, claimed, finish, let_g
 from memory.facts import fact_item, user_namespace
 from memory.facts_settling import settle
 from memory.items import Origin, as_tenant
+from memory.store_models import Asked, answered
 from memory.store_search import found
-from memory.store_text import embedded_question
 from nodes.extracting import Fact, asking, extracted, facts_form, spent_on
 from nodes.fallback import first_to_plan
 from nodes.remembering import Memory, MemoryPolicy, policy_of
@@ -144,10 +146,16 @@ async def _known(turn: Extraction, database: Database) -> list[tuple[str, str]]:
     said = " ".join(one.text for one in turn.messages if one.by == "user")
     if not said.strip():
         return []
-    meaning, model = await embedded_question(said)
     op = SearchOp(user_namespace(turn.user, "fact"), limit=_MOST_KNOWN, query=said)
-    async with as_tenant(database, turn.tenant) as connection, connection.transaction(force_rollback=True):
-        rows = await found(connection, op, meaning=meaning, model=model)
+
+    async def search(meant: Mapping[str, Asked]) -> list[DictRow]:
+        async with (
+            as_tenant(database, turn.tenant) as connection,
+            connection.transaction(force_rollback=True),
+        ):
+            return await found(connection, op, meaning=meant[said].vector, model=meant[said].model)
+
+    rows = await answered(turn.tenant, [said], search)
     told = [(row["value"].get("subject"), row["value"].get("text")) for row in rows]
     return [(one, text) for one, text in told if isinstance(one, str) and isinstance(text, str)]
 

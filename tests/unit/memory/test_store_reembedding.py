@@ -112,6 +112,20 @@ async def test_killed_in_the_middle_it_goes_on_where_it_was(
     assert len(await models(postgres_url)) == 1
 
 
+async def test_a_process_that_has_searched_notices_that_another_one_changed_the_model(
+    before: Settings, model: ScriptedModel, postgres_url: str
+) -> None:
+    async with opened_process(before):
+        await fill()
+        assert await keys("sencha") == await keys("sencha")
+        async with await AsyncConnection.connect(postgres_url) as connection:
+            await connection.execute("update boring.memory_item set embedding_model = 'another'")
+            await connection.execute("update boring.memory_model set model = 'another'")
+        model.embedding_requests.clear()
+        assert len(await keys("sencha")) == 3
+        assert asked_models(model) == {OLD, "another"}
+
+
 async def test_searches_and_writes_succeed_at_every_moment(before: Settings, after: Settings) -> None:
     async with opened_process(before):
         await fill(150)
