@@ -5,6 +5,7 @@ set -u
 cd "$(dirname "$0")/.."
 bin="$PWD/.venv/bin"
 [ $# -gt 0 ] || set -- lint types floors tests
+unset PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes; each would compile all that it imports
 
 failed=''
 part() {

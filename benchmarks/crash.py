@@ -28,6 +28,8 @@ def main() -> int:
     ):
         place = Place(Path(folder), database_url, model_url)
         for kind in kinds(journal=not options.no_journal):
+            if options.durability not in {kind.durability, "both"}:
+                continue
             boundaries = boundaries_of(place, kind)
             cases = cases_of(
                 kind, boundaries, singles=options.singles, doubles=options.doubles, seed=options.seed
@@ -49,6 +51,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-journal", action="store_true", help="switch the journal off: duplicates show")
     parser.add_argument("--singles", type=int, default=55, help="cases killed once, for each kind of run")
     parser.add_argument("--doubles", type=int, default=10, help="cases killed twice, for each kind of run")
+    parser.add_argument("--durability", choices=("sync", "async", "both"), default="both")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lanes", type=int, default=3, help="cases at the same time")
     return parser.parse_args()

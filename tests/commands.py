@@ -15,7 +15,11 @@ from typing import NamedTuple
 
 _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(
-    ["app.commands", "graphs.loop", "nodes.plan", "tools.runtime", "langchain_openai"]
+    [
+        *("app.commands", "app.learning", "app.session", "graphs.loop", "memory.checkpoints", "memory.facts"),
+        *("memory.rules", "memory.store", "memory.view", "nodes.plan", "nodes.learner", "tools.runtime"),
+        *("jsonschema", "langchain_openai", "langchain_text_splitters", "openai.resources.chat.completions"),
+    ]
 )
 
 

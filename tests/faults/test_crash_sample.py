@@ -75,19 +75,26 @@ def nothing_left(folder: Path) -> bool:
     return list(folder.iterdir()) == []
 
 
-async def test_no_sampled_crash_repeats_loses_or_asks_twice(folder: Path) -> None:
-    code, printed = await enumerated(folder, "--singles", "2", "--doubles", "1")
-    assert figures(printed) == {**dict.fromkeys(FIGURES, 0), "points": 24}, printed
+@pytest.mark.parametrize(("singles", "points"), [(1, 16), pytest.param(3, 32, marks=pytest.mark.slow)])
+async def test_no_sampled_crash_repeats_loses_or_asks_twice(folder: Path, singles: int, points: int) -> None:
+    code, printed = await enumerated(folder, "--singles", str(singles), "--doubles", "1")
+    assert figures(printed) == {**dict.fromkeys(FIGURES, 0), "points": points}, printed
     assert {line.split(":")[0] for line in printed.splitlines() if "boundaries" in line} == KINDS
     assert code == 0
     await all_stopped(folder)
     assert nothing_left(folder)
 
 
-async def test_without_the_journal_the_sample_finds_duplicates(folder: Path) -> None:
-    code, printed = await enumerated(folder, "--no-journal", "--singles", "1", "--doubles", "1")
+@pytest.mark.parametrize(
+    ("durability", "points"), [("async", 8), pytest.param("both", 16, marks=pytest.mark.slow)]
+)
+async def test_without_the_journal_the_sample_finds_duplicates(
+    folder: Path, durability: str, points: int
+) -> None:
+    sample = ("--singles", "1", "--doubles", "1", "--durability", durability)
+    code, printed = await enumerated(folder, "--no-journal", *sample)
     found = figures(printed)
-    assert found["points"] == 16
+    assert found["points"] == points
     assert found["duplicated"] > 0, printed
     assert code == 0
     await all_stopped(folder)

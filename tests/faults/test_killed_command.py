@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
+from tests.commands import Ended, boring
 
 AGENT = '''
 import asyncio
@@ -54,7 +55,7 @@ class Shop:
         self.env = env
         (folder / "shop.py").write_text(AGENT)
 
-    async def start(self, *arguments: str, takes_s: float = 0.0) -> asyncio.subprocess.Process:
+    async def start(self, *arguments: str, takes_s: float) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -70,11 +71,14 @@ class Shop:
             stderr=PIPE,
         )
 
-    async def run(self, *arguments: str) -> tuple[int | None, dict[str, Any]]:
-        running = await self.start(*arguments)
-        out, err = await running.communicate()
-        assert out, err.decode()
-        return running.returncode, json.loads(out)
+    async def run(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        ended = await self.ended(*arguments)
+        assert ended.out, ended.err
+        return ended.code, json.loads(ended.out)
+
+    async def ended(self, *arguments: str) -> Ended:
+        env = {**self.env, "PAY_TAKES_S": "0"}
+        return await boring(*arguments, "--graph", GRAPH, "--json", env=env, cwd=self.folder)
 
     def paid(self) -> list[str]:
         ledger = self.folder / "ledger"
@@ -141,9 +145,8 @@ async def test_a_person_can_stop_the_run_in_doubt(shop: Shop) -> None:
 async def test_a_call_over_the_limit_waits_for_approval_and_a_rejection_reaches_the_model(shop: Shop) -> None:
     code, told = await shop.run("ask", "Pay 500", "--thread", "t")
     assert (code, told["questions"][0]["answers"]) == (5, ["approve", "reject"])
-    wrong = await shop.start("resume", "t", "--answer", "happened")
-    _, error = await wrong.communicate()
-    assert (wrong.returncode, b"is no answer to" in error) == (2, True)
+    wrong = await shop.ended("resume", "t", "--answer", "happened")
+    assert (wrong.code, "is no answer to" in wrong.err) == (2, True)
     code, told = await shop.run("resume", "t", "--answer", "reject", "--with", "too much", "--by", "bob")
     assert (code, told["answer"]) == (0, "Result: bob rejected this call of pay: too much.")
     assert shop.paid() == []

@@ -12,13 +12,14 @@ from typing import Any
 import psycopg
 
 from evals.scripted_model import ScriptedModel
+from tests.commands import boring
 
 FILES = 12
 
 
-async def started(folder: Path, env: dict[str, str], *options: str) -> asyncio.subprocess.Process:
+async def started(folder: Path, env: dict[str, str]) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "app.main", "index", str(folder), "--json", *options),
+        *(sys.executable, "-m", "app.main", "index", str(folder), "--json"),
         env=env,
         cwd=folder,
         stdin=DEVNULL,
@@ -28,10 +29,9 @@ async def started(folder: Path, env: dict[str, str], *options: str) -> asyncio.s
 
 
 async def report(folder: Path, env: dict[str, str], *options: str) -> dict[str, Any]:
-    running = await started(folder, env, *options)
-    out, err = await running.communicate()
-    assert running.returncode == 0, err.decode()
-    return json.loads(out)
+    ended = await boring("index", str(folder), "--json", *options, env=env, cwd=folder)
+    assert ended.code == 0, ended.err
+    return json.loads(ended.out)
 
 
 async def test_an_indexing_that_was_killed_goes_on_where_it_was(postgres_url: str, tmp_path: Path) -> None:

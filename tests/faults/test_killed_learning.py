@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
+from tests.commands import boring
 from tests.graphs.remembering import remembering, rows
 
 WORK = """
@@ -73,11 +74,8 @@ async def test_a_process_killed_while_it_learns_leaves_the_turn_to_the_next(
         working.send_signal(signal.SIGKILL)
         await working.communicate()
         learns = False
-        learned = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "app.main", "memory", "learn", env=env, cwd=tmp_path, stdout=PIPE
-        )
-        out, _ = await learned.communicate()
-    assert out.decode().startswith("t: The user likes tea. (50 tokens in")
+        learned = await boring("memory", "learn", env=env, cwd=tmp_path)
+    assert learned.out.startswith("t: The user likes tea. (50 tokens in")
     async with remembering(postgres_url, tmp_path):
         (row,) = await rows("select state, attempts, learnt from boring.extraction")
         assert row == {"state": "done", "attempts": 2, "learnt": 1}

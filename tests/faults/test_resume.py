@@ -15,6 +15,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
+from tests.commands import boring
 
 _random = random.Random(20261122)  # noqa: S311 - a repeatable choice, nothing secret
 MOMENTS = [round(_random.random(), 3) for _ in range(6)]
@@ -42,7 +43,7 @@ def environment(model: ScriptedModel, postgres_url: str, folder: Path) -> dict[s
     }
 
 
-async def boring(*arguments: str, env: dict[str, str]) -> asyncio.subprocess.Process:
+async def started(*arguments: str, env: dict[str, str]) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "app.main", *arguments, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
     )
@@ -75,7 +76,7 @@ async def test_a_run_killed_at_a_random_moment_is_finished(
 ) -> None:
     async with ScriptedModel(counting) as model:
         env = environment(model, postgres_url, tmp_path)
-        running = await boring("ask", "Count", "--thread", "killed", env=env)
+        running = await started("ask", "Count", "--thread", "killed", env=env)
         assert running.stdout
         assert "thread killed" in (await running.stdout.readline()).decode()
         await asyncio.sleep(moment * whole_s)
@@ -83,15 +84,14 @@ async def test_a_run_killed_at_a_random_moment_is_finished(
             running.send_signal(signal.SIGKILL)
         await running.communicate()
         resumed = await boring("resume", "killed", "--json", env=env)
-        out, err = await resumed.communicate()
-        assert resumed.returncode == 0, err.decode()
-        assert json.loads(out)["answer"] == "They are 7, 14, 21."
+        assert resumed.code == 0, resumed.err
+        assert json.loads(resumed.out)["answer"] == "They are 7, 14, 21."
     assert await rows(postgres_url, "select status from boring.run") == [("finished",)]
     assert await rows(postgres_url, "select count(*) from boring.tool_call") == [(3,)]
 
 
 async def _seconds_of_a_run(env: dict[str, str]) -> float:
-    whole = await boring("ask", "Count", "--thread", "whole", env=env)
+    whole = await started("ask", "Count", "--thread", "whole", env=env)
     assert whole.stdout
     await whole.stdout.readline()
     begun = asyncio.get_running_loop().time()
@@ -103,41 +103,39 @@ async def _seconds_of_a_run(env: dict[str, str]) -> float:
 async def test_a_run_that_has_ended_is_not_run_again(postgres_url: str, tmp_path: Path) -> None:
     async with ScriptedModel(counting) as model:
         env = environment(model, postgres_url, tmp_path)
-        await _seconds_of_a_run(env)
+        whole = await boring("ask", "Count", "--thread", "whole", env=env)
+        assert whole.code == 0, whole.err
         asked = len(model.requests)
         again = await boring("resume", "whole", "--json", env=env)
-        out, _ = await again.communicate()
-        assert again.returncode == 0
-        assert json.loads(out)["answer"] == "They are 7, 14, 21."
+        assert again.code == 0, again.err
+        assert json.loads(again.out)["answer"] == "They are 7, 14, 21."
         assert len(model.requests) == asked
 
 
 async def test_two_processes_do_not_work_on_one_thread(postgres_url: str, tmp_path: Path) -> None:
     async with ScriptedModel([Reply(text="slow", delay_s=30)]) as model:
         env = environment(model, postgres_url, tmp_path)
-        first = await boring("ask", "Count", "--thread", "shared", env=env)
+        first = await started("ask", "Count", "--thread", "shared", env=env)
         while not model.requests:  # noqa: ASYNC110 - what is awaited happens in another process
             await asyncio.sleep(0.05)
         second = await boring("resume", "shared", env=env)
-        _, err = await second.communicate()
         first.kill()
         await first.communicate()
-    assert second.returncode == 2
-    assert "Another process or request is working on the thread 'shared'" in err.decode()
+    assert second.code == 2
+    assert "Another process or request is working on the thread 'shared'" in second.err
 
 
 async def test_a_thread_that_nobody_knows_is_said_so(postgres_url: str, tmp_path: Path) -> None:
     async with ScriptedModel(counting) as model:
         resumed = await boring("resume", "nobody", env=environment(model, postgres_url, tmp_path))
-        _, err = await resumed.communicate()
-    assert resumed.returncode == 2
-    assert "There is no thread 'nobody'" in err.decode()
+    assert resumed.code == 2
+    assert "There is no thread 'nobody'" in resumed.err
 
 
 async def test_ctrl_c_ends_a_run_cleanly_and_it_can_be_resumed(postgres_url: str, tmp_path: Path) -> None:
     async with ScriptedModel([Reply(text="late", delay_s=60), "Done."]) as model:
         env = environment(model, postgres_url, tmp_path)
-        running = await boring("ask", "Count", "--thread", "stopped", env=env)
+        running = await started("ask", "Count", "--thread", "stopped", env=env)
         while not model.requests:  # noqa: ASYNC110 - what is awaited happens in another process
             await asyncio.sleep(0.05)
         running.send_signal(signal.SIGINT)
@@ -146,5 +144,4 @@ async def test_ctrl_c_ends_a_run_cleanly_and_it_can_be_resumed(postgres_url: str
         assert "boring resume" in err.decode()
         assert "Traceback" not in err.decode()
         resumed = await boring("resume", "stopped", "--json", env=env)
-        out, _ = await resumed.communicate()
-        assert json.loads(out)["answer"] == "Done."
+        assert json.loads(resumed.out)["answer"] == "Done."

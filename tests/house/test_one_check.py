@@ -61,7 +61,7 @@ def test_ci_runs_the_documented_test_command_the_check_and_what_takes_minutes(ch
     code, told = run(checkout, ".ci/run")
     assert code == 0
     assert "make test" in told
-    assert [line for line in (*RAN, "-m setup", "-m model") if line not in told] == []
+    assert [line for line in (*RAN, "-m slow", "-m setup", "-m model") if line not in told] == []
     assert "3 passed in 1.00s" in told.partition("=== summary")[2]
 
 
