@@ -102,7 +102,8 @@ class QueuedTurn:
 
 _ENQUEUE = """
 insert into boring.extraction (run_id, thread_id, tenant, user_id, graph, messages)
-values (%(run_id)s, %(thread_id)s, %(tenant)s, %(user)s, %(graph)s, %(messages)s)
+select run_id, %(thread_id)s, %(tenant)s, %(user)s, %(graph)s, %(messages)s
+from boring.run where run_id = %(run_id)s
 on conflict (run_id) do nothing
 """
 # One worker tests whether another is gone by its lock, which it gives back when the transaction ends.
@@ -112,6 +113,7 @@ _CLAIM: LiteralString = (
     " where (state = 'waiting' and due_at <= now() or %(failed)s and state = 'failed')"
     " and (%(graph)s::text is null or graph = %(graph)s)"
     " and (%(tenant)s::text is null or tenant = %(tenant)s) and run_id <> all(%(but)s)"
+    " and exists (select from boring.run where run.run_id = extraction.run_id)"
     " and case when worker is null or worker = %(worker)s then true else"
     " pg_try_advisory_xact_lock(" + LOCK_OF.replace("%s", "worker") + ") end"
     " order by enqueued_at for update skip locked limit 1"
@@ -146,7 +148,10 @@ where run_id = %(run_id)s and worker = %(worker)s and state <> 'done'
 
 
 async def enqueue(connection: AsyncConnection[DictRow], new: Extraction) -> None:
-    """Add a turn to the queue in an open transaction; one that was added before changes nothing."""
+    """Add a turn to the queue in an open transaction, in which `pass_gate` came first.
+
+    One that was added before changes nothing, and neither does one whose run is gone with its user.
+    """
     messages = Jsonb(storable([asdict(one) for one in new.messages]))
     values = {**asdict(new), "messages": messages}
     await connection.execute(_ENQUEUE, values)

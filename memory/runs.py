@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from core.context import RunContext
 from core.database import Database
 from memory.extractions import Extraction, enqueue
+from memory.forgetting_gate import pass_gate
 
 if TYPE_CHECKING:
     from core.state import Answer, Turn
@@ -110,7 +111,7 @@ where run_id = %s and finished_at is null
 async def finish_run(
     database: Database, turn: Turn, answer: Answer, *, learn: Extraction | None = None
 ) -> None:
-    """Record how a run ended. Told twice of the same end, it changes nothing.
+    """Record how a run ended. Told twice of the same end, or of a run that is forgotten, it changes nothing.
 
     Args:
         database: holds the record.
@@ -127,6 +128,7 @@ async def finish_run(
             await connection.execute(_FINISH, values)
             return
         async with connection.transaction():
+            await pass_gate(connection, learn.tenant, learn.user)
             await connection.execute(_FINISH, values)
             await enqueue(connection, learn)
 

@@ -23,6 +23,7 @@ from core.worker import current_worker
 from memory.extractions import Extraction, Spent, Wanted, claimed, finish, let_go, put_back
 from memory.facts import fact_item, user_namespace
 from memory.facts_settling import settle
+from memory.forgetting_gate import pass_gate
 from memory.items import Origin, as_tenant
 from memory.store_models import Asked, answered
 from memory.store_search import found
@@ -74,7 +75,7 @@ class Learnt:
 
 
 class _LostError(BoringError):
-    """Another worker has taken the turn."""
+    """Another worker has taken the turn, or its user is forgotten."""
 
 
 class _SpentError(TransientError):
@@ -114,11 +115,12 @@ async def _learnt(turn: Extraction, mind: Mind, database: Database, worker: str)
         await fact_item(one.text, one.subject, origin=_origin(made, one)) for one in facts[: policy.max_facts]
     ]
     async with as_tenant(database, turn.tenant) as connection:
+        await pass_gate(connection, turn.tenant, turn.user)
         held = await settle(connection, turn.tenant, items)
         await connection.execute("reset role")  # the rest of the transaction is about the run
         if not await finish(connection, turn.run_id, worker, learnt=len(held), spent=spent):
             raise _LostError(
-                f"Another worker has learnt from the run {turn.run_id}; this one learns nothing."
+                f"The run {turn.run_id} is forgotten, or another worker learns from it; nothing is learnt."
             )
     return Learnt(turn.run_id, turn.thread_id, tuple(str(one.value["text"]) for one in held), spent)
 

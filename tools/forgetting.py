@@ -13,6 +13,7 @@ from core.process import current_process
 from core.worker import current_worker
 from memory.approvals import time_of
 from memory.forgetting import Traces, count, erase, place_of, traces
+from memory.forgetting_gate import pass_gate
 from memory.store_building import without_indexes_of
 from observability.audit import AuditEntry, append_audit
 from observability.redaction import COUNT, redact_rows, rows_to_redact
@@ -84,6 +85,7 @@ async def forget_user(tenant: str, user: str, *, by: str, why: str = "asked to")
         database.pool.connection() as connection,
         connection.transaction(),
     ):
+        await pass_gate(connection, tenant, user, alone=True)
         of = await traces(connection, tenant, user)
         if of.busy:
             raise _busy(of)

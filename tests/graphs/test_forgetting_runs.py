@@ -1,0 +1,143 @@
+"""A run that ends after its user was forgotten brings nothing of them back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.context import RunContext
+from core.models import given_fallbacks
+from core.process import Process, current_process
+from evals.scripted_model import Reply, ToolCall
+from graphs.single import create_agent, model_source
+from memory.extractions import Extraction, Said, Wanted, enqueue
+from memory.forgetting import erase, traces
+from memory.forgetting_gate import pass_gate
+from nodes.learning import Mind, learn_next
+from tests.graphs.remembering import gives, learnt, remembering, rows, turn
+from tools.contract import contract
+from tools.forgetting import forget_user
+
+ADA = RunContext(user="ada", tenant="acme")
+ASKED: Any = {"messages": [("user", "I like tea.")]}
+DRINK = (1, "drink", "The user likes tea.")
+
+
+class Waiting:
+    """A tool that ends when it is let go on."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def wait(self) -> str:
+        """Wait."""
+        self.begun.set()
+        await self.go_on.wait()
+        return "waited"
+
+
+@pytest.fixture
+async def process(postgres_url: str, tmp_path: Path) -> AsyncIterator[Process]:
+    async with remembering(postgres_url, tmp_path) as opened:
+        yield opened
+
+
+async def somebody_waits_at_the_gate() -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if await rows("select from pg_locks where locktype = 'advisory' and not granted"):
+                return
+            await asyncio.sleep(0.01)
+
+
+async def left() -> list[dict[str, Any]]:
+    return await rows(
+        "select run_id from boring.extraction union all select id::text from boring.memory_item"
+        " union all select run_id from boring.run"
+    )
+
+
+async def test_a_run_without_a_thread_that_ends_after_its_user_is_forgotten_is_not_learnt_from(
+    process: Process, speaking: Any
+) -> None:
+    del process  # is open
+    llm = await speaking([Reply(tool_calls=(ToolCall("wait", {}),)), "Done.", gives(DRINK)])
+    waiting = Waiting()
+    agent = create_agent(llm=llm, tools=[contract(waiting.wait, effect="read")], memory=True)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(agent.ainvoke(ASKED, context=ADA))
+        await waiting.begun.wait()
+        assert (await forget_user("acme", "ada", by="ops")).is_whole
+        waiting.go_on.set()
+    assert running.result()["answer"]["text"] == "Done."
+    await learnt()
+    assert len(llm.metadata["scripted"].requests) == 2
+    assert await left() == []
+
+
+async def test_a_run_that_ends_while_its_user_is_being_forgotten_is_not_learnt_from(
+    process: Process, speaking: Any
+) -> None:
+    llm = await speaking([Reply(tool_calls=(ToolCall("wait", {}),)), "Done.", gives(DRINK)])
+    waiting = Waiting()
+    agent = create_agent(llm=llm, tools=[contract(waiting.wait, effect="read")], memory=True)
+    database = await process.database()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(agent.ainvoke(ASKED, context=ADA))
+        await waiting.begun.wait()
+        async with database.pool.connection() as connection, connection.transaction():
+            await pass_gate(connection, "acme", "ada", alone=True)
+            of = await traces(connection, "acme", "ada")
+            await connection.execute("delete from boring.extraction")  # the part that goes first
+            waiting.go_on.set()
+            await somebody_waits_at_the_gate()
+            await erase(connection, of)
+    await learnt()
+    assert await left() == []
+
+
+async def test_a_turn_whose_run_is_gone_is_neither_put_into_the_queue_nor_learnt_from(
+    process: Process, speaking: Any
+) -> None:
+    llm = await speaking([gives(DRINK)])
+    mind, database = Mind("", model_source(llm), given_fallbacks()), await process.database()
+    turn_of = Extraction("gone", "", "acme", "ada", "single", [Said("user", "I like tea.")])
+    async with database.pool.connection() as connection:
+        await enqueue(connection, turn_of)
+    assert await left() == []
+    await rows(
+        "insert into boring.extraction (run_id, thread_id, tenant, user_id, graph, messages) values"
+        " ('gone', '', 'acme', 'ada', 'single', '[]') returning run_id"
+    )
+    assert await learn_next(mind, Wanted()) is None
+    assert llm.metadata["scripted"].requests == []
+
+
+async def test_what_is_learnt_while_its_user_is_being_forgotten_is_not_kept(
+    saver: Any, speaking: Any
+) -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    llm = await speaking(["Noted.", gives(DRINK)])
+    database = await (await current_process()).database()
+
+    async def opening() -> Any:
+        """Return the model for the second time only once forgetting has the gate."""
+        if await rows("select * from boring.extraction where worker is not null"):
+            asked.set()
+            await go_on.wait()
+        return await model_source(llm)()
+
+    await turn(create_agent(llm=opening, checkpointer=saver, memory=True), "I like tea.", context=ADA)
+    await asked.wait()
+    async with database.pool.connection() as connection, connection.transaction():
+        await pass_gate(connection, "acme", "ada", alone=True)
+        of = await traces(connection, "acme", "ada")
+        go_on.set()
+        await somebody_waits_at_the_gate()
+        await erase(connection, of)
+    await learnt()
+    assert len(llm.metadata["scripted"].requests) == 2
+    assert await left() == []
