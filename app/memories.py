@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,7 +19,7 @@ from rich.text import Text
 
 from app.calls import one_line
 from app.downloads import download_bars
-from app.pending import all_written_down, strike_off
+from app.pending import Request, all_written_down, strike_off
 from core.models import configured_fallbacks, configured_model
 from core.process import Process, opened_process
 from memory.extractions import Wanted
@@ -33,6 +33,7 @@ from tools.forgetting import Forgotten, forget_user, look_for_user
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
 _SHOWN_CHARS = 80
 
@@ -78,19 +79,35 @@ async def forgotten(subject: str, origin: Origin) -> int:
 
 
 async def wholly_forgotten(origin: Origin, *, by: str, dry_run: bool) -> Forgotten:
-    """Forget a user, also requests of theirs that are written down and not begun."""
+    """Forget a user, also requests of theirs that are written down on this machine and not begun.
+
+    Those go last: where forgetting is refused, nothing has changed.
+    """
     async with opened_process() as process:
         folder = process.settings.data_dir
-        pending = [
-            one
-            for one in await asyncio.to_thread(all_written_down, folder)
-            if (one.context.get("tenant"), one.context.get("user")) == (origin.tenant, origin.user)
-        ]
+        pending = await asyncio.to_thread(_written_down_of, origin, folder)
         if dry_run:
-            return await look_for_user(origin.tenant, origin.user)
+            found = await look_for_user(origin.tenant, origin.user)
+            return _with_written_down(found, len(pending), len(pending))
+        done = await forget_user(origin.tenant, origin.user, by=by)
         for request in pending:
             await asyncio.to_thread(strike_off, folder, request)
-        return await forget_user(origin.tenant, origin.user, by=by)
+        left = await asyncio.to_thread(_written_down_of, origin, folder)
+        return _with_written_down(done, len(pending), len(left))
+
+
+def _written_down_of(origin: Origin, folder: Path) -> list[Request]:
+    whose = (origin.tenant, origin.user)
+    return [
+        one
+        for one in all_written_down(folder)
+        if (one.context.get("tenant"), one.context.get("user")) == whose
+    ]
+
+
+def _with_written_down(done: Forgotten, found: int, left: int) -> Forgotten:
+    name = "requests written down"
+    return replace(done, found={**done.found, name: found}, left={**done.left, name: left})
 
 
 async def learnt(tenant: str | None, *, failed: bool) -> list[Learnt]:
@@ -158,6 +175,9 @@ def print_forgotten(done: Forgotten, *, dry_run: bool) -> None:
         verb = "would go" if dry_run else "went"
         told = f"Others have asked in {len(done.shared)} of the threads, which {verb} whole: {shared}."
         console.print(Text(one_line(told)), highlight=False)
+    if done.kept:
+        told = f"{done.kept} decisions on requests of others stay on record, with the name."
+        console.print(Text(told), highlight=False)
     if not dry_run:
         console.print(Text(f"Left: {sum(done.left.values())} rows ({named(done.left)})."), highlight=False)
 

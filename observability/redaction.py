@@ -32,6 +32,12 @@ redacted_by is null and event <> 'redact' and subject in (
 _ROWS: LiteralString = "select * from boring.audit where " + _OF + " order by number for update"  # noqa: S608 - constant
 COUNT: LiteralString = "select count(*) as n from boring.audit where " + _OF  # noqa: S608 - constant
 """How many rows hold something of these threads and runs."""
+DECIDED: LiteralString = """
+select count(*) as n from boring.audit join boring.approval on approval.id::text = audit.subject
+where redacted_by is null and who = %(user)s and approval.tenant = %(tenant)s
+    and not (approval.thread_id = any(%(threads)s) or approval.run_id = any(%(runs)s))
+"""
+"""How many rows tell what a user decided on requests of others."""
 _REDACT = """
 update boring.audit set redacted_by = %(by)s, thread_id = '', run_id = '', who = '', arguments_hash = '',
     salt = '', before = '{}', after = '{}'

@@ -16,7 +16,7 @@ from memory.forgetting import Traces, count, erase, place_of, traces
 from memory.forgetting_gate import pass_gate
 from memory.store_building import without_indexes_of
 from observability.audit import AuditEntry, append_audit
-from observability.redaction import COUNT, redact_rows, rows_to_redact
+from observability.redaction import COUNT, DECIDED, redact_rows, rows_to_redact
 
 AUDIT = "rows of the audit record"
 _HOLD = """
@@ -36,6 +36,7 @@ class Forgotten:
         left: the same after, counted in a transaction of its own.
         threads: how many threads there were.
         shared: threads that went although others had asked in them too.
+        kept: how many rows of the audit record tell what the user decided on requests of others. They stay.
     """
 
     tenant: str
@@ -44,6 +45,7 @@ class Forgotten:
     left: Mapping[str, int] = field(default_factory=dict[str, int])
     threads: int = 0
     shared: tuple[str, ...] = ()
+    kept: int = 0
 
     @property
     def is_whole(self) -> bool:
@@ -57,7 +59,8 @@ async def look_for_user(tenant: str, user: str) -> Forgotten:
     async with database.pool.connection() as connection, connection.transaction():
         of = await traces(connection, tenant, user)
         there = await _counted(connection, of)
-    return Forgotten(tenant, user, there, there, len(of.threads), of.shared)
+        kept = await _kept(connection, of)
+    return Forgotten(tenant, user, there, there, len(of.threads), of.shared, kept)
 
 
 async def forget_user(tenant: str, user: str, *, by: str, why: str = "asked to") -> Forgotten:
@@ -65,8 +68,8 @@ async def forget_user(tenant: str, user: str, *, by: str, why: str = "asked to")
 
     A thread goes as a whole, also where others have asked in it. Rows of tickets and refunds stay without the
     user's words and name; rows of the audit record that are about the user's requests stay without their
-    content, see `observability.redaction`. Documents are the tenant's and stay. It happens wholly or not at
-    all.
+    content, see `observability.redaction`. Documents are the tenant's and stay, and so do decisions on
+    requests of others. It happens wholly or not at all.
 
     Args:
         tenant: whose user.
@@ -80,6 +83,8 @@ async def forget_user(tenant: str, user: str, *, by: str, why: str = "asked to")
     """
     database = await (await current_process()).database()
     worker = (await current_worker()).id
+    async with database.pool.connection() as connection, connection.transaction():
+        _check_idle(await traces(connection, tenant, user))  # before an index is dropped
     async with (
         without_indexes_of(tenant, user, place_of(user)),
         database.pool.connection() as connection,
@@ -87,14 +92,14 @@ async def forget_user(tenant: str, user: str, *, by: str, why: str = "asked to")
     ):
         await pass_gate(connection, tenant, user, alone=True)
         of = await traces(connection, tenant, user)
-        if of.busy:
-            raise _busy(of)
+        _check_idle(of)
         # Whoever begins to work on one of the threads waits for the end of this transaction.
         await connection.execute(_HOLD, {"worker": worker, "threads": list(of.threads)})
         found = await _counted(connection, of)
         await erase(connection, of)
         await _redact(connection, of, by="the user" if by == user else by, why=why)
-    return Forgotten(tenant, user, found, await _left(database, of), len(of.threads), of.shared)
+        kept = await _kept(connection, of)
+    return Forgotten(tenant, user, found, await _left(database, of), len(of.threads), of.shared, kept)
 
 
 async def _redact(connection: AsyncConnection[DictRow], of: Traces, *, by: str, why: str) -> None:
@@ -124,9 +129,22 @@ async def _counted(connection: AsyncConnection[DictRow], of: Traces) -> dict[str
     return {**counted, AUDIT: row["n"] if row else 0}
 
 
-def _busy(of: Traces) -> ThreadBusyError:
+async def _kept(connection: AsyncConnection[DictRow], of: Traces) -> int:
+    """Count the user's decisions that stay, in the transaction of `traces`."""
+    row = await (await connection.execute(DECIDED, of.values())).fetchone()
+    return row["n"] if row else 0
+
+
+def _check_idle(of: Traces) -> None:
+    """Refuse to forget whom somebody works for.
+
+    Raises:
+        ThreadBusyError: somebody does.
+    """
+    if not of.busy:
+        return
     named = ", ".join(of.busy[:_MOST_NAMED]) + (" and others" if len(of.busy) > _MOST_NAMED else "")
-    return ThreadBusyError(
+    raise ThreadBusyError(
         f"Somebody is working on {len(of.busy)} of the threads of {of.user!r}: {named}. Nothing was "
         "forgotten. Wait until it has ended, or stop it, and try again."
     )

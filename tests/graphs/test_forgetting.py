@@ -210,14 +210,35 @@ async def test_a_forgotten_user_leaves_no_row_and_no_word_in_a_dump(
     assert refund == {"reason": "[forgotten]", "eur": 1.5, "created_by": "[forgotten]"}
 
 
-async def forgotten_when_idle() -> Any:
-    """Forget the user once nothing works on the threads: a run that waits lets go of its thread by itself."""
+async def forgotten_when_idle(user: str = USER) -> Any:
+    """Forget a user once nothing works on the threads: a run that waits lets go of its thread by itself."""
     async with asyncio.timeout(20):
         while True:
             try:
-                return await forget_user("acme", USER, by="ops")
+                return await forget_user("acme", user, by="ops")
             except ThreadBusyError:
                 await asyncio.sleep(0.2)
+
+
+async def test_decisions_on_requests_of_others_stay_on_record_and_are_counted(
+    saver: Any, speaking: Any, process: Process
+) -> None:
+    database = await process.database()
+    agent = agent_of(await speaking([calls("pay", amount=500, to="shop")]), saver)
+    await turn(agent, "Pay!", thread="bobs", context=BOB)
+    (row,) = await approvals(database, thread_id="bobs")
+    no = Said(type="reject", message="No.")
+    await decide(database, row.id, no, by="ann", arguments_hash=row.arguments_hash, roles=ROLES)
+    assert (await look_for_user("acme", "ann")).kept == 1
+    assert (await forget_user("other", "ann", by="ops")).kept == 0
+    done = await forget_user("acme", "ann", by="ops")
+    assert (done.is_whole, done.kept) == (True, 1)
+    assert (await verify_audit(database)).is_whole
+    assert [one["who"] for one in await rows("select who from boring.audit where event = 'reject'")] == [
+        "ann"
+    ]
+    await forgotten_when_idle("bob")
+    assert (await look_for_user("acme", "ann")).kept == 0
 
 
 async def test_a_dry_run_forgets_nothing(

@@ -3,11 +3,16 @@
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from app.pending import Request, write_down
+from core.context import RunContext
+from core.worker import LOCK_OF
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
 from tests.commands import boring
 
@@ -76,6 +81,41 @@ async def test_a_turn_of_ask_is_learnt_and_its_user_forgotten_whole(run: Run) ->
     assert told.endswith("Left: 0 rows (nothing).\n")
     done = json.loads(await run("memory", "forget-user", "ada", "--yes", "--json"))
     assert (sum(done["found"].values()), sum(done["left"].values())) == (0, 0)
+
+
+def written_down_for(user: str, folder: Path) -> Path:
+    request = Request("t2", "r2", "Who am I?", asdict(RunContext(user=user)))
+    write_down(folder / "data", request)
+    return folder / "data" / "pending" / "t2.json"
+
+
+async def test_a_refused_forgetting_changes_nothing_also_not_what_is_written_down(
+    run: Run, postgres_url: str, tmp_path: Path
+) -> None:
+    file = written_down_for("ada", tmp_path)
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as worker:
+        await worker.execute(
+            "insert into boring.run (thread_id, run_id, graph, status, question, context) values"
+            """ ('t', 'r', 'g', 'running', 'x', '{"user": "ada", "tenant": "local"}')"""
+        )
+        await worker.execute("insert into boring.thread_lease (thread_id, worker) values ('t', 'w')")
+        await worker.execute(f"select pg_advisory_lock({LOCK_OF})", ("w",))
+        told = await run("memory", "forget-user", "ada", "--yes", code=2)
+        assert "Nothing was forgotten" in told
+        assert file.exists()
+    done = json.loads(await run("memory", "forget-user", "ada", "--yes", "--json"))
+    assert (done["found"]["requests written down"], done["left"]["requests written down"]) == (1, 0)
+    assert not file.exists()
+
+
+async def test_what_is_written_down_and_not_begun_is_counted_and_that_of_others_stays(
+    run: Run, tmp_path: Path
+) -> None:
+    file = written_down_for("bob", tmp_path)
+    assert "requests written down" not in await run("memory", "forget-user", "ada", "--dry-run")
+    assert "1 requests written down" in await run("memory", "forget-user", "bob", "--dry-run")
+    await run("memory", "forget-user", "ada", "--yes")
+    assert file.exists()
 
 
 async def test_memories_are_embedded_anew_by_the_model_of_the_settings(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""A run that ends after its user was forgotten brings nothing of them back."""
+"""What happens while a user is forgotten brings nothing of them back; what is refused changes nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,15 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.store.base import PutOp
 
 from core.context import RunContext
+from core.errors import ThreadBusyError
 from core.models import given_fallbacks
 from core.process import Process, current_process
 from evals.scripted_model import Reply, ToolCall
 from graphs.single import create_agent, model_source
+from memory.claims import current_claims
 from memory.extractions import Extraction, Said, Wanted, enqueue
+from memory.facts import user_namespace
 from memory.forgetting import erase, traces
 from memory.forgetting_gate import pass_gate
+from memory.items import Origin
+from memory.runs import begin_run
+from memory.store import MemoryStore
+from memory.store_building import index_namespace
 from nodes.learning import Mind, learn_next
 from tests.graphs.remembering import gives, learnt, remembering, rows, turn
 from tools.contract import contract
@@ -41,7 +49,7 @@ class Waiting:
 
 @pytest.fixture
 async def process(postgres_url: str, tmp_path: Path) -> AsyncIterator[Process]:
-    async with remembering(postgres_url, tmp_path) as opened:
+    async with remembering(postgres_url, tmp_path, memory_exact_rows=100) as opened:
         yield opened
 
 
@@ -141,3 +149,23 @@ async def test_what_is_learnt_while_its_user_is_being_forgotten_is_not_kept(
     await learnt()
     assert len(llm.metadata["scripted"].requests) == 2
     assert await left() == []
+
+
+async def test_a_refused_forgetting_leaves_the_indexes_of_the_user(process: Process) -> None:
+    notes = (*user_namespace("ada"), "notes")
+    ops = [PutOp(notes, str(n), {"text": f"note {n}"}) for n in range(102)]
+    await MemoryStore(origin=Origin("acme", "ada")).abatch(ops)
+    assert await index_namespace("acme", notes)
+    before = await indexes()
+    database = await process.database()
+    await begin_run(database, thread_id="t", run_id="r", graph="g", question="x", context=ADA)
+    async with (await current_claims()).held("t"):
+        with pytest.raises(ThreadBusyError):
+            await forget_user("acme", "ada", by="ops")
+        assert await indexes() == before
+    assert (await forget_user("acme", "ada", by="ops")).is_whole
+    assert await indexes() != before
+
+
+async def indexes() -> list[dict[str, Any]]:
+    return await rows("select indexname from pg_indexes where indexname ~ '^memory_(scope|words)_[0-9]'")
