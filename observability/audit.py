@@ -1,7 +1,7 @@
 """The audit record: who decided what, as rows that can only be added, each sealed by the one before it.
 
-The hash of a row is the SHA-256 of the hash before it and of the row's own content and salt. A row that was
-changed, taken out or put in shows, because the hashes from there on no longer follow. How a row forgets a
+The hash of a row is of the hash before it and of the row's own content, see `observability.seals`. A row that
+was changed, taken out or put in shows, because the hashes from there on no longer follow. How a row forgets a
 person is told in `observability.redaction`.
 """
 
@@ -18,8 +18,8 @@ from psycopg.types.json import Json
 from core.database import Database
 from core.text import storable
 from observability.redaction import Redactions
+from observability.seals import IN_PARTS, content_hash, fits, is_in_parts, seal, text_of
 from observability.seals import plain as plain
-from observability.seals import seal, text_of
 
 FIRST: Final = "0" * 64
 """What stands before the first row."""
@@ -27,9 +27,10 @@ _LOCK = "select pg_advisory_xact_lock(hashtext('boring.audit'))"
 _LAST = "select number, hash from boring.audit order by number desc limit 1"
 _APPEND = """
 insert into boring.audit (number, at, event, subject, thread_id, run_id, tool, who, role, arguments_hash,
-    before, after, salt, previous_hash, hash)
+    before, after, salt, content_hash, previous_hash, hash)
 values (%(number)s, %(at)s, %(event)s, %(subject)s, %(thread_id)s, %(run_id)s, %(tool)s, %(who)s, %(role)s,
-    %(arguments_hash)s, %(before)s, %(after)s, %(salt)s, %(previous_hash)s, %(hash)s)
+    %(arguments_hash)s, %(before)s, %(after)s, %(salt)s, %(content_hash)s,
+    %(previous_hash)s, %(hash)s)
 """
 _ALL: LiteralString = "select * from boring.audit"
 _FOLLOWING: LiteralString = """
@@ -84,12 +85,14 @@ class AuditRow(AuditEntry):
         salt: random, so that nobody finds the content of a row by its hash once that is forgotten; rows of
             older versions have none.
         redacted_by: the number of the row that tells why the content of this one is forgotten.
+        content_hash: of what the row may have to forget; empty in rows of older versions.
     """
 
     number: int
     at: datetime
     salt: str
     redacted_by: int | None
+    content_hash: str
     previous_hash: str
     hash: str
 
@@ -130,6 +133,7 @@ async def append_audit(connection: AsyncConnection[DictRow], entry: AuditEntry, 
     last = await (await connection.execute(_LAST)).fetchone()
     number, previous = (last["number"] + 1, last["hash"]) if last is not None else (1, FIRST)
     content: dict[str, Any] = {"number": number, "at": at, **storable(asdict(entry)), "salt": token_hex(16)}
+    content["content_hash"] = content_hash(content)
     sealed = seal(content, previous)
     row = {**content, "previous_hash": previous, "hash": sealed}
     row["before"], row["after"] = (
@@ -152,7 +156,8 @@ async def verify_audit(database: Database, *, seen: str | None = None) -> Verifi
 
     Args:
         database: holds the record.
-        seen: the hash of a row that was once the last one; it has to be there still.
+        seen: the hash of a row that was once the last one; it has to be there still. Then nothing up to it
+            has changed but that rows have forgotten their content.
     """
     previous, rows, is_seen = FIRST, 0, seen is None
     changed: dict[str, str] = {}
@@ -210,8 +215,10 @@ def _wrong(row: DictRow, number: int, previous: str, redactions: Redactions) -> 
         return f"row {number} is missing"
     if row["previous_hash"] != previous:
         return f"row {number} does not follow the one before it"
+    if previous.startswith(IN_PARTS) and not is_in_parts(row):
+        return f"row {number} was changed to be sealed in an older way"
     if row["redacted_by"] is not None:
-        return redactions.note(row)
-    if seal(row, previous) != row["hash"]:
+        return redactions.note(row, previous)
+    if not fits(row, previous):
         return f"row {number} was changed"
     return redactions.told(row)

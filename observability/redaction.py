@@ -1,21 +1,24 @@
 """How the audit record forgets a person and still only grows.
 
-A row that is redacted keeps its number, time, event, request, tool, role and hash, and loses the rest, its
-salt too: nobody can find the lost content by trying. So its hash can't be computed anew. In its stead a row
-is added that lists each redacted row with a digest of what is left of it. The chain of hashes is untouched;
-what is left of a redacted row can't be changed without showing at the row that lists it. A row that did not
-fit its hash before is listed as such, so that redacting hides no tampering.
+A row that is redacted keeps its number, time, event, request, tool, role and hashes, and loses the rest, its
+salt too: nobody can find the lost content by trying. A row is added that lists each redacted row with a
+digest of what is left of it. The chain of hashes is untouched, and a redacted row still fits its own hash,
+see `observability.seals`: a hash that somebody noted before proves after it what it proved then. A row that
+did not fit its hash before is listed as such, so that redacting hides no tampering.
+
+Rows from before their content had a hash of its own can't be checked by their hash once they are redacted.
+What is left of those is bound by the row that lists them, and by nothing before it.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString
 
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from observability.seals import CONTENT, plain, seal, text_of
+from observability.seals import FORGETTABLE, KEPT, fits, is_in_parts, plain, seal, text_of
 
 BLANK: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("thread_id", "run_id", "who", "arguments_hash", "salt"), ""),
@@ -51,28 +54,30 @@ class Redactions:
 
     Attributes:
         rows: how many were redacted.
-        untold: digests of those that no later row has listed yet, by their numbers.
+        untold: those that no later row has listed yet, by their numbers.
     """
 
     rows: int = 0
-    untold: dict[int, tuple[int, str]] = field(default_factory=dict[int, tuple[int, str]])
+    untold: dict[int, DictRow] = field(default_factory=dict[int, DictRow])
 
-    def note(self, row: DictRow) -> str | None:
-        """Take note of a redacted row; return what is wrong with it, if anything is."""
+    def note(self, row: DictRow, previous: str) -> str | None:
+        """Take note of a redacted row after the hash `previous`; return what is wrong with it."""
         self.rows += 1
         if any(row[name] != blank for name, blank in BLANK.items()):
             return f"row {row['number']} is redacted, and holds more than it may"
-        self.untold[row["number"]] = (row["redacted_by"], _digest(row))
+        if is_in_parts(row) and seal(row, previous) != row["hash"]:
+            return f"what is left of the redacted row {row['number']} was changed"
+        self.untold[row["number"]] = row
         return None
 
     def told(self, row: DictRow) -> str | None:
         """Compare the rows that a row lists with what is left of them; return what is wrong."""
         listed: dict[str, str] = row["after"].get("rows", {}) if row["event"] == "redact" else {}
         for number, digest in listed.items():
-            by, left = self.untold.pop(int(number), (0, ""))
+            left = self.untold.pop(int(number), None)
             if digest == BROKEN:
                 return f"row {number} was changed before it was redacted"
-            if by != row["number"] or left != digest:
+            if left is None or left["redacted_by"] != row["number"] or _digest(left, of=row) != digest:
                 return f"row {number} was changed after it was redacted"
         return None
 
@@ -93,8 +98,8 @@ async def rows_to_redact(
     found = await connection.execute(_ROWS, {"threads": threads, "runs": runs})
     listed: dict[str, str] = {}
     for row in await found.fetchall():
-        whole = seal(row, row["previous_hash"]) == row["hash"]
-        listed[str(row["number"])] = _digest({**row, **BLANK}) if whole else BROKEN
+        whole = fits(row, row["previous_hash"])
+        listed[str(row["number"])] = digest_of({**row, **BLANK}) if whole else BROKEN
     return listed
 
 
@@ -109,7 +114,15 @@ async def redact_rows(connection: AsyncConnection[DictRow], listed: Mapping[str,
     await connection.execute(_REDACT, {"by": by, "numbers": [int(number) for number in listed]})
 
 
-def _digest(row: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what a row holds, its hash included."""
-    left = {name: row[name] for name in (*CONTENT, "hash")}
-    return hashlib.sha256(text_of(plain(left)).encode()).hexdigest()
+def digest_of(row: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what is left of a redacted row, its hash and the one before included."""
+    return _sha256_of(row, (*KEPT, *FORGETTABLE, "hash", "previous_hash"))
+
+
+def _digest(row: Mapping[str, Any], *, of: Mapping[str, Any]) -> str:
+    """Return the digest of a redacted row as the row `of` lists it; those of before left one column out."""
+    return digest_of(row) if is_in_parts(of) else _sha256_of(row, (*KEPT, *FORGETTABLE, "hash"))
+
+
+def _sha256_of(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    return hashlib.sha256(text_of(plain({name: row[name] for name in names})).encode()).hexdigest()
