@@ -118,7 +118,7 @@ class Applicable:
 
     Attributes:
         rules: the most specific first: for the user and the agent, the user, the agent, the whole tenant.
-        left_out: users' rules for which the limit left no room.
+        left_out: those for which the limit left no room, the most specific first, and those of users last.
     """
 
     rules: Sequence[Rule]
@@ -150,8 +150,9 @@ def is_trial() -> bool:
 async def applicable(database: Database, scope: Scope, *, max_tokens: int) -> Applicable:
     """Return the active rules for a user of a tenant at an agent.
 
-    Of one key the most specific rule counts. The rules of the tenant and the agent always fit, see
-    `memory.rules_changing.activate`, and come before those of users when tokens are given out.
+    Of one key the most specific rule counts. Tokens are given out to the rules of the agent first, then to
+    those of the tenant, then to those of users; among equals to the newest first. The rules of the tenant and
+    the agent all fit, see `memory.rules_changing.activate`, unless the limit was lowered since.
 
     Args:
         database: holds the rules.
@@ -162,9 +163,8 @@ async def applicable(database: Database, scope: Scope, *, max_tokens: int) -> Ap
     async with as_tenant(database, scope.tenant) as connection:
         rows = await (await connection.execute(_ACTIVE, values)).fetchall()
     found = counting(_with_tried([rule_of(row) for row in rows], scope))
-    rules = [rule for rule in found if not rule.scope.user]
-    room, left_out = max_tokens - sum(map(rule_tokens, rules)), list[Rule]()
-    for rule in sorted((one for one in found if one.scope.user), key=_order):
+    rules, left_out, room = list[Rule](), list[Rule](), max_tokens
+    for rule in sorted(found, key=lambda one: (bool(one.scope.user), _order(one))):
         tokens = rule_tokens(rule)
         (rules if tokens <= room else left_out).append(rule)
         room -= tokens if tokens <= room else 0
@@ -197,7 +197,7 @@ def _with_tried(rules: Sequence[Rule], scope: Scope) -> list[Rule]:
     return [*others, tried] if all(for_whom) else list(rules)
 
 
-def _order(rule: Rule) -> tuple[int, float]:
+def _order(rule: Rule) -> tuple[int, float, str]:
     """Sort the most specific first, and among equals the newest."""
     specific = 2 * bool(rule.scope.user) + bool(rule.scope.agent)
-    return -specific, -rule.created_at.timestamp()
+    return -specific, -rule.created_at.timestamp(), str(rule.id)

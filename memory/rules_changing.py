@@ -101,7 +101,8 @@ async def roll_back(
     The second is None where there was none before: then no version of the key is active.
 
     Raises:
-        RuleRefusedError: no version of the key is active.
+        RuleRefusedError: no version of the key is active, or with the one before the rules of the tenant
+            and the agent would take more tokens than a turn may have.
     """
     why = why or "rolled back"
     async with as_tenant(database, scope.tenant) as connection:
@@ -116,7 +117,9 @@ async def roll_back(
         if gone.replaced is None:
             return gone, None
         before = await the_rule(connection, scope.tenant, gone.replaced)
-        return gone, await move(connection, before, Change("active", ("retired",), by, why))
+        back = await move(connection, before, Change("active", ("retired",), by, why))
+        await _check_tokens(connection, back)
+        return gone, back
 
 
 async def make_active(connection: Connection, rule: Rule, change: Change) -> Rule:
@@ -131,8 +134,7 @@ async def make_active(connection: Connection, rule: Rule, change: Change) -> Rul
         await move(connection, before, Change("retired", ("active",), change.by, why))
     replaced = before.id if before is not None else None
     after = await move(connection, rule, replace(change, to="active", replaces=(replaced,)))
-    if not rule.scope.user:
-        await _check_tokens(connection, rule)
+    await _check_tokens(connection, rule)
     return after
 
 
@@ -203,7 +205,10 @@ async def changing(database: Database, tenant: str, rule_id: UUID) -> AsyncGener
 
 async def lock_key(connection: Connection, scope: Scope, key: str) -> None:
     """Let no other transaction change a version of a key until this one ends."""
-    names = ("boring.rule", scope.tenant, scope.user, scope.agent, key)
+    await _lock(connection, "boring.rule", scope.tenant, scope.user, scope.agent, key)
+
+
+async def _lock(connection: Connection, *names: str) -> None:
     joined = "\0".join(names).encode()
     number = int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest(), signed=True)
     await connection.execute(_LOCK, (number,))
@@ -233,9 +238,14 @@ async def of_key(connection: Connection, scope: Scope, key: str, status: Status)
 async def _check_tokens(connection: Connection, added: Rule) -> None:
     """Refuse what would make the rules of the tenant and an agent longer than a turn may have.
 
+    Until the transaction ends, nobody else adds to them. A user's own rules are not counted.
+
     Raises:
-        RuleRefusedError: they would be; the message names the longest.
+        RuleRefusedError: they would be longer.
     """
+    if added.scope.user:
+        return
+    await _lock(connection, "boring.rule tokens", added.scope.tenant)  # after that of the key, for everybody
     most = (await current_process()).settings.rules_max_tokens
     rows = await (await connection.execute(_OPERATORS, {"tenant": added.scope.tenant})).fetchall()
     rules = [rule_of(row) for row in rows]

@@ -45,8 +45,9 @@ def ruling(agent: str) -> Noting:
         found = await applicable(database, scope, max_tokens=process.settings.rules_max_tokens)
         if found.left_out:
             _log.warning(
-                "%d rules of the user are left out: BORING_RULES_MAX_TOKENS is %d.",
+                "%d rules are left out, %d of them the operator's: BORING_RULES_MAX_TOKENS is %d.",
                 len(found.left_out),
+                sum(not rule.scope.user for rule in found.left_out),
                 process.settings.rules_max_tokens,
             )
             await _record(database, turn, runtime, step=1, names=_names(found.left_out), kind="rule_left_out")
@@ -96,7 +97,7 @@ async def _record(  # noqa: PLR0913 - each is a part of a decision, and all are 
 ) -> None:
     reason = "active for the tenant, the user and the agent"
     if kind == "rule_left_out":
-        reason = "the rules of the user take more tokens than a turn may have"
+        reason = "all rules together take more tokens than a turn may have"
     decision = Decision(
         thread_id=thread_of(runtime),
         place=namespace_of(runtime),

@@ -11,7 +11,7 @@ from core.database import Database
 
 DecisionKind = Literal["fallback", "route", "rule_applied", "rule_left_out", "memory_used"]
 """What is decided: `fallback`, another model answered than the first in line; `route`, who gets a request;
-`rule_applied`, which rules a step was told; `rule_left_out`, for which rules of the user it had no room;
+`rule_applied`, which rules a step was told; `rule_left_out`, for which rules it had no room;
 `memory_used`, what the model was told of what is known, by the ids of the memories."""
 _RECORD = """
 insert into boring.decision (id, thread_id, run_id, step, kind, choice, candidates, reason, decided_by,

@@ -218,3 +218,17 @@ async def test_wishes_without_room_are_left_out_on_record(
         await create_agent(llm=model).ainvoke(asks("One?"), context=ADA)
     assert (METRIC in requests(model)[0], "be brief" in requests(model)[0]) == (True, False)
     assert await decisions(database, "rule_left_out") == [(1, [wish.name])]
+
+
+async def test_a_rule_above_a_limit_that_was_lowered_is_left_out_on_record(
+    speaking: Any, process: Process, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = await active(database, "Answer in whole sentences. " * 5, key="sentences")
+    await active(database, METRIC)
+    settings = process.settings.model_copy(update={"rules_max_tokens": 30})
+    model = await speaking(["One."])
+    async with opened_process(settings):
+        await create_agent(llm=model).ainvoke(asks("One?"), context=ADA)
+    assert (METRIC in requests(model)[0], "whole sentences" in requests(model)[0]) == (True, False)
+    assert await decisions(database, "rule_left_out") == [(1, [old.name])]
+    assert "1 rules are left out, 1 of them the operator's" in caplog.text

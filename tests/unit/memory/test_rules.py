@@ -15,7 +15,15 @@ from core.settings import Settings
 from memory.forgetting import count, erase, traces
 from memory.items import as_tenant
 from memory.rules import RuleRefusedError, Scope, rule_tokens, trying
-from memory.rules_changing import activate, reject, retire, roll_back
+from memory.rules_changing import (
+    Change,
+    activate,
+    changing,
+    make_active,
+    reject,
+    retire,
+    roll_back,
+)
 from memory.rules_listing import Wanted, rule_history, rule_named, rules
 from memory.rules_proposing import MAX_OPEN, Evidence
 from tests.unit.memory.rulebook import ACME, active, events, found, proposed, told
@@ -168,8 +176,56 @@ async def test_rules_are_bounded_in_tokens_and_those_of_users_give_way(database:
     assert len(all_of_them.rules) + len(all_of_them.left_out) == 11
     assert 0 < len(all_of_them.left_out) < 10
     assert {rule.scope.user for rule in all_of_them.left_out} == {"ada"}
-    (operators,) = await told(database, ADA, max_tokens=1)
-    assert operators.startswith("The operator's rule.")
+
+
+async def test_of_rules_above_a_limit_that_was_lowered_the_least_specific_and_oldest_are_left_out(
+    database: Database,
+) -> None:
+    for key, scope in (("old", ACME), ("new", ACME), ("desk", DESK), ("ada", ADA)):
+        await active(database, f"{key} " + "word " * 15, key=key, scope=scope)
+    everything = await found(database, ADA_AT_DESK, max_tokens=100)
+    assert [rule.key for rule in everything.rules] == ["ada", "desk", "new", "old"]
+    each = max(map(rule_tokens, everything.rules))
+    for room, told_of, left_out in (
+        (3, ["desk", "new", "old"], ["ada"]),
+        (2, ["desk", "new"], ["old", "ada"]),
+        (1, ["desk"], ["new", "old", "ada"]),
+        (0, [], ["desk", "new", "old", "ada"]),
+    ):
+        some = await found(database, ADA_AT_DESK, max_tokens=room * each)
+        assert [rule.key for rule in some.rules] == told_of
+        assert [rule.key for rule in some.left_out] == left_out
+
+
+async def test_people_who_decide_at_once_do_not_pass_the_limit_together(database: Database) -> None:
+    first, second = [await proposed(database, "word " * 60, key=f"key {number}") for number in range(2)]
+    async with changing(database, "acme", first.id) as (connection, rule):
+        await make_active(connection, rule, Change("active", ("proposed",), "ann"))
+        other = asyncio.create_task(activate(database, "acme", second.id, by="bob"))
+        async with asyncio.timeout(10):
+            while True:
+                if other.done() or await somebody_waits(database):
+                    break
+                await asyncio.sleep(0.01)
+    with pytest.raises(RuleRefusedError, match="BORING_RULES_MAX_TOKENS allows 100"):
+        await other
+    assert len(await told(database)) == 1
+
+
+async def somebody_waits(database: Database) -> bool:
+    async with database.pool.connection() as connection:
+        found = await connection.execute("select from pg_locks where locktype = 'advisory' and not granted")
+        return await found.fetchone() is not None
+
+
+async def test_a_version_that_no_longer_has_room_is_not_rolled_back_to(database: Database) -> None:
+    long = await active(database, "word " * 60)
+    await active(database, "short")
+    await active(database, "word " * 55, key="other")
+    with pytest.raises(RuleRefusedError, match="BORING_RULES_MAX_TOKENS allows 100"):
+        await roll_back(database, ACME, "units", by="bob")
+    assert "short" in await told(database)
+    assert (await rule_named(database, "acme", str(long.id))).status == "retired"
 
 
 @pytest.mark.parametrize("scope", [ACME, DESK])
