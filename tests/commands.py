@@ -21,6 +21,7 @@ _FORKING.set_forkserver_preload(
         *("app.commands", "app.learning", "app.session", "graphs.loop", "memory.checkpoints", "memory.facts"),
         *("memory.rules", "memory.store", "memory.view", "nodes.plan", "nodes.learner", "tools.runtime"),
         *("jsonschema", "langchain_openai", "langchain_text_splitters", "openai.resources.chat.completions"),
+        *("anyio._backends._asyncio", "httpcore", "openai.lib.streaming.chat"),
     ]
 )
 
