@@ -25,16 +25,23 @@ Ranking = Literal["both", "meaning", "words"]
 _UNEXPIRED = sql.SQL("(expires_at is null or expires_at > now())")
 _CURRENT = sql.SQL("valid_to is null and {}").format(_UNEXPIRED)
 _DAY = sql.SQL("(valid_from at time zone 'UTC')::date")
+_LOCKED = sql.SQL(
+    "select id from boring.memory_item where id = any (array (select id from best)) for update skip locked"
+)
+"""A row that another reader is counting at this moment is left to it, so that readers never wait.
+
+They are arrays, since those are made once: a join would be planned to look for them anew at every row while
+Postgres has no statistics of a small table, and 250 memories would take two seconds.
+"""
 _USE = sql.SQL("""
 update boring.memory_item set uses = uses + 1, expires_at = case when {refresh} and ttl_minutes is not null
     then now() + make_interval(secs => 60 * ttl_minutes) else expires_at end
-where id in (select id from boring.memory_item where id in (select id from best) for update skip locked)
+where id = any (array ({locked}))
 """)
-"""A row that another reader is counting at this moment is left to it, so that readers never wait."""
 _KEEP = sql.SQL("""
 update boring.memory_item set expires_at = now() + make_interval(secs => 60 * ttl_minutes)
 where {refresh} and ttl_minutes is not null
-    and id in (select id from boring.memory_item where id in (select id from best) for update skip locked)
+    and id = any (array ({locked}))
 """)
 """Listing what is there keeps it, and is no use of it."""
 _GET = sql.SQL("""
@@ -57,7 +64,9 @@ select * from best order by updated_at desc, id
 async def got(connection: Connection, op: GetOp) -> Item | None:
     """Return the item that now stands under a key."""
     statement = _GET.format(
-        columns=COLUMNS, current=_CURRENT, use=_USE.format(refresh=sql.Literal(op.refresh_ttl))
+        columns=COLUMNS,
+        current=_CURRENT,
+        use=_USE.format(refresh=sql.Literal(op.refresh_ttl), locked=_LOCKED),
     )
     values = {"namespace": list(op.namespace), "key": op.key}
     row = await (await connection.execute(statement, values)).fetchone()
@@ -90,8 +99,8 @@ async def found(
         "columns": COLUMNS,
         "current": _CURRENT,
         "filter": conditions.of(op.filter),
-        "use": _USE.format(refresh=sql.Literal(op.refresh_ttl)),
-        "keep": _KEEP.format(refresh=sql.Literal(op.refresh_ttl)),
+        "use": _USE.format(refresh=sql.Literal(op.refresh_ttl), locked=_LOCKED),
+        "keep": _KEEP.format(refresh=sql.Literal(op.refresh_ttl), locked=_LOCKED),
     }
     values: dict[str, Any] = {
         **conditions.values,

@@ -1,7 +1,8 @@
 """The code blocks of the documentation, and how each is run.
 
 A block in `bash`, `sh` or `console` is run by bash in the checkout, one in `python` by Python in an empty
-folder; all with a scripted model and a fresh database. In `console`, lines that begin with `$ ` are the
+folder, in a process that has imported already (`pytest -m slow` starts one from nothing); all with a
+scripted model and a fresh database. In `console`, lines that begin with `$ ` are the
 commands and the rest is what they print. A comment on the line above a block says otherwise:
 
     <!-- not run: the reason, for whoever reads the source -->
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
+from tests.commands import python
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELL = ("bash", "sh", "shell", "console")
@@ -84,6 +86,7 @@ def documented(root: Path) -> list[Block]:
 
 BLOCKS = documented(ROOT)
 RUN = [block for block in BLOCKS if block.language in LANGUAGES and block.reason is None]
+PROGRAMS = [block for block in RUN if block.language == "python"]
 
 
 def willing(request: dict[str, Any]) -> str | Reply:
@@ -119,8 +122,8 @@ def least(schema: dict[str, Any], named: dict[str, Any]) -> Any:
     return plain.get(kind, "scripted".ljust(schema.get("minLength", 0), "."))
 
 
-async def run(block: Block, folder: Path, model: ScriptedModel, database_url: str) -> tuple[int, str]:
-    env = {
+def environment(folder: Path, model: ScriptedModel, database_url: str) -> dict[str, str]:
+    return {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(folder),
         "DATABASE_URL": database_url,
@@ -132,6 +135,10 @@ async def run(block: Block, folder: Path, model: ScriptedModel, database_url: st
         "BORING_DATA_DIR": str(folder / "data"),
         "BORING_CACHE_DIR": str(folder / "cache"),
     }
+
+
+async def run(block: Block, folder: Path, env: dict[str, str]) -> tuple[int, str]:
+    """Run a block as whoever copies it does."""
     shell = block.language in SHELL
     command = ["bash", "-euo", "pipefail", "-c"] if shell else [sys.executable, "-X", "dev", "-c"]
     process = await asyncio.create_subprocess_exec(
@@ -150,10 +157,28 @@ async def run(block: Block, folder: Path, model: ScriptedModel, database_url: st
     return process.returncode or 0, output.decode()
 
 
+async def run_forked(block: Block, folder: Path, env: dict[str, str]) -> tuple[int, str]:
+    """Run a block in Python in a process that has imported; a shell's as above."""
+    if block.language in SHELL:
+        return await run(block, folder, env)
+    ended = await python(block.code, env=env, cwd=folder)
+    return ended.code, ended.out + ended.err
+
+
 @pytest.mark.parametrize("block", RUN, ids=[block.place for block in RUN])
 async def test_a_documented_block_runs(block: Block, tmp_path: Path, postgres_url: str) -> None:
     async with ScriptedModel(willing, dimensions=384) as model:
-        code, output = await run(block, tmp_path, model, postgres_url)
+        code, output = await run_forked(block, tmp_path, environment(tmp_path, model, postgres_url))
+    assert code == 0, f"{block.place} ended with {code}:\n{output}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", PROGRAMS, ids=[block.place for block in PROGRAMS])
+async def test_a_documented_program_runs_from_nothing(
+    block: Block, tmp_path: Path, postgres_url: str
+) -> None:
+    async with ScriptedModel(willing, dimensions=384) as model:
+        code, output = await run(block, tmp_path, environment(tmp_path, model, postgres_url))
     assert code == 0, f"{block.place} ended with {code}:\n{output}"
 
 
@@ -214,6 +239,7 @@ def test_blocks_are_read_with_their_marks() -> None:
     ]
 
 
+@pytest.mark.parametrize("runner", [run, run_forked])
 @pytest.mark.parametrize(
     ("language", "code", "ending"),
     [
@@ -223,9 +249,12 @@ def test_blocks_are_read_with_their_marks() -> None:
         ("python", "1 / 0", 1),
     ],
 )
-async def test_a_block_that_fails_is_seen(language: str, code: str, ending: int, tmp_path: Path) -> None:
+async def test_a_block_that_fails_is_seen(
+    runner: Any, language: str, code: str, ending: int, tmp_path: Path
+) -> None:
     async with ScriptedModel(willing) as model:
-        assert (await run(Block("x", language, code, None), tmp_path, model, "none"))[0] == ending
+        env = environment(tmp_path, model, "none")
+        assert (await runner(Block("x", language, code, None), tmp_path, env))[0] == ending
 
 
 async def test_a_python_block_reaches_the_scripted_model(tmp_path: Path) -> None:
@@ -237,6 +266,7 @@ async def test_a_python_block_reaches_the_scripted_model(tmp_path: Path) -> None
         "print(llm.invoke('Hi').text, llm.with_structured_output(Route).invoke('Hi'))\n"
     )
     async with ScriptedModel(willing) as model:
-        ending, output = await run(Block("x", "python", code, None), tmp_path, model, "none")
+        env = environment(tmp_path, model, "none")
+        ending, output = await run(Block("x", "python", code, None), tmp_path, env)
     assert ending == 0, output
     assert "This is a scripted answer. name='scripted' sure=False weight=None" in output

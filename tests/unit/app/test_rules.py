@@ -1,7 +1,9 @@
 """`boring rules`: what it lists, decides, rolls back, tries and learns."""
 
+import asyncio
 import json
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -139,3 +141,11 @@ async def test_rules_are_learnt_from_repairs_and_from_feedback(shell: Shell) -> 
     assert "is proposed" in said
     (found,) = await shell.rules("--agent", "parcels")
     assert (found["text"], found["source"], found["proposed_by"]) == ("Say it in grams.", "feedback", "ann")
+
+
+async def test_nothing_of_langgraph_is_imported_to_list_rules() -> None:
+    code = "import sys, app.rulebook; print([one for one in sys.modules if one == 'langgraph'])"
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, cwd=Path(__file__).parents[3], stdout=asyncio.subprocess.PIPE
+    )
+    assert (await child.communicate())[0] == b"[]\n"

@@ -208,3 +208,18 @@ async def test_the_pool_gives_its_connections_back_as_they_were(store: MemorySto
         row = await (await connection.execute("select current_user <> 'boring_app' as other")).fetchone()
         assert row == {"other": True}
     assert await keys(store) == []
+
+
+async def test_a_search_is_fast_before_postgres_knows_how_many_memories_there_are(
+    settings: Settings, postgres_url: str
+) -> None:
+    async with await AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+        await connection.execute(
+            "do $$ begin execute format("
+            "'alter database %I set statement_timeout = %L', current_database(), '800ms'); end $$"
+        )
+    async with opened_process(settings.model_copy(update={"memory_exact_rows": 100})):
+        await MemoryStore().abatch([PutOp(ADA, str(n), {"text": f"green tea {n}"}) for n in range(250)])
+        found = await MemoryStore().asearch((), query="green tea 7", limit=100)
+        assert (found[0].key, len(found)) == ("7", 100)
+        assert len(await MemoryStore().asearch((), limit=100)) == 100
