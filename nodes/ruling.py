@@ -74,13 +74,15 @@ def ruled(plan: Node) -> Node:
 async def _propose_stated(
     database: Database, turn: Turn, runtime: Runtime[RunContext], *, at_once: bool
 ) -> None:
-    words, context = stated_preference(turn["question"]), context_of(runtime)
-    if words is None:
+    stated, context = stated_preference(turn["question"]), context_of(runtime)
+    if stated is None:
         return
     where = {"thread_id": thread_of(runtime), "run_id": turn["run_id"]}
     try:
-        rule = await learn_from_words(database, words, scope=Scope(context.tenant, context.user), **where)
-        if at_once and rule.status == "proposed":
+        rule = await learn_from_words(
+            database, stated.words, scope=Scope(context.tenant, context.user), **where
+        )
+        if at_once and stated.alone and rule.status == "proposed":
             await activate(database, context.tenant, rule.id, by=context.user, why=_SAYS_SO)
     except RuleRefusedError as error:
         _log.warning("What a user said is not taken as a rule: %s", error)
