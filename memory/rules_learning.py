@@ -18,6 +18,7 @@ from core.process import current_process
 from core.text import storable_text
 from memory.rules import MAX_KEY_CHARS, MAX_TEXT_CHARS, Rule, Scope
 from memory.rules_proposing import Evidence, NewRule, propose
+from memory.rules_topics import slug, topic_of
 
 REPAIRS: Final = 3
 """In how many runs the same repair of a call has to be seen before a rule is proposed."""
@@ -58,6 +59,8 @@ async def learn_from_words(
 ) -> Rule:
     """Propose what a user said of how things are to be done from now on, for nobody but them.
 
+    Once it is active, it takes the place of what they said earlier about the same topic.
+
     Args:
         database: holds the rules.
         words: the user's own, see `guardrails.preferences.stated_preference`.
@@ -76,7 +79,7 @@ async def learn_from_words(
         run_id=run_id,
         quote=words,
     )
-    key = f"said.{_slug(words)}"
+    key = f"said.{topic_of(words)}"
     return await propose(database, NewRule(scope, key, words, "explicit", scope.user, [evidence]))
 
 
@@ -113,7 +116,7 @@ async def learn_from_feedback(
         quote=comment,
     )
     words = _shortened(" ".join((text or comment).split()), MAX_TEXT_CHARS)
-    key = f"feedback.{_slug(words)}"
+    key = f"feedback.{slug(words)}"
     return await propose(database, NewRule(scope, key, words, "feedback", by, [evidence]))
 
 
@@ -223,11 +226,6 @@ def _mistakes(error: str) -> Iterable[tuple[str, str]]:
         plain = " ".join(_QUOTED.sub("...", mistake).split()).rstrip(". ")
         if plain:
             yield argument, _shortened(plain, _MAX_MISTAKE_CHARS)
-
-
-def _slug(words: str) -> str:
-    """Return words as a key: letters and digits of any language, joined by hyphens."""
-    return "-".join(re.findall(r"\w+", words.casefold()))[:60].strip("-") or "unnamed"
 
 
 def _shortened(text: str, most: int) -> str:

@@ -154,6 +154,24 @@ async def test_said_for_oneself_is_followed_at_once_where_the_policy_says_so(
     assert ["The user wishes: From now on" in one for one in requests(model)] == [True, False]
 
 
+async def test_a_later_wish_about_the_same_takes_the_place_of_the_earlier(
+    speaking: Any, process: Process
+) -> None:
+    settings = process.settings.model_copy(update={"rules_explicit": "auto"})
+    model = await speaking(["One.", "Two.", "Three.", "Four.", "Five."])
+    async with opened_process(settings) as opened:
+        agent = create_agent(llm=model)
+        for said in ("in German", "in French", "briefly", "in German"):
+            await agent.ainvoke(asks(f"From now on answer {said}."), context=ADA)
+        await agent.ainvoke(asks("And now?"), context=ADA)
+        found = await rules(await opened.database(), "acme", Wanted(status="active"))
+    assert {rule.text: rule.version for rule in found} == {
+        "From now on answer in German.": 3,
+        "From now on answer briefly.": 1,
+    }
+    assert "in French" not in requests(model)[4]
+
+
 @pytest.mark.parametrize(
     ("said", "number"),
     [
