@@ -22,7 +22,7 @@ from app.downloads import download_bars
 from app.pending import Request, all_written_down, strike_off
 from core.models import configured_fallbacks, configured_model
 from core.process import Process, opened_process
-from memory.extractions import Wanted
+from memory.extractions import GivenUp, Wanted, given_up
 from memory.facts import forget, history, recall, remember, user_namespace
 from memory.forgetting import named
 from memory.items import Memory, Origin, as_tenant, memory_of
@@ -110,16 +110,16 @@ def _with_written_down(done: Forgotten, found: int, left: int) -> Forgotten:
     return replace(done, found={**done.found, name: found}, left={**done.left, name: left})
 
 
-async def learnt(tenant: str | None, *, failed: bool) -> list[Learnt]:
-    """Learn from every turn in the queue that is due, each once."""
+async def learnt(tenant: str | None, *, failed: bool) -> tuple[list[Learnt], list[GivenUp]]:
+    """Learn from every turn in the queue that is due, each once; return also those that are given up."""
     done: list[Learnt] = []
-    async with _opened():
+    async with _opened() as process:
         mind = Mind("", configured_model(), configured_fallbacks, memory=True)
         while True:
             seen = tuple(one.run_id for one in done)
             one = await learn_next(mind, Wanted(tenant=tenant, failed=failed, but=seen))
             if one is None:
-                return done
+                return done, await given_up(await process.database(), tenant)
             done.append(one)
 
 
@@ -182,14 +182,19 @@ def print_forgotten(done: Forgotten, *, dry_run: bool) -> None:
         console.print(Text(f"Left: {sum(done.left.values())} rows ({named(done.left)})."), highlight=False)
 
 
-def print_learnt(done: Sequence[Learnt], console: Console) -> None:
-    """Show what was learnt from each turn."""
+def print_learnt(done: Sequence[Learnt], without: Sequence[GivenUp], console: Console) -> None:
+    """Show what was learnt from each turn, and which were given up."""
     if not done:
         console.print("Nothing is left to learn from.")
     for one in done:
         tokens = f"{one.spent.input_tokens} tokens in, {one.spent.output_tokens} out"
         came = one.error or ("; ".join(one.facts) or "nothing new")
         console.print(Text(one_line(f"{one.thread_id}: {came} ({tokens})")), highlight=False)
+    for turn in without:
+        told = f"{turn.thread_id}: given up after {turn.attempts} attempts: {turn.last_error}"
+        console.print(Text(one_line(told)), highlight=False)
+    if without:
+        console.print("Try those that were given up again: boring memory learn --failed")
 
 
 def _print(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

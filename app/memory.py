@@ -140,15 +140,16 @@ def learn(
 ) -> None:
     """Learn from the turns that are still in the queue, by the configured model.
 
-    Agents learn by themselves after their answers; this does what they had no time for.
+    Agents learn by themselves after their answers; this does what they had no time for, and tells which turns
+    were given up.
     """
     from app.memories import learnt, print_learnt  # noqa: PLC0415 - loaded when it runs
 
-    done = run(learnt(tenant, failed=failed))
+    done, without = run(learnt(tenant, failed=failed))
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in done], ensure_ascii=False))
     else:
-        print_learnt(done, Console(soft_wrap=True))
+        print_learnt(done, without, Console(soft_wrap=True))
     raise typer.Exit(FAILED if any(one.error for one in done) else ANSWERED)
 
 

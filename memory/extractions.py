@@ -5,9 +5,9 @@ time has it; when that worker is gone (see `core.worker`), the next one may take
 leaves the row when it is learnt from.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any, Final, Literal, LiteralString
 
 from psycopg import AsyncConnection
@@ -19,11 +19,12 @@ from core.text import storable, storable_text
 from core.worker import LOCK_OF
 
 MAX_ATTEMPTS: Final = 3
-"""How often a turn is tried before it is given up."""
+"""How often a turn is tried before it is given up; an attempt counts from its beginning."""
 MAX_SAID_CHARS: Final = 3000
 """Most characters of the user's message that are learnt from."""
 MAX_FOUND_CHARS: Final = 1500
 """Most characters of all that tools have found."""
+_WORKER_ENDED: Final = f"the process ended while it learnt, in the last of {MAX_ATTEMPTS} attempts"
 Speaker = Literal["user", "agent", "tool"]
 
 
@@ -85,21 +86,16 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class QueuedTurn:
-    """What the queue says of a turn, without what was said in it."""
+class GivenUp:
+    """A turn that was given up, without what was said in it."""
 
     run_id: str
     thread_id: str
-    state: Literal["waiting", "done", "failed"]
     attempts: int
-    learnt: int
-    input_tokens: int
-    output_tokens: int
     last_error: str | None
-    enqueued_at: datetime
-    finished_at: datetime | None
 
 
+_log = logging.getLogger(__name__)
 _ENQUEUE = """
 insert into boring.extraction (run_id, thread_id, tenant, user_id, graph, messages)
 select run_id, %(thread_id)s, %(tenant)s, %(user)s, %(graph)s, %(messages)s
@@ -107,15 +103,22 @@ from boring.run where run_id = %(run_id)s
 on conflict (run_id) do nothing
 """
 # One worker tests whether another is gone by its lock, which it gives back when the transaction ends.
+_IS_GONE: LiteralString = "pg_try_advisory_xact_lock(" + LOCK_OF.replace("%s", "worker") + ")"
+_GIVE_UP: LiteralString = (
+    "update boring.extraction set state = 'failed', worker = null, finished_at = now(),"  # noqa: S608 - constant
+    " last_error = %(error)s where run_id in (select run_id from boring.extraction"
+    " where state = 'waiting' and attempts >= %(most)s"
+    " and case when worker <> %(worker)s then " + _IS_GONE + " end for update skip locked) returning run_id"
+)
 _CLAIM: LiteralString = (
     "update boring.extraction set worker = %(worker)s, attempts = attempts + 1 where run_id = ("  # noqa: S608 - all of it is constant
     " select run_id from boring.extraction"
-    " where (state = 'waiting' and due_at <= now() or %(failed)s and state = 'failed')"
+    " where (state = 'waiting' and attempts < %(most)s and due_at <= now()"
+    " or %(failed)s and state = 'failed')"
     " and (%(graph)s::text is null or graph = %(graph)s)"
     " and (%(tenant)s::text is null or tenant = %(tenant)s) and run_id <> all(%(but)s)"
     " and exists (select from boring.run where run.run_id = extraction.run_id)"
-    " and case when worker is null or worker = %(worker)s then true else"
-    " pg_try_advisory_xact_lock(" + LOCK_OF.replace("%s", "worker") + ") end"
+    " and case when worker is null or worker = %(worker)s then true else " + _IS_GONE + " end"
     " order by enqueued_at for update skip locked limit 1"
     ") returning run_id, thread_id, tenant, user_id, graph, messages"
 )
@@ -160,13 +163,18 @@ async def enqueue(connection: AsyncConnection[DictRow], new: Extraction) -> None
 async def claimed(database: Database, worker: str, wanted: Wanted) -> Extraction | None:
     """Take the oldest turn that is due, which then nobody else gets; None where there is none.
 
+    A turn whose worker was gone before the end of its last attempt is given up.
+
     Args:
         database: holds the queue.
         worker: the id of this process's worker.
         wanted: narrows what is taken.
     """
-    values = {"worker": worker, **asdict(wanted), "but": list(wanted.but)}
-    async with database.pool.connection() as connection:
+    values = {"worker": worker, **asdict(wanted), "but": list(wanted.but), "most": MAX_ATTEMPTS}
+    async with database.pool.connection() as connection, connection.transaction():
+        given_up = await connection.execute(_GIVE_UP, {**values, "error": _WORKER_ENDED})
+        for gone in await given_up.fetchall():
+            _log.error("The run %s is not learnt from: %s", gone["run_id"], _WORKER_ENDED)
         row = await (await connection.execute(_CLAIM, values)).fetchone()
     if row is None:
         return None
@@ -225,16 +233,20 @@ async def let_go(database: Database, run_id: str, worker: str) -> None:
         await connection.execute(_LET_GO, {"run_id": run_id, "worker": worker})
 
 
-async def queued(database: Database, *, tenant: str, user: str | None, limit: int) -> list[QueuedTurn]:
-    """Return what is not learnt from yet, or was given up, the oldest first."""
+async def given_up(database: Database, tenant: str | None = None) -> list[GivenUp]:
+    """Return the turns that were given up and can be tried again, the oldest first.
+
+    Args:
+        database: holds the queue.
+        tenant: only those of this tenant.
+    """
     async with database.pool.connection() as connection:
         found = await connection.execute(
-            "select run_id, thread_id, state, attempts, learnt, input_tokens, output_tokens, last_error,"
-            " enqueued_at, finished_at from boring.extraction where state <> 'done' and tenant = %s"
-            " and (%s::text is null or user_id = %s) order by enqueued_at limit %s",
-            (tenant, user, user, limit),
+            "select run_id, thread_id, attempts, last_error from boring.extraction where state = 'failed'"
+            " and (%(tenant)s::text is null or tenant = %(tenant)s) order by enqueued_at",
+            {"tenant": tenant},
         )
-        return [QueuedTurn(**row) for row in await found.fetchall()]
+        return [GivenUp(**row) for row in await found.fetchall()]
 
 
 def _tokens(spent: Spent) -> dict[str, Any]:

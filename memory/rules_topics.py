@@ -43,8 +43,8 @@ _ANSWERS: Final = re.compile(
 """Verbs that alone say nothing of what a wish is about."""
 _BESIDE: Final = re.compile(
     r"\b(?:from now on|from here on|from this point on|going forward|in future|ab jetzt|ab sofort"
-    r"|von jetzt an|von nun an|künftig|in zukunft|always|never|immer|niemals|nie|please|bitte|only|just|nur|and|but|so|ok"
-    r"|okay|und|also|can you|could you)\b"
+    r"|von jetzt an|von nun an|künftig|in zukunft|always|never|immer|niemals|nie|please|bitte|only|just|nur"
+    r"|and|but|so|ok|okay|und|also|can you|could you)\b"
 )
 _VALUE: Final = re.compile(r"\b(?:in|as|with|by|at|to|into|als|mit|um|bis|auf|per|zu)\b")
 """What stands before the value of a wish."""

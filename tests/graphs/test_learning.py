@@ -12,6 +12,7 @@ from langchain_core.messages import HumanMessage
 from core.context import RunContext
 from core.models import given_fallbacks
 from core.process import Process, current_process
+from core.worker import current_worker
 from evals.scripted_model import Reply, ToolCall
 from graphs.hierarchy import Team, create_hierarchy
 from graphs.single import create_agent, model_source
@@ -159,6 +160,45 @@ async def test_a_failure_is_on_record_and_the_turn_is_tried_again_and_given_up(
     assert await learn_next(mind, Wanted()) is None
     (row,) = await rows("select input_tokens from boring.run")
     assert row["input_tokens"] > (0 if bad.status == 400 else 3 * 3 * 5 - 1)
+
+
+async def test_a_turn_whose_worker_died_each_time_is_given_up_and_says_so(
+    saver: Any, speaking: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    llm = await speaking(["Noted.", Reply(status=400, text="no")])
+    await turn(create_agent(llm=llm, checkpointer=saver, memory=True), "I like green tea.")
+    await learnt()
+    mind = mind_of(await speaking([Reply(status=400, text="no"), gives(DRINK)]))
+    await rows("update boring.extraction set worker = 'gone', attempts = 2, due_at = now() returning run_id")
+    again = await learn_next(mind, Wanted())
+    assert again is not None
+    assert again.error is not None  # a worker that died twice: the third attempt is the last
+    await rows(
+        "update boring.extraction set worker = 'gone', attempts = 3, state = 'waiting', due_at = now(),"
+        " last_error = null returning run_id"
+    )
+    assert await learn_next(mind, Wanted()) is None
+    (row,) = await rows("select run_id, state, attempts, worker, last_error from boring.extraction")
+    assert (row["state"], row["attempts"], row["worker"]) == ("failed", 3, None)
+    assert "ended while it learnt" in row["last_error"]
+    assert f"The run {row['run_id']} is not learnt from: " in caplog.text
+    found = await learn_next(mind, Wanted(failed=True))
+    assert found is not None
+    assert found.facts == (DRINK[2],)
+
+
+async def test_the_last_attempt_of_a_worker_that_lives_is_left_to_it(saver: Any, speaking: Any) -> None:
+    llm = await speaking(["Noted.", Reply(status=400, text="no")])
+    await turn(create_agent(llm=llm, checkpointer=saver, memory=True), "I like green tea.")
+    await learnt()
+    mind, worker = mind_of(await speaking([])), (await current_worker()).id
+    await rows(
+        "update boring.extraction set worker = %s, attempts = 3, due_at = now() returning run_id", worker
+    )
+    assert await learn_next(mind, Wanted()) is None
+    assert await rows("select state, worker from boring.extraction") == [
+        {"state": "waiting", "worker": worker}
+    ]
 
 
 async def test_what_was_given_up_can_be_learnt_by_another_model(saver: Any, speaking: Any) -> None:

@@ -83,6 +83,21 @@ async def test_a_turn_of_ask_is_learnt_and_its_user_forgotten_whole(run: Run) ->
     assert (sum(done["found"].values()), sum(done["left"].values())) == (0, 0)
 
 
+async def test_a_turn_that_was_given_up_is_named_until_it_is_tried_again(run: Run, postgres_url: str) -> None:
+    await run("ask", "I like tea.", "--user", "ada", "--thread", "t", changed={"BORING_MEMORY": "0"})
+    async with await psycopg.AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+        await connection.execute(
+            "insert into boring.extraction (run_id, thread_id, tenant, user_id, graph, messages, worker,"
+            " attempts) select run_id, 't', 'local', 'ada', 'single', %s, 'gone', 3 from boring.run",
+            (json.dumps([{"by": "user", "text": "I like tea.", "id": "m"}]),),
+        )
+    told = await run("memory", "learn")
+    assert "t: given up after 3 attempts: the process ended while it learnt" in told
+    assert "boring memory learn --failed" in told
+    assert "t: The user likes tea." in await run("memory", "learn", "--failed")
+    assert await run("memory", "learn") == "Nothing is left to learn from.\n"
+
+
 def written_down_for(user: str, folder: Path) -> Path:
     request = Request("t2", "r2", "Who am I?", asdict(RunContext(user=user)))
     write_down(folder / "data", request)
