@@ -30,7 +30,7 @@ from nodes.recovering import recovering
 from nodes.remembering import Memory
 from nodes.respond import responding
 from nodes.review import review
-from nodes.seeing import Standing
+from nodes.seeing import Frame
 from tools.contract import AnyTool, contracted
 from tools.runtime import ToolRuntime
 
@@ -178,7 +178,7 @@ def _supervised(
     specs = [*delegates, *runtime.tools.values()]
     plan = planning(model, specs, system_prompt=minds.system_prompt, fallbacks=later, several=True)
     plan = planning_of(mind, plan)
-    beside = Standing(minds.system_prompt, specs)
+    beside = Frame(minds.system_prompt, specs)
     loop = Loop(
         receive=receiving(model, graph=name, noting=noting_of(mind), beside=beside),
         plan=recovering(plan),

@@ -28,7 +28,7 @@ from nodes.remembering import Memory
 from nodes.respond import responding
 from nodes.routing import Routing, routing
 from nodes.routing_form import NOBODY, decision_format, worked_examples
-from nodes.seeing import Standing
+from nodes.seeing import Frame
 from nodes.structured import answer_form
 from tools.runtime import ToolRuntime
 
@@ -127,7 +127,7 @@ def _loop(place: str, specialists: Sequence[Specialist], how: Routing, mind: Min
         examples=_shown(specialists),
     )
     return Loop(
-        receive=receiving(mind.model, graph=mind.graph, noting=noting_of(mind), beside=Standing(words)),
+        receive=receiving(mind.model, graph=mind.graph, noting=noting_of(mind), beside=Frame(words)),
         plan=recovering(routing(how, planning_of(mind, decide))),
         execute=executing(ToolRuntime([], others=names)),
         observe=observe,

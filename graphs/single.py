@@ -32,7 +32,7 @@ from nodes.recovering import recovering
 from nodes.remembering import Memory
 from nodes.respond import responding
 from nodes.review import review
-from nodes.seeing import Standing
+from nodes.seeing import Frame
 from nodes.structured import answer_form
 from tools.calculator import arithmetic
 from tools.clock import clock
@@ -127,7 +127,7 @@ def _loop(mind: Mind, runtime: ToolRuntime, answer: type[BaseModel] | None, *, s
     plan = planning_of(mind, plan)
     return Loop(
         receive=receiving(
-            model, graph=mind.graph, noting=noting_of(mind), beside=Standing(system_prompt, specs)
+            model, graph=mind.graph, noting=noting_of(mind), beside=Frame(system_prompt, specs)
         ),
         plan=recovering(plan) if runtime.has_effects or runtime.may_ask else plan,
         execute=executing(runtime),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -138,6 +139,12 @@ def memory_of(row: DictRow) -> Memory:
     same = ("id", "key", "kind", "value", "text", "valid_from", "valid_to", "superseded_by", "uses")
     fields = {name: row[name] for name in same}
     return Memory(namespace=tuple(row["namespace"]), origin=origin, score=row.get("score"), **fields)
+
+
+def lock_number(*names: str) -> int:
+    """Return the number of the advisory lock of a thing that has these names; things may share one."""
+    joined = "\0".join(names).encode()
+    return int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest(), signed=True)
 
 
 def current_origin(*, message_id: str | None = None, trusted: bool = False) -> Origin:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, LiteralString
@@ -12,7 +11,7 @@ import orjson
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from memory.items import Connection, NewItem
+from memory.items import Connection, NewItem, lock_number
 
 _LOCK: LiteralString = """
 select pg_advisory_xact_lock(number)
@@ -105,9 +104,8 @@ def halfvec(vector: Sequence[float] | None) -> str | None:
 
 
 def _number(tenant: str, place: Place) -> int:
-    """Return the number of the lock that writers of a place take; places may share one."""
-    joined = "\0".join(("boring.memory_item", tenant, *place[0], "", place[1])).encode()
-    return int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest(), signed=True)
+    """Return the number of the lock that writers of a place take."""
+    return lock_number("boring.memory_item", tenant, *place[0], "", place[1])
 
 
 async def _served(connection: Connection, tenant: str, items: Sequence[NewItem]) -> str:

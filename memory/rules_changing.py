@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from psycopg.types.json import Jsonb
 from core.database import Database
 from core.process import current_process
 from core.text import storable, storable_text
-from memory.items import Connection, as_tenant
+from memory.items import Connection, as_tenant, lock_number
 from memory.rules import COLUMNS, Rule, RuleRefusedError, Scope, Status, counting, rule_of, rule_tokens
 
 _LOCK = "select pg_advisory_xact_lock(%s)"
@@ -209,9 +208,7 @@ async def lock_key(connection: Connection, scope: Scope, key: str) -> None:
 
 
 async def _lock(connection: Connection, *names: str) -> None:
-    joined = "\0".join(names).encode()
-    number = int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest(), signed=True)
-    await connection.execute(_LOCK, (number,))
+    await connection.execute(_LOCK, (lock_number(*names),))
 
 
 async def the_rule(connection: Connection, tenant: str, rule_id: UUID) -> Rule:

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 REEMBED: Final = "boring memory reembed"
 """The command that embeds a tenant's memories anew."""
 _ASK_AGAIN_S: Final = 60.0
-SERVED: Final[LiteralString] = "select model, dimensions from boring.memory_model"
-FIRST: Final[LiteralString] = """
-select embedding_model as model, embedding_dimensions as dimensions from boring.memory_item
-where embedding is not null and valid_to is null limit 1
+SERVED: Final[LiteralString] = """
+select model, dimensions from boring.memory_model union all (
+    select embedding_model, embedding_dimensions from boring.memory_item
+    where embedding is not null and valid_to is null and not exists (select from boring.memory_model) limit 1)
 """
+"""The model that a tenant is searched by: the one on record, else the one of any vector."""
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _usual: WeakKeyDictionary[Process, dict[str, Served]] = WeakKeyDictionary()
@@ -80,11 +81,8 @@ class Embedded:
 
 async def served_model(connection: Connection) -> Served | None:
     """Return the model that the connection's tenant is searched by; None as long as there are no vectors."""
-    for statement in (SERVED, FIRST):
-        row = await (await connection.execute(statement)).fetchone()
-        if row is not None:
-            return Served(row["model"], row["dimensions"])
-    return None
+    row = await (await connection.execute(SERVED)).fetchone()
+    return None if row is None else Served(row["model"], row["dimensions"])
 
 
 async def embedded_for(tenant: str, texts: Sequence[str]) -> Embedded:

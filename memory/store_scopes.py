@@ -10,7 +10,7 @@ from typing import Final, LiteralString
 from psycopg import sql
 
 from memory.items import Connection
-from memory.store_models import FIRST, SERVED, OvertakenError, literal
+from memory.store_models import SERVED, OvertakenError, literal
 
 LARGEST_INDEXED: Final = 4000
 """Numbers that a vector in an index may have. Source: pgvector 0.8, HNSW over `halfvec`."""
@@ -26,9 +26,7 @@ tenant = %(tenant)s and (starts_with(path, %(place)s) or not exists (
 """
 """The condition that a scope holds nothing but a user's memories; see `memory.forgetting`."""
 _FIND: LiteralString = f"""
-with served as (
-    select * from ({SERVED}) as chosen union all (select * from ({FIRST}) as first) limit 1
-)
+with served as ({SERVED})
 select served.model, served.dimensions, scope.id, scope.tenant, scope.path, word_rows, word_length,
     counted_at < now() - interval '1 day' as old,
     exists (select from pg_index where indisvalid

@@ -13,6 +13,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 
 from core.client_errors import named_error
+from core.context import RunContext
 from core.protocols import Model
 from core.state import AgentState, Summary
 from core.text import storable_text
@@ -49,15 +50,7 @@ class Folded:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What a turn may take yet: tokens, and seconds of work."""
-
-    tokens: int
-    time_s: float
-
-
-async def folded(model: Model, state: AgentState, *, overhead: int, left: Left) -> Folded | None:
+async def folded(model: Model, state: AgentState, *, overhead: int, limits: RunContext) -> Folded | None:
     """Return a summary of the oldest turns, where the conversation is about to outgrow the model.
 
     The model writes it, in half of the time that is left to the turn at most. For one that plans by schema,
@@ -67,7 +60,7 @@ async def folded(model: Model, state: AgentState, *, overhead: int, left: Left) 
         model: that is to be shown the conversation.
         state: of the agent.
         overhead: estimated tokens of what stands in its requests beside the conversation.
-        left: to the turn.
+        limits: of the turn, of which nothing is used yet.
 
     Where the model can't be asked, that is logged, and the turn goes on with the newest turns alone.
 
@@ -80,11 +73,11 @@ async def folded(model: Model, state: AgentState, *, overhead: int, left: Left) 
     if not part:
         return None
     asked: list[AnyMessage] = [SystemMessage(_SYSTEM), HumanMessage(_request(model, summary, part))]
-    too_dear = estimated(asked) + MAX_SUMMARY_TOKENS >= left.tokens
+    too_dear = estimated(asked) + MAX_SUMMARY_TOKENS >= limits.max_tokens
     if too_dear or model.profile.plans_by == "schema":  # a small model loses what matters, and takes a minute
         return Folded(_covering(_excerpt(summary, part), summary, part))
     begun = time.monotonic()
-    reply = await _told(model, asked, min(_MOST_TIME_S, left.time_s / 2))
+    reply = await _told(model, asked, min(_MOST_TIME_S, limits.max_time_s / 2))
     seconds = time.monotonic() - begun
     if reply is None:
         return Folded(None, seconds=seconds)

@@ -19,6 +19,7 @@ from guardrails.limits import spent, time_left_s
 from nodes.fallback import Planned, first_to_plan
 from nodes.faults import MODEL_ATTEMPTS, is_transient, readable
 from nodes.own_ids import with_own_ids
+from nodes.seeing import Frame
 from nodes.showing import shown_to
 from nodes.structured import unfit
 from nodes.threads import namespace_of, thread_of
@@ -52,14 +53,14 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
     request = partial(
         PlanRequest, response_format=response_format, quiet=quiet, examples=examples, several=several
     )
+    show = partial(shown_to, frame=Frame(system_prompt, tools), request=request)
 
     async def plan(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
         if stop := spent(state["turn"], context_of(runtime)):
             return {"stop": stop}
         await model()  # the time until it is open is not the turn's
         begun, models = time.monotonic(), [model, *(await fallbacks() if fallbacks else ())]
-        ask = partial(shown_to, state=state, system_prompt=system_prompt, tools=tools, request=request)
-        planned = await _asked(models, ask, state, runtime)
+        planned = await _asked(models, partial(show, state=state), state, runtime)
         if not isinstance(planned, Planned):
             return planned
         charged = _charged(state["turn"], state["messages"], planned.message, time.monotonic() - begun)

@@ -18,17 +18,17 @@ from memory.claims import current_claims
 from memory.plans import turn_id_of
 from memory.runs import receive_turn
 from nodes.earlier_calls import results_of_earlier_calls
-from nodes.folding import Folded, Left, folded
-from nodes.seeing import Standing
+from nodes.folding import Folded, folded
+from nodes.seeing import Frame
 from nodes.threads import Node, namespace_of, thread_of
 
 Noting = Callable[[Turn, Runtime[RunContext]], Awaitable[Sequence[Note]]]
 """Returns what the model is to be told in a turn, for the question that the turn holds."""
-_NOTHING = Standing()
+_NOTHING = Frame()
 
 
 def receiving(
-    model: ModelSource, *, graph: str, noting: Sequence[Noting] = (), beside: Standing = _NOTHING
+    model: ModelSource, *, graph: str, noting: Sequence[Noting] = (), beside: Frame = _NOTHING
 ) -> Node:
     """Return the node `receive`.
 
@@ -84,8 +84,7 @@ async def _folding(
     model: Model, state: AgentState, turn: Turn, overhead: int, runtime: Runtime[RunContext]
 ) -> dict[str, Any]:
     """Return the summary of what outgrows the model, and the turn with what that took."""
-    left = Left(context_of(runtime).max_tokens, context_of(runtime).max_time_s)
-    fold = await folded(model, state, overhead=overhead, left=left)
+    fold = await folded(model, state, overhead=overhead, limits=context_of(runtime))
     if fold is None:
         return {}
     return {"turn": _charged(turn, fold)} | ({"summary": fold.summary} if fold.summary else {})

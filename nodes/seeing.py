@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
@@ -42,8 +43,8 @@ def _newest(messages: Sequence[AnyMessage], most: int) -> Sequence[AnyMessage]:
     return messages
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+@dataclass(frozen=True)
+class Frame:
     """What stands in each request of a planner beside the conversation.
 
     Attributes:
@@ -54,16 +55,24 @@ class Standing:
     system_prompt: str = ""
     tools: Sequence[ToolSpec] = ()
 
+    @cached_property
+    def other_tools(self) -> list[ToolSpec]:
+        """The tools that are offered where there is nothing to open."""
+        return [tool for tool in self.tools if tool.name != OPEN_RESULT]
+
+    @cached_property
+    def _described(self) -> str:
+        return json.dumps(
+            [[tool.name, tool.description, tool.arguments_schema()] for tool in self.other_tools]
+        )
+
+    def told(self, notes: Sequence[Note], summary: Summary | None) -> str:
+        """Return the system prompt of a request, with the rules among the notes and the summary."""
+        return with_rules(self.system_prompt, notes, summary)
+
     def overhead(self, notes: Sequence[Note], summary: Summary | None) -> int:
         """Return an estimate of its tokens, with the rules among the notes and the summary."""
-        tools = [tool for tool in self.tools if tool.name != OPEN_RESULT]
-        return overhead_of(with_rules(self.system_prompt, notes, summary), tools)
-
-
-def overhead_of(system_prompt: str, tools: Sequence[ToolSpec]) -> int:
-    """Return an estimate of the tokens that stand in a request beside the conversation."""
-    described = [[tool.name, tool.description, tool.arguments_schema()] for tool in tools]
-    return estimated([SystemMessage(system_prompt + json.dumps(described))])
+        return estimated([SystemMessage(self.told(notes, summary) + self._described)])
 
 
 def after_summary(state: AgentState) -> tuple[Summary | None, Sequence[AnyMessage]]:

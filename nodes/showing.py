@@ -1,21 +1,21 @@
 """One model asked for its plan: what it is shown of the turn, and what is done where that is too long."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from langchain_core.messages import AIMessage
 from langgraph.errors import GraphBubbleUp
 
-from core.protocols import Model, Planner, PlanRequest, ToolSpec
+from core.protocols import Model, Planner, PlanRequest
 from core.state import AgentState, Summary
 from memory.buffer import turn_start
-from memory.view import OPEN_RESULT, View, room_for, view_of
+from memory.view import View, room_for, view_of
 from nodes.faults import is_too_long
-from nodes.notes import known, with_notes, with_rules
+from nodes.notes import known, with_notes
 from nodes.schema_planner import SchemaPlanner
-from nodes.seeing import after_summary, overhead_of, scale_of, with_estimate
+from nodes.seeing import Frame, after_summary, scale_of, with_estimate
 from nodes.tool_planner import ToolPlanner
 
 _log = logging.getLogger(__name__)
@@ -27,8 +27,7 @@ class _Request:
 
     model: Model
     state: AgentState
-    system_prompt: str
-    tools: Sequence[ToolSpec]
+    frame: Frame
     make: Callable[..., PlanRequest]
 
     @property
@@ -36,18 +35,12 @@ class _Request:
         """Whether tools are chosen without the system prompt."""
         return self.model.profile.plans_by == "schema"
 
-    @property
-    def other_tools(self) -> list[ToolSpec]:
-        """The tools that are offered where there is nothing to open."""
-        return [tool for tool in self.tools if tool.name != OPEN_RESULT]
-
 
 async def shown_to(
     model: Model,
     *,
     state: AgentState,
-    system_prompt: str,
-    tools: Sequence[ToolSpec],
+    frame: Frame,
     request: Callable[..., PlanRequest],
 ) -> AIMessage:
     """Return a model's plan for a turn, of which it is shown what it can take.
@@ -57,15 +50,13 @@ async def shown_to(
     Args:
         model: the model, the profile of which says which form of planner it gets.
         state: of the agent.
-        system_prompt: the operator's words.
-        tools: what it can call; `open_result` only where there is a reference to open.
+        frame: what stands beside the conversation.
         request: makes the request of the planner.
     """
     summary, uncovered = after_summary(state)
-    told = with_rules(system_prompt, state.get("notes") or [], summary)
-    asked = _Request(model, state, told, tools, request)
-    overhead = overhead_of(told, asked.other_tools)
-    can_open = not asked.by_schema and len(asked.other_tools) < len(tools)
+    asked = _Request(model, state, frame, request)
+    overhead = frame.overhead(state.get("notes") or [], summary)
+    can_open = not asked.by_schema and len(frame.other_tools) < len(frame.tools)
     seen = partial(view_of, uncovered, scale=await scale_of(model, uncovered), can_open=can_open)
     view = seen(room=room_for(model.profile, overhead=overhead))
     try:
@@ -83,10 +74,10 @@ async def _planned(asked: _Request, view: View, overhead: int, summary: Summary 
     start = turn_start(view.messages)
     notes, by_schema = asked.state.get("notes") or [], asked.by_schema
     shown = with_notes(view.messages, start, notes, small=by_schema, summary=summary)
-    offered = asked.tools if view.referred and not by_schema else asked.other_tools
+    offered = asked.frame.tools if view.referred and not by_schema else asked.frame.other_tools
     planner: Planner = SchemaPlanner(asked.model) if by_schema else ToolPlanner(asked.model)
     plan = asked.make(
-        system_prompt=asked.system_prompt,
+        system_prompt=asked.frame.told(notes, summary),
         messages=shown,
         turn_start=start,
         tools=tuple(offered),

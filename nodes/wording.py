@@ -18,8 +18,7 @@ _EMPTY: Final = frozenset(
         "a an the and or but of in on at to for from with by as is are was were be been am has have had "
         "do does did it its this that these those he she they his her their them i me my mine we our us "
         "you your user users s m ll ve re d called name named names very also who which whose will would "
-        "can could any more "
-        "longer anymore only ever",
+        "can could any more longer anymore only ever",
     )
 )
 _PLURAL: Final = re.compile(r"(?<=[^aeiou])ies$")
