@@ -89,7 +89,7 @@ async def test_with_a_long_system_prompt_no_turn_is_left_out_without_a_summary(
         return "Summed up." if "You keep the summary" in str(request["messages"][0]["content"]) else "Noted."
 
     chat = await speaking([speak] * 60)
-    words = "You are careful. " * 160
+    words = "You are careful. " * 240
     agent = create_agent(llm=sized(chat, 2000), checkpointer=saver, system_prompt=words)
     for number in range(8):
         result = await say(agent, long(f"Thing {number}."))

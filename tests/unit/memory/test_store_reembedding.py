@@ -126,6 +126,19 @@ async def test_a_process_that_has_searched_notices_that_another_one_changed_the_
         assert asked_models(model) == {OLD, "another"}
 
 
+async def test_memories_of_which_no_model_is_on_record_are_searched_by_the_one_that_embedded_them(
+    before: Settings, after: Settings, model: ScriptedModel, postgres_url: str
+) -> None:
+    async with opened_process(before):
+        await fill()
+    async with await AsyncConnection.connect(postgres_url) as connection:
+        await connection.execute("delete from boring.memory_model")
+    model.embedding_requests.clear()
+    async with opened_process(after):
+        assert len(await keys("sencha")) == 3
+    assert asked_models(model) == {OLD}
+
+
 async def test_searches_and_writes_succeed_at_every_moment(before: Settings, after: Settings) -> None:
     async with opened_process(before):
         await fill(150)
