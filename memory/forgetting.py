@@ -231,6 +231,18 @@ async def erase(connection: AsyncConnection[DictRow], of: Traces) -> dict[str, i
     return erased
 
 
+async def erase_run(connection: AsyncConnection[DictRow], run_id: str) -> None:
+    """Forget what a run has recorded of itself, in an open transaction.
+
+    It is for a run whose user was forgotten while it went on: what it recorded since is nobody's.
+    """
+    values = Traces("", "", (), (run_id,), (), ()).values()
+    for part in PARTS:
+        if part.of_user == _OF_THREAD and not part.blanked:
+            statement = sql.SQL("delete from {} where ").format(_table(part)) + sql.SQL(part.of_user)
+            await connection.execute(statement, values)
+
+
 def named(counted: Mapping[str, int]) -> str:
     """Return counts in words: `3 memories, 12 checkpoints`."""
     return ", ".join(f"{number} {name}" for name, number in counted.items() if number) or "nothing"

@@ -110,7 +110,7 @@ where run_id = %s and finished_at is null
 
 async def finish_run(
     database: Database, turn: Turn, answer: Answer, *, learn: Extraction | None = None
-) -> None:
+) -> bool:
     """Record how a run ended. Told twice of the same end, or of a run that is forgotten, it changes nothing.
 
     Args:
@@ -118,6 +118,9 @@ async def finish_run(
         turn: what the run has used.
         answer: how it ended.
         learn: what is to be learnt from the turn, put into the queue by the same commit.
+
+    Returns:
+        Whether there is a record of the run; there is none once its user is forgotten.
     """
     status = "finished" if answer["status"] == "answered" else "stopped"
     if answer["status"] == "failed":
@@ -125,12 +128,16 @@ async def finish_run(
     values = (status, answer["status"], turn["input_tokens"], turn["output_tokens"], turn["run_id"])
     async with database.pool.connection() as connection:
         if learn is None:
-            await connection.execute(_FINISH, values)
-            return
-        async with connection.transaction():
-            await pass_gate(connection, learn.tenant, learn.user)
-            await connection.execute(_FINISH, values)
-            await enqueue(connection, learn)
+            finished = await connection.execute(_FINISH, values)
+        else:
+            async with connection.transaction():
+                await pass_gate(connection, learn.tenant, learn.user)
+                finished = await connection.execute(_FINISH, values)
+                await enqueue(connection, learn)
+        if finished.rowcount:
+            return True
+        known = await connection.execute("select from boring.run where run_id = %s", (turn["run_id"],))
+        return bool(known.rowcount)
 
 
 async def latest_run(database: Database, thread_id: str) -> RunRow | None:

@@ -10,6 +10,7 @@ from core.process import current_process
 from core.state import AgentState, Answer
 from core.structured import STRUCTURED_RESPONSE
 from memory.buffer import turn_start
+from memory.forgetting import erase_run
 from memory.runs import finish_run
 from nodes.attribution import cited_sources, sources_found
 from nodes.contributions import contributions, undone
@@ -62,15 +63,21 @@ async def _ended(
 async def _finished(
     state: AgentState, answer: Answer, mind: Mind | None, runtime: Runtime[RunContext]
 ) -> None:
-    """Record the end of the run, and have an answered turn learnt from once the answer is out."""
+    """Record the end of the run, and have an answered turn learnt from once the answer is out.
+
+    A run whose user was forgotten meanwhile leaves no record of itself.
+    """
     learn = None
     policy = await policy_of(mind.memory) if mind is not None and answer["status"] == "answered" else None
     if mind is not None and policy is not None and policy.learn:
         messages = state["messages"]
         place, start = (thread_of(runtime), mind.graph), turn_start(messages)
         learn = turn_to_learn(messages, start, turn=state["turn"], context=context_of(runtime), place=place)
-    await finish_run(await (await current_process()).database(), state["turn"], answer, learn=learn)
-    if mind is not None and learn is not None:
+    database = await (await current_process()).database()
+    if not await finish_run(database, state["turn"], answer, learn=learn):
+        async with database.pool.connection() as connection, connection.transaction():
+            await erase_run(connection, state["turn"]["run_id"])
+    elif mind is not None and learn is not None:
         (await current_learner()).wake(mind)
 
 

@@ -84,6 +84,7 @@ async def test_a_run_without_a_thread_that_ends_after_its_user_is_forgotten_is_n
     await learnt()
     assert len(llm.metadata["scripted"].requests) == 2
     assert await left() == []
+    assert await rows("select run_id from boring.tool_call union all select run_id from boring.effect") == []
 
 
 async def test_a_run_that_ends_while_its_user_is_being_forgotten_is_not_learnt_from(
