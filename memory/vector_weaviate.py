@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def weaviate_schema(name: str) -> dict[str, Any]:
     """Return the collection that long-term memory needs, for `WeaviateVectorStore(..., schema=...)`.
 
-    What is filtered by is kept whole, as one token; the rest is kept out of the filters' index, which takes no
+    What is filtered by is kept whole, as one token; the rest stays out of the filters' index, which takes no
     long texts. No word is a stopword: Weaviate refuses a filter by nothing but those.
     Source: https://docs.weaviate.io/weaviate/config-refs/collections.
 
@@ -48,8 +48,8 @@ def check_weaviate(vectors: VectorStore) -> None:
     if lacking:
         raise ConfigurationError(
             f"The schema of this WeaviateVectorStore lacks fields of tokenization `field`: "
-            f"{', '.join(lacking)}. Make it with schema=weaviate_schema(name), of memory.vector_weaviate, on a "
-            "collection of its own."
+            f"{', '.join(lacking)}. Make it with schema=weaviate_schema(name), of memory.vector_weaviate, "
+            "on a collection of its own."
         )
     if getattr(vectors, "_client_async", None) is None:
         raise ConfigurationError(

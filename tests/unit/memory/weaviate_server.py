@@ -1,8 +1,8 @@
 """Weaviate on loopback: what of its REST and gRPC interfaces a vector store calls.
 
 The messages are those of the client's own protocol files, `weaviate.proto.v1`. Collections get the defaults
-that Weaviate gives them, unknown properties are added as texts of words, filters go by tokens, and what Weaviate
-refuses is refused in its words.
+that Weaviate gives them, unknown properties are added as texts of words, filters go by tokens, and what
+Weaviate refuses is refused in its words.
 Source: https://docs.weaviate.io/weaviate/api, https://docs.weaviate.io/weaviate/config-refs/collections, and
 github.com/weaviate/weaviate: adapters/repos/db/inverted/searcher.go (filters and stopwords),
 usecases/traverser/hybrid/hybrid_fusion.go (scores), usecases/traverser/explorer_hybrid.go (limits).
