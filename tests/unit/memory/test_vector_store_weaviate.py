@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from memory.items import Origin
 from memory.vector_rows import FILTERED, id_of, owned, within
 from memory.vector_store import VectorMemoryStore, store_on
 from memory.vector_weaviate import weaviate_schema
-from tests.unit.memory.weaviate_server import WeaviateServer, opened_vectors, opened_weaviate, vector_of
+from tests.unit.memory.weaviate_server import KEY, WeaviateServer, opened_vectors, opened_weaviate, vector_of
 
 weaviate: Any = pytest.importorskip("weaviate", reason="the extra `weaviate` is not installed")
 pytest.importorskip("langchain_weaviate", reason="the extra `weaviate` is not installed")
@@ -224,6 +227,25 @@ async def test_calls_at_the_same_time_do_not_cut_each_other_off(vectors: Any) ->
     async with asyncio.TaskGroup() as tasks:
         found = [tasks.create_task(store.aget(ADA, str(number))) for number in range(8)]
     assert [(item := task.result()) and item.value for task in found] == [{"n": n} for n in range(8)]
+
+
+async def test_the_documented_way_to_open_a_store_works(
+    server: WeaviateServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[3] / "docs/other-stores.md").read_text()
+    (block,) = [
+        one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "weaviate_schema" in one
+    ]
+    where = {"port": server.where.http.port, "grpc_port": server.where.grpc.port, "skip_init_checks": True}
+    for name in ("connect_to_local", "use_async_with_local"):
+        made = partial(getattr(weaviate, name), auth_credentials=weaviate.auth.AuthApiKey(KEY), **where)
+        monkeypatch.setattr(weaviate, name, made)
+    monkeypatch.setattr("langchain_openai.OpenAIEmbeddings", Hashed)
+    names: dict[str, Any] = {}
+    exec(compile(block, "docs/other-stores.md", "exec"), names)  # noqa: S102 - our own documentation
+    async with names["store"]() as store:
+        await store.aput(ADA, "drink", {"text": "prefers tea"})
+        assert [item.key for item in await store.asearch(ADA, query="tea")] == ["drink"]
 
 
 async def test_what_weaviate_refuses_is_an_error(server: WeaviateServer) -> None:
