@@ -12,6 +12,7 @@ from typing import Literal
 
 import httpx
 
+from app.stores import described_store
 from core.database import opened_database
 from core.embedded.assets import verify_asset
 from core.embedded.catalogue import CHAT_MODELS, EMBEDDING_MODEL, EMBEDDING_TOKENIZER, Asset
@@ -43,7 +44,7 @@ class Check:
     advice: str = ""
 
 
-async def all_checks(settings: Settings, *, deep: bool) -> list[Check]:
+async def all_checks(settings: Settings, config: Path, *, deep: bool) -> list[Check]:
     """Look at everything, one after the other; a failed check hides no later one."""
     return [
         check_versions(),
@@ -51,6 +52,7 @@ async def all_checks(settings: Settings, *, deep: bool) -> list[Check]:
         await check_database(settings),
         await check_model(settings, deep=deep),
         await check_embeddings(settings, deep=deep),
+        await check_store(config),
     ]
 
 
@@ -123,6 +125,18 @@ async def check_embeddings(settings: Settings, *, deep: bool) -> Check:
         return await _endpoint("embeddings", url, settings, settings.embedding_model or "")
     assets = [EMBEDDING_MODEL, EMBEDDING_TOKENIZER]
     return await _embedded("embeddings", assets, settings, "onnxruntime", deep=deep)
+
+
+async def check_store(config: Path) -> Check:
+    """Tell which long-term store the server uses, and what it can't do.
+
+    Args:
+        config: the `langgraph.json` that names it.
+    """
+    try:
+        return Check("long-term store", "ok", await described_store(config))
+    except BoringError as error:
+        return Check("long-term store", "fails", "can't be used", str(error))
 
 
 async def _embedded(name: str, assets: list[Asset], settings: Settings, needs: str, *, deep: bool) -> Check:

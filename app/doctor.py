@@ -12,7 +12,8 @@ from rich.table import Table
 from app.asking import JsonOption
 from app.exits import MISCONFIGURED
 from app.running import run
-from core.settings import load_settings
+from app.serving import ConfigOption
+from core.settings import PROJECT_ROOT, load_settings
 
 _MARKS = {"ok": "[green]ok[/green]", "later": "[yellow]later[/yellow]", "fails": "[red]fails[/red]"}
 
@@ -22,15 +23,16 @@ def doctor(
     deep: Annotated[
         bool, typer.Option("--deep", help="Also read the model files and verify their hashes.")
     ] = False,
+    config: ConfigOption = PROJECT_ROOT / "langgraph.json",
     as_json: JsonOption = False,
 ) -> None:
-    """Check versions, disk, database, pgvector, model and embeddings, and say what to do about each failure.
+    """Check versions, disk, database, model, embeddings and store, and say what to do about each failure.
 
     Nothing is downloaded; what is fetched once it is needed is marked `later`. Exit code 4 if a check fails.
     """
     from app.checks import all_checks  # noqa: PLC0415 - commands import what they need when they run
 
-    checks = run(all_checks(load_settings(), deep=deep))
+    checks = run(all_checks(load_settings(), config, deep=deep))
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks]))
     else:

@@ -5,61 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from langgraph.store.base import (
-    BaseStore,
-    GetOp,
-    ListNamespacesOp,
-    Op,
-    PutOp,
-    Result,
-    SearchOp,
-    TTLConfig,
-)
+from langgraph.store.base import GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp
 from typing_extensions import override
 
 from core.process import current_process
 from core.text import storable
-from memory.items import Connection, NewItem, Origin, as_tenant, current_origin
+from memory.items import Connection, NewItem, Origin, as_tenant
 from memory.items_writing import Place, write
+from memory.store_base import TenantStore
 from memory.store_checks import checked
 from memory.store_models import Asked, answered, embedded_for
 from memory.store_namespaces import namespaces
 from memory.store_search import found, got, search_item
-from memory.store_text import searchable
 
 
-class MemoryStore(BaseStore):
+class MemoryStore(TenantStore):
     """The store that tools and nodes get as `runtime.store`.
 
     It reads and writes for the tenant of the run that calls it; outside of a run, for the default tenant. It
     holds nothing open: the database and the embedding model are those of the process.
     """
 
-    supports_ttl = True
-    __slots__ = ("_fields", "_origin", "ttl_config")
-
-    def __init__(
-        self,
-        *,
-        origin: Origin | None = None,
-        fields: Sequence[str] = ("$",),
-        ttl: TTLConfig | None = None,
-    ) -> None:
-        """Make a store; nothing is opened.
-
-        Args:
-            origin: for whom it works, whatever run calls it; unset, for the run that calls.
-            fields: the paths of a value that it is found by, where a `put` does not name them.
-            ttl: how long items are kept that do not say so, in minutes.
-        """
-        self._origin = origin
-        self._fields = fields
-        self.ttl_config = ttl
-
-    @override
-    def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Refuse: this project is asynchronous."""
-        raise NotImplementedError("use the methods that begin with `a`: aget, aput, asearch, abatch")
+    __slots__ = ()
 
     @override
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
@@ -70,7 +37,7 @@ class MemoryStore(BaseStore):
             ConfigurationError: memories were embedded by another model, or the database can't be used.
         """
         wanted = [checked(op) for op in ops]
-        origin = self._origin or current_origin()
+        origin = self._for_whom()
         puts = {(op.namespace, op.key): op for op in wanted if isinstance(op, PutOp)}
         items = await self._items(puts, origin)
         gone = [place for place, op in puts.items() if op.value is None]
@@ -109,11 +76,6 @@ class MemoryStore(BaseStore):
             )
             for op, text in zip(kept, texts, strict=True)
         ]
-
-    def _text(self, op: PutOp) -> str | None:
-        if op.index is False or op.value is None:
-            return None
-        return searchable(op.value, self._fields if op.index is None else op.index)
 
 
 def _questions(ops: Sequence[Op]) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.errors import ConfigurationError
+from memory.vector_weaviate import by_weaviate, check_weaviate
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -26,6 +27,10 @@ LACKS = (
 _EVENTUAL = "reads that come soon after a write may not see it"
 
 
+def _any(_vectors: VectorStore) -> None:
+    """Take every vector store."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """How one kind of vector store is used.
@@ -36,6 +41,7 @@ class Backend:
         score: makes of the store's score one that grows with the fit.
         most: most rows that one search gives; what is listed lies within them.
         confirms: whether a write is read back, because the client hides failed ones.
+        check: raises ConfigurationError for a vector store that can't keep items as it is made.
         copied: whether each call takes a copy of the client, because one call's end closes the connection of
             others at the same time. A connection that its owner has opened is shared by the copies.
         lacks: what this one lacks besides `LACKS`.
@@ -46,6 +52,7 @@ class Backend:
     score: Callable[[float], float] = float
     most: int = 10_000
     confirms: bool = False
+    check: Callable[[VectorStore], None] = _any
     copied: bool = False
     lacks: tuple[str, ...] = ()
 
@@ -63,13 +70,6 @@ def _by_operators(equal: Mapping[str, str]) -> dict[str, Any]:
     return {"filter": {"$and": [{key: {"$eq": value}} for key, value in equal.items()]}}
 
 
-def _by_weaviate(equal: Mapping[str, str]) -> dict[str, Any]:
-    from weaviate.classes.query import Filter  # noqa: PLC0415 - an extra, installed where this store is
-
-    parts = [Filter.by_property(key).equal(value) for key, value in equal.items()]
-    return {"filters": Filter.all_of(parts), "alpha": 1.0}
-
-
 def _of_distance(distance: float) -> float:
     return 1.0 - distance
 
@@ -85,7 +85,17 @@ _KNOWN = {
         copied=True,
         lacks=(_EVENTUAL, "at most 40 KB an item, its texts twice", "at most 4 MB to one list"),
     ),
-    "WeaviateVectorStore": Backend("Weaviate", _by_weaviate, confirms=True),
+    "WeaviateVectorStore": Backend(
+        "Weaviate",
+        by_weaviate,
+        confirms=True,
+        check=check_weaviate,
+        lacks=(
+            "a score tells the order within one search only: the best has 1, whatever it is",
+            "at most 104 MB to one list",
+            "with its asynchronous indexing, a write that was kept may be told as lost",
+        ),
+    ),
 }
 
 

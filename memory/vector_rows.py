@@ -15,8 +15,13 @@ from langgraph.store.base import Item, PutOp, SearchItem
 
 DEPTHS = (1, 2, 3)
 """How many first labels of a namespace the vector store filters by; deeper ones are compared here."""
-FIELDS = ("owner", "place", "indexed", *(f"within_{depth}" for depth in DEPTHS), "item")
-"""The metadata of a document, all texts. Those that are filtered by are hashes: one word in any tokenizer."""
+FILTERED = ("owner", "place", "indexed", *(f"within_{depth}" for depth in DEPTHS))
+"""The metadata that is filtered by: hashes and single words, one token for any tokenizer."""
+FIELDS = (*FILTERED, "item")
+"""The metadata of a document, all texts."""
+INDEXED = {"indexed": "yes"}
+NOT_INDEXED = {"indexed": "never"}
+"""Whether a document is found by meaning. Not `no`: Weaviate filters by no English stopword."""
 PLACEHOLDER = "item"
 """The text of an item that is not searched: a vector store embeds every document."""
 
@@ -108,7 +113,7 @@ def document_of(row: Row) -> Document:
     metadata = {
         **owned(row.tenant),
         "place": row.id.replace("-", ""),
-        "indexed": "no" if row.text is None else "yes",
+        **(NOT_INDEXED if row.text is None else INDEXED),
         **{f"within_{depth}": _hash(row.namespace[:depth]) for depth in DEPTHS},
         "item": json.dumps(kept, ensure_ascii=False),
     }

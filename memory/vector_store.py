@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.vectorstores import VectorStore
 from langgraph.store.base import (
-    BaseStore,
     GetOp,
     ListNamespacesOp,
     Op,
@@ -23,12 +22,23 @@ from typing_extensions import override
 
 from core.errors import DatabaseError, InputError
 from core.text import storable
-from memory.items import Origin, current_origin
+from memory.items import Origin
+from memory.store_base import TenantStore
 from memory.store_checks import checked
-from memory.store_text import searchable
 from memory.vector_backends import LACKS, Backend, backend_of
 from memory.vector_filters import fits, matches
-from memory.vector_rows import PLACEHOLDER, Row, document_of, id_of, new_row, owned, row_of, within
+from memory.vector_rows import (
+    INDEXED,
+    NOT_INDEXED,
+    PLACEHOLDER,
+    Row,
+    document_of,
+    id_of,
+    new_row,
+    owned,
+    row_of,
+    within,
+)
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -36,15 +46,14 @@ if TYPE_CHECKING:
 Place = tuple[tuple[str, ...], str]
 
 
-class VectorMemoryStore(BaseStore):
+class VectorMemoryStore(TenantStore):
     """A store over a vector store; made by `store_on`.
 
     It reads and writes for the tenant of the run that calls it, as `MemoryStore` does. Every search filters
     by the tenant in the vector store, and what comes back is compared with it here once more.
     """
 
-    supports_ttl = True
-    __slots__ = ("_fields", "_origin", "_vectors", "backend", "ttl_config")
+    __slots__ = ("_vectors", "backend")
 
     def __init__(
         self,
@@ -56,21 +65,14 @@ class VectorMemoryStore(BaseStore):
         ttl: TTLConfig | None = None,
     ) -> None:
         """Make a store; see `store_on`."""
+        super().__init__(origin=origin, fields=fields, ttl=ttl)
         self._vectors = vectors
-        self._origin = origin
-        self._fields = fields
         self.backend = backend
-        self.ttl_config = ttl
 
     @property
     def lacks(self) -> tuple[str, ...]:
         """What it can't do that the store in Postgres can, a sentence each."""
         return (*LACKS, *self.backend.lacks)
-
-    @override
-    def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Refuse: this project is asynchronous."""
-        raise NotImplementedError("use the methods that begin with `a`: aget, aput, asearch, abatch")
 
     @override
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
@@ -82,7 +84,7 @@ class VectorMemoryStore(BaseStore):
             DatabaseError: the vector store gave a document of another tenant, or lost one that was written.
         """
         wanted = [checked(op) for op in ops]
-        tenant = (self._origin or current_origin()).tenant
+        tenant = self._for_whom().tenant
         results: list[Result] = [await self._read(tenant, op) for op in wanted]
         puts = {(op.namespace, op.key): op for op in wanted if isinstance(op, PutOp)}
         await self._write(tenant, puts)
@@ -110,9 +112,9 @@ class VectorMemoryStore(BaseStore):
             rows = [row for row in await self._all(tenant, place) if _is_wanted(row, op)]
             rows.sort(key=lambda row: (row.created_at, row.namespace, row.key))
         else:
-            rows = await self._best(tenant, op, place | {"indexed": "yes"}, end)
+            rows = await self._best(tenant, op, place | INDEXED, end)
             if len(rows) < end:
-                others = await self._all(tenant, place | {"indexed": "no"})
+                others = await self._all(tenant, place | NOT_INDEXED)
                 rows += sorted((row for row in others if _is_wanted(row, op)), key=lambda row: row.created_at)
         return [row.search_item() for row in rows[op.offset : end]]
 
@@ -187,26 +189,23 @@ class VectorMemoryStore(BaseStore):
         if rows:
             await self._client().aadd_documents([document_of(row) for row in rows])
         if rows and self.backend.confirms:
-            await self._confirm(tenant, rows)
+            await self._confirm(tenant, rows, before)
         gone = [id_of(tenant, *place) for place, op in puts.items() if op.value is None]
         if gone:
             await self._client().adelete(gone)
 
-    async def _confirm(self, tenant: str, rows: Sequence[Row]) -> None:
+    async def _confirm(self, tenant: str, rows: Sequence[Row], before: Mapping[Place, Row]) -> None:
+        """Read back what was written. What another one wrote there meanwhile is no loss."""
         there = {
             row.id: row.updated_at for row in await self._at(tenant, [(r.namespace, r.key) for r in rows])
         }
-        lost = [row for row in rows if not row.has_expired and there.get(row.id) != row.updated_at]
+        was = {row.id: row.updated_at for row in before.values()}
+        lost = [row for row in rows if not row.has_expired and there.get(row.id) in {None, was.get(row.id)}]
         if lost:
             raise DatabaseError(
                 f"{self.backend.name} did not keep {len(lost)} of {len(rows)} items, as {lost[0].key!r}; "
                 "its client has logged why. Correct that and put them again."
             )
-
-    def _text(self, op: PutOp) -> str | None:
-        if op.index is False or op.value is None:
-            return None
-        return searchable(op.value, self._fields if op.index is None else op.index)
 
 
 def _is_wanted(row: Row, op: SearchOp) -> bool:
@@ -232,6 +231,9 @@ def store_on(
         ttl: how long items are kept that do not say so, in minutes. Reading does not keep them longer.
 
     Raises:
-        ConfigurationError: it is a kind of vector store that is not known, and `backend` is None.
+        ConfigurationError: it is a kind of vector store that is not known, and `backend` is None; or it can't
+            keep items as it is made.
     """
-    return VectorMemoryStore(vectors, backend or backend_of(vectors), origin=origin, fields=fields, ttl=ttl)
+    backend = backend or backend_of(vectors)
+    backend.check(vectors)
+    return VectorMemoryStore(vectors, backend, origin=origin, fields=fields, ttl=ttl)

@@ -15,14 +15,23 @@ from core.settings import Settings
 from evals.scripted_model import ScriptedModel
 from memory.store import MemoryStore
 from memory.vector_store import store_on
+from memory.vector_weaviate import weaviate_schema
 from tests.unit.memory.pinecone_server import PineconeServer
 from tests.unit.memory.vectors import pg_vectors
+from tests.unit.memory.weaviate_server import opened_vectors, opened_weaviate
 
 ADA = ("users", "ada")
 Params = pytest.FixtureRequest
 
 
-KINDS = ("in memory", "in postgres", "on vectors in memory", "on vectors in postgres", "on pinecone's client")
+KINDS = (
+    "in memory",
+    "in postgres",
+    "on vectors in memory",
+    "on vectors in postgres",
+    "on pinecone's client",
+    "on weaviate's client",
+)
 
 
 @pytest.fixture(params=KINDS)
@@ -41,6 +50,13 @@ async def store(request: Params, postgres_url: str, tmp_path: Path) -> AsyncIter
                 yield store_on(InMemoryVectorStore(embeddings))
             elif request.param == "on pinecone's client":
                 async with PineconeServer("key") as server, server.client(embeddings) as vectors:
+                    yield store_on(vectors)
+            elif request.param == "on weaviate's client":
+                schema = weaviate_schema("LongTerm")
+                async with (
+                    opened_weaviate() as weaviate,
+                    opened_vectors(weaviate, embeddings, "LongTerm", schema=schema) as vectors,
+                ):
                     yield store_on(vectors)
             else:
                 async with pg_vectors(postgres_url, embeddings, dimensions=256) as vectors:
