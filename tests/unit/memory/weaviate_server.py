@@ -300,7 +300,7 @@ async def opened_vectors(
     weaviate: Any = pytest.importorskip("weaviate", reason=WHY)
     langchain_weaviate: Any = pytest.importorskip("langchain_weaviate", reason=WHY)
     auth = weaviate.auth.AuthApiKey(key)
-    settings = {"auth_client_secret": auth, "skip_init_checks": True}  # the checks ask pypi.org
+    settings = {"auth_client_secret": auth, "skip_init_checks": True}  # a check asks a package index
     async with AsyncExitStack() as stack:
         client = weaviate.WeaviateClient(server.where, **settings)
         stack.push_async_callback(asyncio.to_thread, client.close)
