@@ -27,6 +27,7 @@ from memory.items_writing import write
 from memory.store_models import Asked, answered, embedded_for
 from memory.store_search import found
 from memory.store_text import searchable
+from memory.store_uses import uses
 
 _HISTORY = sql.SQL("""
 select {columns} from boring.memory_item
@@ -100,7 +101,9 @@ async def recall(
         async with as_tenant(database, whose.tenant, reading=True) as connection:
             return await found(connection, op, meaning=meant[asked].vector, model=meant[asked].model)
 
-    return [memory_of(row) for row in await answered(whose.tenant, [asked], search)]
+    memories = [memory_of(row) for row in await answered(whose.tenant, [asked], search)]
+    (await uses()).add(whose.tenant, [memory.id for memory in memories])
+    return memories
 
 
 async def history(subject: str, *, kind: Kind = "fact", origin: Origin | None = None) -> list[Memory]:

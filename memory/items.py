@@ -25,7 +25,8 @@ Connection = AsyncConnection[DictRow]
 
 COLUMNS = sql.SQL("""
     id, tenant, user_id, kind, namespace, key, value, text, created_at, updated_at, valid_from, valid_to,
-    superseded_by, thread_id, run_id, message_id, trusted, uses
+    superseded_by, thread_id, run_id, message_id, trusted, uses,
+    ttl_minutes
 """)
 """What a reader gets of a row."""
 _RUNTIME = "__pregel_runtime"

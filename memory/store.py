@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from langgraph.store.base import GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp
 from typing_extensions import override
@@ -16,7 +17,8 @@ from memory.store_base import TenantStore
 from memory.store_checks import checked
 from memory.store_models import Asked, answered, embedded_for
 from memory.store_namespaces import namespaces
-from memory.store_search import found, got, search_item
+from memory.store_search import found, got, item, search_item
+from memory.store_uses import uses
 
 
 class MemoryStore(TenantStore):
@@ -43,13 +45,16 @@ class MemoryStore(TenantStore):
         gone = [place for place, op in puts.items() if op.value is None]
         database = await (await current_process()).database()
         results: list[Result] = [None] * len(wanted)
+        used: list[UUID] = []
 
         async def read(meanings: Mapping[str, Asked]) -> list[Result]:
+            used.clear()
             async with as_tenant(database, origin.tenant, reading=True) as connection:
-                return [await _read(connection, op, meanings) for op in wanted]
+                return [await _read(connection, op, meanings, used) for op in wanted]
 
         if len(puts) < len(wanted):
             results = await answered(origin.tenant, _questions(wanted), read)
+        (await uses()).add(origin.tenant, used)
         if puts:
             async with as_tenant(database, origin.tenant) as connection:
                 await write(connection, origin.tenant, items=items, gone=gone)
@@ -82,12 +87,16 @@ def _questions(ops: Sequence[Op]) -> list[str]:
     return [op.query for op in ops if isinstance(op, SearchOp) and op.query]
 
 
-async def _read(connection: Connection, op: Op, meanings: Mapping[str, Asked]) -> Any:
+async def _read(connection: Connection, op: Op, meanings: Mapping[str, Asked], used: list[UUID]) -> Any:
+    """Do one operation, and add to `used` what was looked up: listing what is there is no use of it."""
     if isinstance(op, GetOp):
-        return await got(connection, op)
+        row = await got(connection, op)
+        used += [] if row is None else [row["id"]]
+        return None if row is None else item(row)
     if isinstance(op, SearchOp):
         asked = meanings.get(op.query or "", Asked("", None))
         rows = await found(connection, op, meaning=asked.vector, model=asked.model)
+        used += [row["id"] for row in rows] if op.query else []
         return [search_item(row) for row in rows]
     if isinstance(op, ListNamespacesOp):
         return await namespaces(connection, op)

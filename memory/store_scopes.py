@@ -79,10 +79,6 @@ class Scope:
             found += count
         return words
 
-    def condition(self) -> sql.Composable:
-        """Return the condition that an item is in it, in the words of its index."""
-        return inside_scope(self.tenant, self.path)
-
 
 def inside_scope(tenant: str, path: str) -> sql.Composable:
     """Return the condition that an item is current and in a tenant's scope, all in literals."""

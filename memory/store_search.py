@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 from langgraph.store.base import GetOp, Item, SearchItem, SearchOp
@@ -13,64 +15,42 @@ from core.process import current_process
 from memory.items import COLUMNS, Connection
 from memory.items_writing import halfvec
 from memory.store_building import begin_indexing
-from memory.store_exact import TIMES, found_exactly
+from memory.store_exact import found_exactly
 from memory.store_filters import Conditions
-from memory.store_models import REEMBED, Asked, vector_by
+from memory.store_models import REEMBED, Asked
 from memory.store_scopes import indexed_scope
+from memory.store_terms import CURRENT, EVERYTHING, Form, as_written, inside
 from memory.store_vast import found_vast
 
 Ranking = Literal["both", "meaning", "words"]
 """What items are ranked by; `words` needs no embedding."""
 
-_UNEXPIRED = sql.SQL("(expires_at is null or expires_at > now())")
-_CURRENT = sql.SQL("valid_to is null and {}").format(_UNEXPIRED)
-_DAY = sql.SQL("(valid_from at time zone 'UTC')::date")
-_LOCKED = sql.SQL(
-    "select id from boring.memory_item where id = any (array (select id from best)) for update skip locked"
-)
-"""A row that another reader is counting at this moment is left to it, so that readers never wait.
-
-They are arrays, since those are made once: a join would be planned to look for them anew at every row while
-Postgres has no statistics of a small table, and 250 memories would take two seconds.
-"""
-_USE = sql.SQL("""
-update boring.memory_item set uses = uses + 1, expires_at = case when {refresh} and ttl_minutes is not null
-    then now() + make_interval(secs => 60 * ttl_minutes) else expires_at end
-where id = any (array ({locked}))
-""")
 _KEEP = sql.SQL("""
 update boring.memory_item set expires_at = now() + make_interval(secs => 60 * ttl_minutes)
-where {refresh} and ttl_minutes is not null
-    and id = any (array ({locked}))
+where id = any (array (select id from boring.memory_item where id = any (%s) for update skip locked))
 """)
-"""Listing what is there keeps it, and is no use of it."""
+"""A row that another reader keeps at this moment is left to it, so that readers never wait.
+
+They are an array, since that is made once: a join would be planned to look for them anew at every row while
+Postgres has no statistics of a small table, and 250 memories would take two seconds.
+"""
 _GET = sql.SQL("""
-with best as (
-    select {columns} from boring.memory_item
-    where path = boring.path_of(%(namespace)s) and key = %(key)s and {current}
-), touched as ({use})
-select * from best
-""")
+select {columns} from boring.memory_item
+where path = boring.path_of(%(namespace)s) and key = %(key)s and {current}
+""").format(columns=COLUMNS, current=CURRENT)
 _LIST = sql.SQL("""
-with best as (
-    select {columns} from boring.memory_item
-    where {inside} and {current} and {filter}
-    order by updated_at desc, id limit %(limit)s offset %(offset)s
-), touched as ({keep})
-select * from best order by updated_at desc, id
+select {columns} from boring.memory_item
+where {inside} and {current} and {filter}
+order by updated_at desc, id limit %(limit)s offset %(offset)s
 """)
 
 
-async def got(connection: Connection, op: GetOp) -> Item | None:
-    """Return the item that now stands under a key."""
-    statement = _GET.format(
-        columns=COLUMNS,
-        current=_CURRENT,
-        use=_USE.format(refresh=sql.Literal(op.refresh_ttl), locked=_LOCKED),
-    )
+async def got(connection: Connection, op: GetOp) -> DictRow | None:
+    """Return the item that now stands under a key. What expires is kept as in `found`."""
     values = {"namespace": list(op.namespace), "key": op.key}
-    row = await (await connection.execute(statement, values)).fetchone()
-    return None if row is None else Item(**_fields(row))
+    row = await (await connection.execute(_GET, values)).fetchone()
+    await _keep(connection, [] if row is None else [row], wanted=op.refresh_ttl)
+    return row
 
 
 async def found(
@@ -82,6 +62,9 @@ async def found(
     ranking: Ranking = "both",
 ) -> list[DictRow]:
     """Return the items inside a namespace that fit a filter: the newest first, or the best for a question.
+
+    What expires is kept for as long again, if that is wanted. Whoever uses the items counts that
+    (`memory.store_uses`).
 
     Args:
         connection: from `as_tenant`.
@@ -95,53 +78,55 @@ async def found(
         ValueError: the filter can't be read.
     """
     conditions = Conditions()
-    parts = {
-        "columns": COLUMNS,
-        "current": _CURRENT,
-        "filter": conditions.of(op.filter),
-        "use": _USE.format(refresh=sql.Literal(op.refresh_ttl), locked=_LOCKED),
-        "keep": _KEEP.format(refresh=sql.Literal(op.refresh_ttl), locked=_LOCKED),
-    }
+    fits = conditions.of(op.filter).as_string() if op.filter else EVERYTHING
     values: dict[str, Any] = {
         **conditions.values,
         "prefix": list(op.namespace_prefix),
         "limit": op.limit,
         "offset": op.offset,
     }
-    if not op.query:
-        statement = _LIST.format(**parts, inside=inside(len(op.namespace_prefix)))
-        return await (await connection.execute(statement, values)).fetchall()
-    wanted = op._replace(query=op.query if ranking != "meaning" else "")
-    return await _ranked(connection, wanted, Asked(model, meaning), parts=parts, values=values)
+    if op.query:
+        wanted = op._replace(query=op.query if ranking != "meaning" else "")
+        rows = await _ranked(connection, wanted, Asked(model, meaning), fits=fits, values=values)
+    else:
+        statement = _listing(fits, is_inside=bool(op.namespace_prefix))
+        rows = await (await connection.execute(statement, values)).fetchall()
+    await _keep(connection, rows, wanted=op.refresh_ttl)
+    return rows
+
+
+@lru_cache(maxsize=100)
+def _listing(fits: str, *, is_inside: bool) -> bytes:
+    return _LIST.format(
+        columns=COLUMNS, current=CURRENT, inside=inside(is_inside=is_inside), filter=as_written(fits)
+    ).as_bytes()
+
+
+async def _keep(connection: Connection, rows: Sequence[DictRow], *, wanted: bool) -> None:
+    expiring = [row["id"] for row in rows if row["ttl_minutes"] is not None]
+    if wanted and expiring:
+        await connection.execute(_KEEP, (expiring,))
 
 
 async def _ranked(
-    connection: Connection, op: SearchOp, asked: Asked, *, parts: dict[str, Any], values: dict[str, Any]
+    connection: Connection, op: SearchOp, asked: Asked, *, fits: str, values: dict[str, Any]
 ) -> list[DictRow]:
-    dimensions = len(asked.vector or ())
-    parts |= {"day": _DAY, "times": TIMES, "vector": vector_by(asked.model, dimensions)}
-    values |= {
-        "query": op.query,
-        "meaning": halfvec(asked.vector),
-        "reach": 10 + 2 * (op.limit + op.offset),
-        "filtered": bool(op.filter),
-    }
+    values |= {"query": op.query, "meaning": halfvec(asked.vector)}
+    form = Form(asked.model, len(asked.vector or ()), fits, reach=10 + 2 * (op.limit + op.offset))
     place, scope = op.namespace_prefix, None
     if asked.vector is None:
         await _require_words(connection, op.query or "", asked.model)
     else:
         scope = await indexed_scope(
-            connection, place, op.query or "", model=asked.model, dimensions=dimensions
+            connection, place, op.query or "", model=form.model, dimensions=form.dimensions
         )
         if scope is not None:
-            parts["unexpired"], parts["dimensions"] = _UNEXPIRED, sql.Literal(dimensions)
-            rows = await found_vast(connection, scope, parts, values)
+            rows = await found_vast(connection, scope, form, values)
             if scope.is_old:
                 await begin_indexing(connection, place)
             if rows is not None:
                 return rows
-    parts["inside"] = inside(len(op.namespace_prefix))
-    rows, size = await found_exactly(connection, parts, values)
+    rows, size = await found_exactly(connection, form, values, labels=len(place))
     exact_rows = (await current_process()).settings.memory_exact_rows
     is_small = scope is not None and not op.filter and size < exact_rows // 2
     if asked.vector is not None and (size > exact_rows or is_small):
@@ -160,21 +145,14 @@ async def _require_words(connection: Connection, query: str, model: str) -> None
         )
 
 
+def item(row: DictRow) -> Item:
+    """Return what LangGraph sees of a row that was got."""
+    return Item(**_fields(row))
+
+
 def search_item(row: DictRow) -> SearchItem:
     """Return what LangGraph sees of a row that was found."""
     return SearchItem(**_fields(row), score=row.get("score"))
-
-
-def inside(labels: int) -> sql.Composable:
-    """Return the condition that an item's namespace begins with the `labels` labels of `prefix`.
-
-    A path ends with a period, and what follows the period in the order of bytes is the slash.
-    """
-    if not labels:
-        return sql.SQL("true")
-    return sql.SQL(
-        "path >= boring.path_of(%(prefix)s) and path < rtrim(boring.path_of(%(prefix)s), '.') || '/'"
-    )
 
 
 def _fields(row: DictRow) -> dict[str, Any]:

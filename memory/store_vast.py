@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final, LiteralString
 
 from psycopg import sql
 from psycopg.rows import DictRow
 
-from memory.items import Connection
-from memory.store_models import literal
-from memory.store_scopes import Scope
+from memory.items import COLUMNS, Connection
+from memory.store_models import literal, vector_by
+from memory.store_scopes import Scope, inside_scope
+from memory.store_terms import DAY, EVERYTHING, UNEXPIRED, Form, as_written
 
 DEEPEST: Final = 400
 """Most places of each ranking that are fused by way of the indexes."""
+_MARGIN: Final = 10
+_MOST_WORDED: Final = 2000
+"""Most items with a word of the question that are looked at."""
 _SET: LiteralString = """
 select set_config('hnsw.ef_search', %(breadth)s, true),
     set_config('hnsw.iterative_scan', 'strict_order', true),
-    set_config('plan_cache_mode', 'force_custom_plan', true),
+    set_config('plan_cache_mode', 'force_generic_plan', true),
     set_config('boring.asked', coalesce(boring.as_query(%(chosen)s), ''), true)
 """
 _SEARCH = sql.SQL("""
 with near as materialized (
     select id, valid_from, uses, {vector} <=> %(meaning)s::halfvec({dimensions}) as distance
     from boring.memory_item where {inside} and {unexpired} and {filter}
-    order by {vector}::halfvec({dimensions}) <=> %(meaning)s::halfvec({dimensions}) limit %(depth)s
+    order by {vector}::halfvec({dimensions}) <=> %(meaning)s::halfvec({dimensions}) limit {depth}
 ), term as materialized (
-    select number, boring.as_query(array[lexeme])::tsquery as term, nullif(count, -1) as common
+    select number, boring.as_term(lexeme) as term, nullif(count, -1) as common
     from unnest(%(lexemes)s::text[], %(counts)s::bigint[]) with ordinality as each (lexeme, count, number)
 ), worded as materialized (
     select item, words, word_count from boring.memory_words
-    where tenant = {tenant} and scope = {scope} limit %(most)s
+    where tenant = {tenant} and scope = {scope} limit {most}
 ), hit as materialized (
-    select item, number, common, word_count, {times} as times
+    select item, number, common, word_count, boring.times_of(words, term) as times
     from worded cross join term where words @@ term
 ), rarity as materialized (
     select number, ln(1 + (greatest(%(rows)s, n) - n + 0.5) / (n + 0.5)) as weight
@@ -39,7 +44,7 @@ with near as materialized (
 ), worth as materialized (
     select item as id, sum(weight * times * 2.2
         / (times + 1.2 * (0.25 + 0.75 * word_count / %(length)s)))::float4 as worth
-    from hit join rarity using (number) group by item order by worth desc limit %(worded)s
+    from hit join rarity using (number) group by item order by worth desc limit {worded}
 ), by_words as materialized (
     select id, valid_from, uses, {vector} <=> %(meaning)s::halfvec({dimensions}) as distance,
         rank() over (order by worth desc) as place
@@ -47,7 +52,7 @@ with near as materialized (
 ), candidate as (
     select id, valid_from, uses, distance, rank() over (order by distance) as place from (
         select id, valid_from, uses, distance from near
-        union select id, valid_from, uses, distance from by_words where place <= %(reach)s
+        union select id, valid_from, uses, distance from by_words where place <= {reach}
     ) as each
 ), placed as (
     select id, valid_from, uses,
@@ -59,7 +64,7 @@ with near as materialized (
     select {columns}, nullif(score, 0) as score,
         row_number() over (order by score desc, {day} desc, uses desc, valid_from desc, id) as place
     from (select id, score from placed) as placed join boring.memory_item using (id)
-), touched as ({use})
+)
 select best.*, (select count(*) from near) as near from best order by place
 """)
 """The nearest by an index over the vectors, the best by an index over the words, fused as elsewhere.
@@ -70,33 +75,47 @@ question are not ranked by words.
 
 
 async def found_vast(
-    connection: Connection, scope: Scope, parts: dict[str, Any], values: dict[str, Any]
+    connection: Connection, scope: Scope, form: Form, values: dict[str, Any]
 ) -> list[DictRow] | None:
     """Return the best items for a question, or None if the indexes don't show enough of them.
 
     Args:
         connection: from `as_tenant`.
         scope: where to search; its indexes are ready.
-        parts: of the statement, as `memory.store_search` has them.
-        values: of the search, with `reach`, the places of each ranking that can be among the best.
+        form: of the search.
+        values: of the search.
     """
-    depth = values["reach"] + 10
+    depth = form.reach + _MARGIN
     if depth > DEEPEST:
         return None
-    settings = {"breadth": str(max(100, 2 * depth)), "chosen": scope.chosen()}
-    await connection.execute(_SET, settings)
+    await connection.execute(_SET, {"breadth": str(max(100, 2 * depth)), "chosen": scope.chosen()})
     given = {
         **values,
-        "depth": depth,
         "lexemes": list(scope.asked),
         "counts": [-1 if count is None else count for count in scope.asked.values()],
-        "most": 2000,
-        "worded": 2000 if values["filtered"] else 2 * values["reach"],
         "rows": float(scope.word_rows),
         "length": scope.word_length,
     }
-    statement = _SEARCH.format(
-        **parts, inside=scope.condition(), tenant=literal(scope.tenant), scope=sql.Literal(scope.id)
-    )
+    statement = _statement(form, scope.tenant, scope.path, scope.id)
     rows = await (await connection.execute(statement, given)).fetchall()
     return rows if rows and rows[0]["near"] == depth else None
+
+
+@lru_cache(maxsize=100)
+def _statement(form: Form, tenant: str, path: str, number: int) -> bytes:
+    """Return the search inside a scope; what is planned by stands in it, so that it is planned once."""
+    return _SEARCH.format(
+        columns=COLUMNS,
+        day=DAY,
+        unexpired=UNEXPIRED,
+        vector=vector_by(form.model, form.dimensions),
+        dimensions=sql.Literal(form.dimensions),
+        inside=inside_scope(tenant, path),
+        tenant=literal(tenant),
+        scope=sql.Literal(number),
+        filter=as_written(form.fits),
+        depth=sql.Literal(form.reach + _MARGIN),
+        reach=sql.Literal(form.reach),
+        most=sql.Literal(_MOST_WORDED),
+        worded=sql.Literal(2 * form.reach if form.fits == EVERYTHING else _MOST_WORDED),
+    ).as_bytes()

@@ -148,13 +148,10 @@ async def _known(turn: Extraction, database: Database) -> list[tuple[str, str]]:
     said = " ".join(one.text for one in turn.messages if one.by == "user")
     if not said.strip():
         return []
-    op = SearchOp(user_namespace(turn.user, "fact"), limit=_MOST_KNOWN, query=said)
+    op = SearchOp(user_namespace(turn.user, "fact"), limit=_MOST_KNOWN, query=said, refresh_ttl=False)
 
     async def search(meant: Mapping[str, Asked]) -> list[DictRow]:
-        async with (
-            as_tenant(database, turn.tenant) as connection,
-            connection.transaction(force_rollback=True),
-        ):
+        async with as_tenant(database, turn.tenant, reading=True) as connection:
             return await found(connection, op, meaning=meant[said].vector, model=meant[said].model)
 
     rows = await answered(turn.tenant, [said], search)

@@ -21,6 +21,7 @@ from memory.extractions import Wanted
 from memory.facts import history, remember
 from memory.items import Origin
 from memory.runs import latest_run
+from memory.store_uses import uses
 from nodes.learning import Mind, learn_next
 from nodes.remembering import MemoryPolicy
 from tests.graphs.remembering import ADA, gives, learnt, remembering, rows, turn
@@ -224,6 +225,7 @@ async def test_a_new_fact_supersedes_the_one_under_the_subject_that_the_model_is
     await learnt()
     shown = llm.metadata["scripted"].requests[1]["messages"][-1]["content"]
     assert "Known about favourite drink: The user likes coffee." in shown
+    await (await uses()).write()
     old, now = await history("favourite drink", origin=OF_ADA)
     assert (old.superseded_by, now.value["text"], old.uses) == (now.id, "The user likes green tea.", 1)
 

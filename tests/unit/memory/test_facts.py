@@ -12,6 +12,7 @@ from core.settings import Settings
 from evals.scripted_model import ScriptedModel
 from memory.facts import forget, history, recall, remember
 from memory.items import Origin
+from memory.store_uses import uses
 
 ADA = Origin("acme", "ada@example.com", "t1", "r1", "m1", trusted=True)
 BOB = Origin("acme", "bob")
@@ -57,6 +58,7 @@ async def test_a_memory_says_where_it_came_from() -> None:
     (found,) = await recall("invoice", kind="episode", origin=ADA)
     assert not found.origin.trusted
     assert len(await recall("tea", origin=ADA)) == 2
+    await (await uses()).write()
     assert (await history("drink", origin=ADA))[0].uses == 2
 
 

@@ -19,6 +19,7 @@ from core.settings import Settings
 from evals.scripted_model import ScriptedModel
 from memory.items import Origin, as_tenant
 from memory.store import MemoryStore
+from memory.store_uses import uses
 
 ADA = ("users", "ada")
 
@@ -127,6 +128,7 @@ async def test_among_equals_the_newer_day_comes_first_then_what_was_used_more(
     await store.aget(ADA, "used")
     await store.aget(ADA, "old")
     await store.aget(ADA, "old")
+    await (await uses()).write()
     await rows(
         postgres_url,
         "update boring.memory_item set valid_from = case key when 'old' then now() - interval '9 days'"
@@ -134,6 +136,7 @@ async def test_among_equals_the_newer_day_comes_first_then_what_was_used_more(
     )
     assert await keys(store, "green tea") == ["used", "new", "old"]
     assert await keys(store, "green tea", limit=1) == ["used"]
+    await (await uses()).write()
     assert await rows(postgres_url, "select key, uses from boring.memory_item order by key") == [
         ("new", 1),
         ("old", 3),
