@@ -11,6 +11,7 @@ from psycopg import sql
 
 from memory.items import Connection
 from memory.store_models import SERVED, OvertakenError, literal
+from memory.store_terms import Form
 
 LARGEST_INDEXED: Final = 4000
 """Numbers that a vector in an index may have. Source: pgvector 0.8, HNSW over `halfvec`."""
@@ -18,6 +19,9 @@ LEAST_COMMON: Final = 100
 COMMON_SHARE: Final = 2000
 """A word is common if more memories than `LEAST_COMMON` and than one in `COMMON_SHARE` have it."""
 _CANDIDATES: Final = 500
+_LEAST_BREADTH: Final = 100
+_MOST_BREADTH: Final = 1000
+"""What `hnsw.ef_search` may be. Source: pgvector 0.8."""
 SCOPE_OF_USER: Final[LiteralString] = """
 tenant = %(tenant)s and (starts_with(path, %(place)s) or not exists (
     select from boring.memory_item as item
@@ -26,18 +30,37 @@ tenant = %(tenant)s and (starts_with(path, %(place)s) or not exists (
 """
 """The condition that a scope holds nothing but a user's memories; see `memory.forgetting`."""
 _FIND: LiteralString = f"""
-with served as ({SERVED})
-select served.model, served.dimensions, scope.id, scope.tenant, scope.path, word_rows, word_length,
+with served as ({SERVED}), scope as (
+    select served.model, served.dimensions, scope.*,
+        greatest(%(least)s, word_rows / %(share)s) as rare
+    from served left join boring.memory_scope as scope
+        on path = case when %(prefix)s::text[] = '{{}}' then '' else boring.path_of(%(prefix)s) end
+), word as (
+    select lexeme, (common -> md5(lexeme))::bigint as count
+    from scope, unnest(tsvector_to_array(to_tsvector('english', %(query)s))) as lexeme
+), rarest as (
+    select lexeme, row_number() over each as place, sum(coalesce(count, rare)) over each as items
+    from word, scope window each as (order by coalesce(count, rare), lexeme)
+), setting as (
+    select set_config('boring.asked', coalesce(boring.as_query(array_agg(lexeme)), ''), true),
+        set_config('hnsw.ef_search', %(breadth)s, true),
+        set_config('hnsw.iterative_scan', 'strict_order', true),
+        set_config('plan_cache_mode', 'force_generic_plan', true)
+    from rarest where place = 1 or items <= %(candidates)s
+)
+select model, dimensions, id, tenant, path, word_rows, word_length,
     counted_at < now() - interval '1 day' as old,
     exists (select from pg_index where indisvalid
-        and indexrelid = to_regclass('boring.memory_scope_' || scope.id || '_' || %(made_by)s)) as by_meaning,
+        and indexrelid = to_regclass('boring.memory_scope_' || id || '_' || %(made_by)s)) as by_meaning,
     has_words and exists (select from pg_index where indisvalid
-        and indexrelid = to_regclass('boring.memory_words_' || scope.id)) as by_words,
-    (select coalesce(jsonb_object_agg(lexeme, common -> md5(lexeme)), '{{}}')
-        from unnest(tsvector_to_array(to_tsvector('english', %(query)s))) as lexeme) as asked
-from served left join boring.memory_scope as scope
-    on path = case when %(prefix)s::text[] = '{{}}' then '' else boring.path_of(%(prefix)s) end
+        and indexrelid = to_regclass('boring.memory_words_' || id)) as by_words,
+    (select coalesce(jsonb_object_agg(lexeme, count), '{{}}') from word) as asked
+from scope, setting
 """  # noqa: S608 - made of constants
+"""Where to search and by what, and the settings of the transaction that a search by indexes goes by.
+
+`boring.asked` names the words that items are found by: the rarest of the question, for some number of items.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +85,6 @@ class Scope:
     asked: Mapping[str, int | None]
     is_old: bool
 
-    @property
-    def rare(self) -> int:
-        """Most items that have a word that is not common."""
-        return max(LEAST_COMMON, self.word_rows // COMMON_SHARE)
-
-    def chosen(self) -> list[str]:
-        """Return the words of the question that items are found by: the rarest, for some number of items."""
-        counted = sorted((self.rare if n is None else n, word) for word, n in self.asked.items())
-        words: list[str] = []
-        found = 0
-        for count, word in counted:
-            if words and found + count > _CANDIDATES:
-                break
-            words.append(word)
-            found += count
-        return words
-
 
 def inside_scope(tenant: str, path: str) -> sql.Composable:
     """Return the condition that an item is current and in a tenant's scope, all in literals."""
@@ -94,14 +100,23 @@ def made_by(model: str, dimensions: int) -> str:
 
 
 async def indexed_scope(
-    connection: Connection, prefix: tuple[str, ...], query: str, *, model: str, dimensions: int
+    connection: Connection, prefix: tuple[str, ...], query: str, form: Form
 ) -> Scope | None:
-    """Return the scope of a namespace if its indexes for a model can be searched.
+    """Return the scope of a namespace if its indexes for a model can be searched, and prepare for that.
 
     Raises:
         OvertakenError: the memories of the connection's tenant go by another model.
     """
-    values = {"prefix": list(prefix), "query": query, "made_by": made_by(model, dimensions)}
+    model, dimensions = form.model, form.dimensions
+    values = {
+        "prefix": list(prefix),
+        "query": query,
+        "made_by": made_by(model, dimensions),
+        "least": LEAST_COMMON,
+        "share": COMMON_SHARE,
+        "candidates": _CANDIDATES,
+        "breadth": str(min(max(_LEAST_BREADTH, 2 * form.depth), _MOST_BREADTH)),
+    }
     row = await (await connection.execute(_FIND, values)).fetchone()
     if row is not None and (row["model"], row["dimensions"]) != (model, dimensions):
         raise OvertakenError(f"memories embedded by {row['model']!r} were asked by {model!r}")

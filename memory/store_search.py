@@ -117,9 +117,7 @@ async def _ranked(
     if asked.vector is None:
         await _require_words(connection, op.query or "", asked.model)
     else:
-        scope = await indexed_scope(
-            connection, place, op.query or "", model=form.model, dimensions=form.dimensions
-        )
+        scope = await indexed_scope(connection, place, op.query or "", form)
         if scope is not None:
             rows = await found_vast(connection, scope, form, values)
             if scope.is_old:

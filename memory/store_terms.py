@@ -46,3 +46,8 @@ class Form:
     dimensions: int
     fits: str
     reach: int
+
+    @property
+    def depth(self) -> int:
+        """How many of the nearest are taken from an index over the vectors."""
+        return self.reach + 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final, LiteralString
+from typing import Any, Final
 
 from psycopg import sql
 from psycopg.rows import DictRow
@@ -15,15 +15,8 @@ from memory.store_terms import DAY, EVERYTHING, UNEXPIRED, Form, as_written
 
 DEEPEST: Final = 400
 """Most places of each ranking that are fused by way of the indexes."""
-_MARGIN: Final = 10
 _MOST_WORDED: Final = 2000
 """Most items with a word of the question that are looked at."""
-_SET: LiteralString = """
-select set_config('hnsw.ef_search', %(breadth)s, true),
-    set_config('hnsw.iterative_scan', 'strict_order', true),
-    set_config('plan_cache_mode', 'force_generic_plan', true),
-    set_config('boring.asked', coalesce(boring.as_query(%(chosen)s), ''), true)
-"""
 _SEARCH = sql.SQL("""
 with near as materialized (
     select id, valid_from, uses, {vector} <=> %(meaning)s::halfvec({dimensions}) as distance
@@ -85,10 +78,8 @@ async def found_vast(
         form: of the search.
         values: of the search.
     """
-    depth = form.reach + _MARGIN
-    if depth > DEEPEST:
+    if form.depth > DEEPEST:
         return None
-    await connection.execute(_SET, {"breadth": str(max(100, 2 * depth)), "chosen": scope.chosen()})
     given = {
         **values,
         "lexemes": list(scope.asked),
@@ -98,7 +89,7 @@ async def found_vast(
     }
     statement = _statement(form, scope.tenant, scope.path, scope.id)
     rows = await (await connection.execute(statement, given)).fetchall()
-    return rows if rows and rows[0]["near"] == depth else None
+    return rows if rows and rows[0]["near"] == form.depth else None
 
 
 @lru_cache(maxsize=100)
@@ -114,7 +105,7 @@ def _statement(form: Form, tenant: str, path: str, number: int) -> bytes:
         tenant=literal(tenant),
         scope=sql.Literal(number),
         filter=as_written(form.fits),
-        depth=sql.Literal(form.reach + _MARGIN),
+        depth=sql.Literal(form.depth),
         reach=sql.Literal(form.reach),
         most=sql.Literal(_MOST_WORDED),
         worded=sql.Literal(2 * form.reach if form.fits == EVERYTHING else _MOST_WORDED),
