@@ -23,6 +23,8 @@ from memory.store_building import index_namespace
 
 USER: Final = "ada"
 WATCHED: Final = "tenant-0"
+UNINDEXED: Final = "tenant-1"
+"""Another with as many memories, whose searches look at all of them."""
 BEST: Final = 10
 QUESTIONS: Final = 100
 _AS_STOCK: Final = """
@@ -161,9 +163,9 @@ async def stock_store(known: Known) -> AsyncGenerator[AsyncPostgresStore]:
         yield store
 
 
-def our_search() -> Search:
-    """Return the search of our store for the watched tenant."""
-    store = MemoryStore(origin=Origin(WATCHED, USER))
+def our_search(tenant: str = WATCHED) -> Search:
+    """Return the search of our store for a tenant."""
+    store = MemoryStore(origin=Origin(tenant, USER))
     return lambda question: store.asearch(("users",), query=question, limit=BEST)
 
 
