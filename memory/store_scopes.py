@@ -19,7 +19,6 @@ LEAST_COMMON: Final = 100
 COMMON_SHARE: Final = 2000
 """A word is common if more memories than `LEAST_COMMON` and than one in `COMMON_SHARE` have it."""
 _CANDIDATES: Final = 500
-_LEAST_BREADTH: Final = 100
 _MOST_BREADTH: Final = 1000
 """What `hnsw.ef_search` may be. Source: pgvector 0.8."""
 SCOPE_OF_USER: Final[LiteralString] = """
@@ -115,7 +114,7 @@ async def indexed_scope(
         "least": LEAST_COMMON,
         "share": COMMON_SHARE,
         "candidates": _CANDIDATES,
-        "breadth": str(min(max(_LEAST_BREADTH, 2 * form.depth), _MOST_BREADTH)),
+        "breadth": str(min(2 * form.depth, _MOST_BREADTH)),
     }
     row = await (await connection.execute(_FIND, values)).fetchone()
     if row is not None and (row["model"], row["dimensions"]) != (model, dimensions):

@@ -60,7 +60,7 @@ class Uses:
         self._wanted.clear()
         self._full.clear()
         for tenant, times in pending.items():
-            items = sorted(times)
+            items = list(times)
             try:
                 async with as_tenant(self._database, tenant, reading=True) as connection:
                     await connection.execute(_COUNT, (items, [times[item] for item in items], items))

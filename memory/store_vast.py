@@ -108,5 +108,5 @@ def _statement(form: Form, tenant: str, path: str, number: int) -> bytes:
         depth=sql.Literal(form.depth),
         reach=sql.Literal(form.reach),
         most=sql.Literal(_MOST_WORDED),
-        worded=sql.Literal(2 * form.reach if form.fits == EVERYTHING else _MOST_WORDED),
+        worded=sql.Literal(form.depth if form.fits == EVERYTHING else _MOST_WORDED),
     ).as_bytes()
