@@ -83,6 +83,7 @@ class Claims:
         self._database = database
         self._worker = worker
         self._claims: dict[str, Claim] = {}
+        self._releasing: dict[str, asyncio.Future[None]] = {}
         self.visits = Visits()
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -139,13 +140,18 @@ class Claims:
             return
         del self._claims[claim.thread_id]
         epoch = self._worker.epoch
+        released = asyncio.get_running_loop().create_future()
+        self._releasing[claim.thread_id] = released
         try:
             async with self._database.pool.connection() as connection:
-                released = await connection.execute(_RELEASE, ([claim.thread_id], self._worker.id))
-                if released.rowcount:
+                gone = await connection.execute(_RELEASE, ([claim.thread_id], self._worker.id))
+                if gone.rowcount:
                     note_held(claim.thread_id, epoch)  # its last checkpoint is still to be saved
         except psycopg.OperationalError as error:
             _log.warning("The thread %s could not be released: %s", claim.thread_id, error)
+        finally:
+            del self._releasing[claim.thread_id]
+            released.set_result(None)
 
     async def close(self) -> None:
         """Release everything."""
@@ -188,9 +194,11 @@ class Claims:
         return claim
 
     async def _take(self, claim: Claim) -> None:
-        """Make the thread this worker's in the database."""
+        """Make the thread this worker's in the database, after it has given it back if it is about to."""
         try:
             async with asyncio.timeout(PATIENCE_S):
+                while (released := self._releasing.get(claim.thread_id)) is not None:
+                    await asyncio.wait([released])
                 while not await self._taken(claim):  # noqa: ASYNC110 - its event is elsewhere
                     await asyncio.sleep(RETRY_S)
         except BaseException as error:
