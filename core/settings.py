@@ -131,6 +131,9 @@ class Settings(BaseSettings):
     retention_checkpoints: int | None = Field(default=None, ge=1)
     """How many of the newest checkpoints of a thread a sweep keeps. Unset: all."""
 
+    prices: dict[str, dict[str, float]] = Field(default_factory=dict[str, dict[str, float]])
+    """US dollars for a million tokens of own models, as JSON: `{"my-model": {"input": 0.5, "output": 2}}`."""
+
     roles: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     """Who has which role in chains of approval, as JSON: `{"manager": ["alice", "bob"]}`."""
 

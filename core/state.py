@@ -38,6 +38,8 @@ class Turn(TypedDict):
     """Seconds of work, without the time in which no process worked on the run."""
     started_at: str
     """ISO 8601 with UTC offset."""
+    trace: NotRequired[str]
+    """The trace and the span of the invocation that received the turn."""
 
 
 class Stop(TypedDict):
@@ -193,3 +195,5 @@ class ReviewTask(TypedDict):
     """What one `review` worker gets."""
 
     question: OpenQuestion
+    turn: NotRequired[Turn]
+    """The one that asks; tasks of before had none."""

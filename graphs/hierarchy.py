@@ -17,6 +17,7 @@ from graphs.checks import check_roles, check_surroundings, check_text, checked_m
 from graphs.loop import Loop, assemble
 from graphs.minds import noting_of, planning_of
 from graphs.single import Agent, Llm, later_models, model_source
+from graphs.traced import traced
 from graphs.workers import checked
 from guardrails.chain import Roles
 from nodes.assignments import Delegate, Task
@@ -111,7 +112,7 @@ def create_hierarchy(  # noqa: PLR0913 - each is a part of an agent, and all are
     below = _delegates(teams, replace(minds, system_prompt=SYSTEM_PROMPT, memory=False), (name,))
     runtime = _runtime(place, tools, roles, others=[str(one.name) for one in below])
     supervised = _supervised(name, checked(below, of=place, tools=runtime.tools), runtime, minds)
-    return supervised.compile(checkpointer=checkpointer, store=store, name=name)
+    return traced(supervised.compile(checkpointer=checkpointer, store=store, name=name))
 
 
 def _runtime(
@@ -151,7 +152,7 @@ def _delegates(teams: Sequence[Team], minds: _Minds, above: tuple[str, ...]) -> 
         if graph is None:
             below = checked(_delegates(led, minds, (*above, team.name)), of=f"team {place}")
             runtime = ToolRuntime([], others=[one.name for one in below])
-            graph = _supervised(team.name, below, runtime, minds).compile(name=team.name)
+            graph = traced(_supervised(team.name, below, runtime, minds).compile(name=team.name))
         examples = members(team.examples, str, of=f"team {place}", argument="examples")
         check_text("".join(examples), of=f"team {place}", argument="examples")
         found.append(Delegate(team.name, team.description, graph, Task, _shown(team.name, examples)))

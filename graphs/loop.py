@@ -48,11 +48,15 @@ def assemble(
         state: the channels; another one for an agent with more of them.
     """
     builder = StateGraph(state, context_schema=RunContext, input_schema=AgentInput)
-    builder.add_node("receive", on_its_thread(loop.receive), timeout=NODE_LIMIT_S)
-    builder.add_node("plan", on_its_thread(loop.plan), timeout=NODE_LIMIT_S, retry_policy=_MODEL_RETRY)
-    builder.add_node("execute", on_its_thread(loop.execute), input_schema=CallTask, timeout=NODE_LIMIT_S)
-    builder.add_node("observe", on_its_thread(loop.observe), timeout=NODE_LIMIT_S)
-    builder.add_node("respond", on_its_thread(loop.respond, ends=True), timeout=NODE_LIMIT_S)
+    builder.add_node("receive", on_its_thread("receive", loop.receive), timeout=NODE_LIMIT_S)
+    builder.add_node(
+        "plan", on_its_thread("plan", loop.plan), timeout=NODE_LIMIT_S, retry_policy=_MODEL_RETRY
+    )
+    builder.add_node(
+        "execute", on_its_thread("execute", loop.execute), input_schema=CallTask, timeout=NODE_LIMIT_S
+    )
+    builder.add_node("observe", on_its_thread("observe", loop.observe), timeout=NODE_LIMIT_S)
+    builder.add_node("respond", on_its_thread("respond", loop.respond, ends=True), timeout=NODE_LIMIT_S)
     builder.add_edge(START, "receive")
     builder.add_conditional_edges("receive", _unless_stopped, ["plan", "respond"])
     workers = ["execute", *loop.agents]
@@ -66,7 +70,7 @@ def assemble(
     if loop.agents:
         after_observe += workers
     if loop.review is not None:
-        review = on_its_thread(loop.review)
+        review = on_its_thread("review", loop.review)
         builder.add_node("review", review, input_schema=ReviewTask, timeout=NODE_LIMIT_S)
         builder.add_edge("review", "observe")
         after_observe += ["review", "execute"]

@@ -14,6 +14,7 @@ from graphs.checks import check_surroundings, check_text, graph_place, members
 from graphs.loop import Loop, assemble
 from graphs.minds import noting_of, planning_of
 from graphs.single import Agent, Llm, mind_of
+from graphs.traced import traced
 from graphs.workers import checked
 from guardrails.routing import Rule
 from nodes.assignments import Delegate, Request
@@ -102,7 +103,7 @@ def create_router(  # noqa: PLR0913 - each is a part of an agent, and all are na
     how = Routing({}, rules=rules, below=below, unsure=unsure, general=general)
     mind = mind_of(place, name, llm, fallbacks, memory=memory, active_rules=active_rules)
     loop = assemble(_loop(place, specialists, how, mind))
-    return loop.compile(checkpointer=checkpointer, store=store, name=name)
+    return traced(loop.compile(checkpointer=checkpointer, store=store, name=name))
 
 
 def _loop(place: str, specialists: Sequence[Specialist], how: Routing, mind: Mind) -> Loop:

@@ -22,6 +22,7 @@ from core.structured import state_with
 from graphs.checks import check_roles, check_surroundings, check_text, checked_memory, graph_place, members
 from graphs.loop import Loop, assemble
 from graphs.minds import noting_of, planning_of
+from graphs.traced import traced
 from guardrails.chain import Roles
 from nodes.execute import executing
 from nodes.learning import Mind
@@ -90,7 +91,7 @@ def create_agent(  # noqa: PLR0913 - each is a part of an agent, and all are nam
     mind = mind_of(place, name, llm, fallbacks, memory=memory, active_rules=active_rules)
     loop = _loop(mind, runtime, response_format, system_prompt=system_prompt)
     graph = assemble(loop, state_with(response_format) if response_format else AgentState)
-    return graph.compile(checkpointer=checkpointer, store=store, name=name)
+    return traced(graph.compile(checkpointer=checkpointer, store=store, name=name))
 
 
 def mind_of(  # noqa: PLR0913 - each is a part of a mind

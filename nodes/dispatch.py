@@ -61,4 +61,5 @@ def _used(turn: Turn, results: Sequence[ToolMessage]) -> tuple[int, float]:
 
 def review_tasks(state: AgentState) -> list[ReviewTask]:
     """Return a task for each open question."""
-    return [ReviewTask(question=one) for one in (state.get("questions") or {}).values() if one is not None]
+    asked = (state.get("questions") or {}).values()
+    return [ReviewTask(question=one, turn=state["turn"]) for one in asked if one is not None]

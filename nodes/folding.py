@@ -20,6 +20,7 @@ from core.text import storable_text
 from memory.buffer import turn_start
 from memory.view import estimated, longest_of, room_for, with_references
 from nodes.seeing import after_summary, scale_of
+from observability.spans import model_span
 
 _FOLD_FROM: Final = 0.8
 """Share of a conversation's room from which on it is folded."""
@@ -94,7 +95,9 @@ async def _told(model: Model, asked: Sequence[AnyMessage], most_s: float) -> AIM
     chat = model.chat.bind(max_completion_tokens=MAX_SUMMARY_TOKENS)
     try:
         async with asyncio.timeout(most_s):
-            reply = await chat.ainvoke(asked, RunnableConfig(tags=[TAG_NOSTREAM], run_name="summarise"))
+            with model_span(model.profile.name, model.profile.endpoint) as spoken:
+                reply = await chat.ainvoke(asked, RunnableConfig(tags=[TAG_NOSTREAM], run_name="summarise"))
+                spoken.by(reply)
     except GraphBubbleUp:
         raise
     except Exception as error:  # noqa: BLE001 - clients raise what they like, and the turn can do without

@@ -21,6 +21,7 @@ from nodes.earlier_calls import results_of_earlier_calls
 from nodes.folding import Folded, folded
 from nodes.seeing import Frame
 from nodes.threads import Node, namespace_of, thread_of
+from observability.spans import current_invocation
 
 Noting = Callable[[Turn, Runtime[RunContext]], Awaitable[Sequence[Note]]]
 """Returns what the model is to be told in a turn, for the question that the turn holds."""
@@ -43,8 +44,13 @@ def receiving(
         question = _question(state)
         opened = await model()
         run_id = _run_id(runtime)
+        invocation = current_invocation()
+        if invocation is not None:
+            invocation.belongs_to(run_id, invocation.name)
         await _recorded(state, runtime, graph=graph, run_id=run_id, question=question)
         turn = _begun(run_id, question[: opened.profile.max_input_chars])
+        if invocation is not None:
+            turn["trace"] = invocation.name
         stop = refused(question, max_chars=opened.profile.max_input_chars)
         found = await results_of_earlier_calls(state.get("messages") or [])
         notes = [] if stop else [note for find in noting for note in await find(turn, runtime)]

@@ -18,6 +18,7 @@ from nodes.learner import current_learner
 from nodes.learning import Mind
 from nodes.remembering import policy_of, turn_to_learn
 from nodes.threads import Node, thread_of
+from observability.spans import current_invocation
 
 
 def responding(mind: Mind | None = None, *, structured: bool = False) -> Node:
@@ -54,6 +55,8 @@ async def _ended(
     answer = Answer(text=message.text, status=stop["reason"] if stop else "answered", sources=cited)
     if contributed:
         answer["contributions"] = contributed
+    if (invocation := current_invocation()) is not None:
+        invocation.outcome = answer["status"]
     if not context_of(runtime).depth:  # else the run is that of the agent which was asked first
         await _finished(state, answer, mind, runtime)
     said = {} if message is state["messages"][-1] else {"messages": [message]}  # else it is stored already

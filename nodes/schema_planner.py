@@ -20,6 +20,7 @@ from memory.buffer import with_earlier_turns
 from nodes.plan_examples import plan_prefix, plan_text
 from nodes.plan_schema import ANSWER, MAX_CALLS, bounded_schema, plan_schema
 from nodes.structured import fitting
+from observability.spans import model_span
 from tools.records import CallRecord
 
 MAX_PLAN_TOKENS = 160
@@ -65,10 +66,12 @@ class SchemaPlanner:
             extra_body=_constrained_to("plan", plan_schema(request.tools, several=request.several)),
             max_completion_tokens=MAX_PLAN_TOKENS * (MAX_CALLS if request.several else 1),
         )
-        reply = await chooser.ainvoke(
-            [*prefix, *_turn_as_chat(request)],
-            config={"tags": [TAG_NOSTREAM], "run_name": "choose"},
-        )
+        with model_span(self._model.profile.name, self._model.profile.endpoint) as spoken:
+            reply = await chooser.ainvoke(
+                [*prefix, *_turn_as_chat(request)],
+                config={"tags": [TAG_NOSTREAM], "run_name": "choose"},
+            )
+            spoken.by(reply)
         return AIMessage(content="", tool_calls=_calls(reply.text), usage_metadata=reply.usage_metadata)
 
     async def _answer(self, request: PlanRequest) -> AIMessage:
@@ -102,7 +105,10 @@ class SchemaPlanner:
         if (wanted := request.response_format) is not None:
             chat = chat.bind(extra_body=_constrained_to(wanted.name, bounded_schema(wanted.schema)))
         config = RunnableConfig(tags=[TAG_NOSTREAM]) if quiet or request.quiet else None
-        return await chat.ainvoke([*messages], config)
+        with model_span(self._model.profile.name, self._model.profile.endpoint) as spoken:
+            reply = await chat.ainvoke([*messages], config)
+            spoken.by(reply)
+            return reply
 
 
 def _own_words(turn: Sequence[AnyMessage]) -> str:

@@ -1,16 +1,19 @@
 """What a step knows of its thread: which one it is, and that nobody else is working on it."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from inspect import signature
 from typing import Any
 
+from langgraph.config import get_config
 from langgraph.runtime import Runtime
 
 from core.context import RunContext, context_of
 from core.process import current_process
 from core.worker import current_worker
 from memory.claims import current_claims
+from observability import names
+from observability.spans import KEY, Invocation, step_span
 from tools.journal import Journal
 
 Node = Callable[..., Awaitable[dict[str, Any]]]
@@ -56,10 +59,11 @@ async def holding(runtime: Runtime[RunContext], *, ends: bool = False) -> AsyncG
         claim.ending = ends and not context_of(runtime).depth
 
 
-def on_its_thread(node: Node, *, ends: bool = False) -> Node:
-    """Return the node, made to hold its thread while it runs.
+def on_its_thread(name: str, node: Node, *, ends: bool = False) -> Node:
+    """Return the node, made to hold its thread while it runs, and traced.
 
     Args:
+        name: of the node in the graph.
         node: takes the state, and the runtime if it wants it.
         ends: the turn is over after it, and others may have the thread.
 
@@ -70,9 +74,24 @@ def on_its_thread(node: Node, *, ends: bool = False) -> Node:
 
     # Not `wraps`: LangGraph reads the parameters, which are those of `held`; the state's type, of the node.
     async def held(state: Any, runtime: Runtime[RunContext]) -> dict[str, Any]:
-        async with holding(runtime, ends=ends):
-            return await (node(state, runtime) if takes_runtime else node(state))
+        with _traced(name, state, runtime):
+            async with holding(runtime, ends=ends):
+                return await (node(state, runtime) if takes_runtime else node(state))
 
     held.__annotations__["state"] = node.__annotations__["state"]
     held.__name__ = held.__qualname__ = node.__name__
     return held
+
+
+def _traced(step: str, state: Any, runtime: Runtime[RunContext]) -> AbstractContextManager[object]:
+    """Return the span of a step; outside of an agent of ours there is none."""
+    part_of: Invocation | None = get_config().get("configurable", {}).get(KEY)
+    if part_of is None:
+        return nullcontext()
+    turn, info = state.get("turn"), runtime.execution_info
+    run_id = state.get("run_id") or (turn["run_id"] if turn and step != "receive" else "")
+    if run_id:
+        part_of.belongs_to(run_id, turn.get("trace") if turn else None)
+    number = state.get("step") or (turn["step"] if turn else 0)
+    attempt = info.node_attempt if info else 1
+    return step_span(part_of, step, {names.NUMBER: number, names.ATTEMPT: attempt})

@@ -14,6 +14,7 @@ from core.errors import TransientError
 from core.protocols import Model, PlanRequest, ResponseFormat, ToolSpec
 from nodes.response_schema import strict_schema
 from nodes.structured import MALFORMED, fitting
+from observability.spans import model_span
 
 _UNHEARD = RunnableConfig(tags=[TAG_NOSTREAM])
 
@@ -43,7 +44,9 @@ class ToolPlanner:
         system = SystemMessage(request.system_prompt + self._instruction(request.response_format))
         try:
             config = _UNHEARD if said or request.quiet else None
-            reply = await self._bound(request).ainvoke([system, *messages], config)
+            with model_span(self._model.profile.name, self._model.profile.endpoint) as spoken:
+                reply = await self._bound(request).ainvoke([system, *messages], config)
+                spoken.by(reply)
         except (ValidationError, JSONDecodeError) as error:
             raise TransientError("what the model's endpoint sent can't be read as a message.") from error
         return _repairable(reply)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.client_errors import error_text, named_error
+from observability.spans import note_attempt
 from tools.contract import Retry, Tool, ToolResult
 from tools.failures import Failure, failure_of, passing
 from tools.results import as_result
@@ -66,6 +67,7 @@ async def attempted(tool: Tool, attempt: Attempt, *, time_limit_s: float) -> Att
                 raise
             failure = failure_of(tool.name, error, limit)
             pause = delay_s(tool.retry, number, failure.retry_after_s)
+            note_attempt(number, type(error).__qualname__)
             if not failure.transient or number >= tool.retry.max_attempts or now() + pause >= deadline:
                 return Attempted(number, failure=failure, error=error)
         else:

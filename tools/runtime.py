@@ -18,6 +18,7 @@ from guardrails.repetition import REPEATED
 from memory.approvals import approval_by_key
 from memory.plans import PlanRecord
 from memory.view import OPEN_RESULT
+from observability.spans import end_of_call, tool_span
 from tools.actions import Action
 from tools.approving import Approved, Asker, Asking, approved, checked_roles
 from tools.attempt_values import each_anew
@@ -111,7 +112,10 @@ class ToolRuntime:
         """
         started_at = datetime.now(UTC)
         begun = time.perf_counter()
-        outcome = await self._outcome(call, scope)
+        with tool_span(shortened(call["name"]), call["id"] or "") as span:
+            outcome = await self._outcome(call, scope)
+            ended = outcome.ended if isinstance(outcome, Outcome) else "interrupted"
+            end_of_call(span, ended)
         if not isinstance(outcome, Outcome):
             return outcome
         return self._message(call, scope, outcome, started_at, time.perf_counter() - begun)

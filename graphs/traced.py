@@ -1,0 +1,78 @@
+"""A compiled graph whose invocations are traced, whoever calls it and however."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_config
+from langgraph.graph.state import CompiledStateGraph
+
+from core.context import RunContext
+from core.state import AgentInput, AgentState
+from observability import names
+from observability.spans import KEY, Invocation, invocation
+from observability.tracing import current_tracing
+
+
+class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]):
+    """An agent. All ways to run a graph go through `astream`: there an invocation begins and ends."""
+
+    async def astream(  # pyright: ignore[reportIncompatibleMethodOverride] - takes whatever LangGraph's takes
+        self,
+        input: Any,  # noqa: A002 - callers name it
+        config: RunnableConfig | None = None,
+        **options: Any,
+    ) -> AsyncIterator[Any]:
+        """Run the graph as LangGraph does, and write a span of it."""
+        parent, whose = _parent(), _whose(config, options.get("context"))
+        tracing = await current_tracing()
+        with invocation(tracing.tracer, self.name, whose, parent=parent) as one:
+            carried = cast("RunnableConfig", {**(config or {})})
+            carried["configurable"] = {**carried.get("configurable", {}), KEY: one}
+            async for part in super().astream(input, carried, **options):
+                if _holds_interrupt(part):
+                    one.interrupted()
+                yield part
+
+
+def traced(graph: CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]) -> TracedGraph:
+    """Return the same graph, traced."""
+    return TracedGraph(**graph.__dict__)
+
+
+def _parent() -> Invocation | None:
+    """Return the invocation of the graph whose step calls this one."""
+    return _around().get(KEY)
+
+
+def _around() -> dict[str, Any]:
+    """Return what the graph around is configured by; empty outside of one."""
+    try:
+        return get_config().get("configurable", {})
+    except RuntimeError:
+        return {}
+
+
+def _whose(config: RunnableConfig | None, context: Any) -> dict[str, str]:
+    """Return who asks, and on which thread, as the caller says it."""
+    default = RunContext()
+    thread = (config or {}).get("configurable", {}).get("thread_id") or _around().get("thread_id")
+    fields: Any = context if isinstance(context, dict) else dict(_fields(context))
+    whose = {
+        names.USER: str(fields.get("user") or default.user),
+        names.TENANT: str(fields.get("tenant") or default.tenant),
+    }
+    return whose | ({names.CONVERSATION: str(thread), names.SESSION: str(thread)} if thread else {})
+
+
+def _fields(context: object) -> Iterator[tuple[str, Any]]:
+    for name in ("user", "tenant"):
+        yield name, getattr(context, name, None)
+
+
+def _holds_interrupt(part: Any) -> bool:
+    """Tell whether a part of a stream, behind a namespace and a mode or not, says that a person is asked."""
+    last = part[-1] if isinstance(part, tuple) and part else part
+    return isinstance(last, dict) and "__interrupt__" in last

@@ -1,0 +1,114 @@
+"""Finished spans as rows of Postgres, which every report and page is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, LiteralString
+
+import orjson
+from opentelemetry.trace import StatusCode
+
+from core.database import Database
+from observability import names
+from observability.costs import Price, Tokens, cost_of
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
+_COLUMNS: Final = {
+    names.OPERATION: "operation",
+    names.AGENT: "agent",
+    names.STEP: "step",
+    names.TOOL: "tool",
+    names.PROVIDER: "provider",
+    names.RUN: "run_id",
+    names.CONVERSATION: "thread_id",
+    names.TENANT: "tenant",
+    names.USER: "user_id",
+    names.OUTCOME: "outcome",
+    names.ERROR_TYPE: "error_type",
+    names.INPUT_TOKENS: "input_tokens",
+    names.OUTPUT_TOKENS: "output_tokens",
+    names.CACHED_TOKENS: "cached_tokens",
+    names.CACHE_WRITE_TOKENS: "cache_write_tokens",
+    names.REASONING_TOKENS: "reasoning_tokens",
+}
+_INSERT: LiteralString = """
+insert into boring.span select span.*
+from jsonb_populate_recordset(null::boring.span, %s::jsonb) as span
+where span.run_id is null or exists (select from boring.run where run.run_id = span.run_id)
+on conflict do nothing
+"""
+"""What ends after its user was forgotten leaves no span: then there is no record of its run."""
+
+
+class SpanStore:
+    """Writes spans of one process."""
+
+    def __init__(self, database: Database, prices: Mapping[str, Price]) -> None:
+        self._database = database
+        self._prices = prices
+        self._days: set[str] = set()
+
+    async def deliver(self, spans: Sequence[ReadableSpan]) -> None:
+        """Store spans, each once."""
+        rows = [row_of(span, self._prices) for span in spans]
+        async with self._database.pool.connection() as connection, connection.transaction():
+            await connection.execute("select set_config('synchronous_commit', 'off', true)")
+            for day in {row["started_at"][:10] for row in rows} - self._days:
+                await connection.execute("select boring.make_span_day(%s::date)", (day,))
+            await connection.execute(_INSERT, (orjson.dumps(rows).decode(),))
+        self._days |= {row["started_at"][:10] for row in rows}
+
+
+def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:
+    """Return the columns of a finished span, with what its model call has cost."""
+    attributes = dict(span.attributes or {})
+    row: dict[str, Any] = {column: attributes.pop(name, None) for name, column in _COLUMNS.items()}
+    asked = attributes.pop(names.REQUEST_MODEL, None)
+    context, begun, ended = span.get_span_context(), span.start_time or 0, span.end_time or 0
+    started = datetime.fromtimestamp(begun / 1e9, UTC)
+    for name in (names.SESSION, names.ATTEMPT if attributes.get(names.ATTEMPT) == 1 else ""):
+        attributes.pop(name, None)
+    return row | {
+        "trace_id": f"{context.trace_id:032x}" if context else "",
+        "span_id": f"{context.span_id:016x}" if context else "",
+        "parent_id": f"{span.parent.span_id:016x}" if span.parent else None,
+        "name": span.name,
+        "operation": row["operation"] or names.RUN_STEP,
+        "tenant": row["tenant"] or "",
+        "user_id": row["user_id"] or "",
+        "model": attributes.get(names.RESPONSE_MODEL) or asked,
+        "started_at": started.isoformat(),
+        "duration_ms": (ended - begun) / 1e6,
+        "status": _status(span, row["outcome"]),
+        "cost_usd": _cost(row, asked, started, prices),
+        "attributes": attributes,
+        "events": [
+            {"name": one.name, "at_ns": one.timestamp, **(one.attributes or {})} for one in span.events
+        ],
+        "links": [f"{one.context.trace_id:032x}-{one.context.span_id:016x}" for one in span.links],
+    }
+
+
+def _status(span: ReadableSpan, outcome: object) -> str:
+    if outcome == "interrupted":
+        return "interrupted"
+    return "error" if span.status.status_code is StatusCode.ERROR else "ok"
+
+
+def _cost(
+    row: Mapping[str, Any], asked: object, started: datetime, prices: Mapping[str, Price]
+) -> str | None:
+    if row["operation"] != names.CHAT or row["input_tokens"] is None:
+        return None
+    tokens = Tokens(
+        row["input_tokens"],
+        row["output_tokens"] or 0,
+        row["cached_tokens"] or 0,
+        row["cache_write_tokens"] or 0,
+        row["reasoning_tokens"] or 0,
+    )
+    cost = cost_of(str(asked), tokens, provider=row["provider"] or "", at=started, own=prices)
+    return None if cost is None else str(cost)

@@ -1,0 +1,280 @@
+"""The one writer of spans: of an invocation of an agent, its steps, its model calls and its tool calls.
+
+Spans are written by the OpenTelemetry API, into the provider of this process (`observability.tracing`). An
+invocation is one call of a graph: a run that waits for a person is several, each a trace of its own that is
+linked to the first. An interrupt is no error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from langgraph.errors import GraphBubbleUp
+from opentelemetry import context as current
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
+
+from observability import names
+from observability.costs import Tokens, tokens_of
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+
+_step: ContextVar[Invocation | None] = ContextVar("boring_invocation", default=None)
+FAILURES: Final = frozenset({"error", "timeout", "unknown", "invalid", "unknown_tool"})
+"""Outcomes of a call that count as errors; what a person or a policy refused does not."""
+PROVIDERS: Final = {"api.openai.com": "openai"}
+"""Providers by the hosts of their endpoints, as the conventions call them."""
+KEY: Final = "__boring_invocation"
+"""Under which a graph's configuration carries its invocation to the steps."""
+
+
+@dataclass(slots=True, eq=False)
+class Invocation:
+    """One call of a graph, while it lasts.
+
+    Attributes:
+        span: of the invocation.
+        whose: the attributes that all its spans share: who asked, on which thread.
+        run_id: of the run that it is part of; empty until the first step knows it.
+        parent: of the agent that has handed work to this one.
+        is_placed: it is known whether it is the first of its run.
+        outcome: how it ended, in the words of the record of runs; None as long as nobody has said.
+    """
+
+    tracer: Tracer
+    span: Span
+    whose: Mapping[str, str]
+    run_id: str = ""
+    parent: Invocation | None = None
+    is_placed: bool = False
+    outcome: str | None = None
+
+    def belongs_to(self, run_id: str, first: str | None) -> None:
+        """Name the run; a later invocation of it is linked to the first one, which `first` names."""
+        if not self.run_id:
+            self.run_id = run_id
+            self.span.set_attribute(names.RUN, run_id)
+        if first is None or self.is_placed:
+            return
+        self.is_placed = True
+        earlier = _context_of(first)
+        if earlier is not None and earlier.trace_id != self.span.get_span_context().trace_id:
+            self.span.add_link(earlier, {"boring.link": "resumes"})
+
+    def interrupted(self) -> None:
+        """Note that it waits for a person, and so do those that have handed it work."""
+        one: Invocation | None = self
+        while one is not None:
+            one.outcome = "interrupted"
+            one = one.parent
+
+    @property
+    def name(self) -> str:
+        """The trace and the span of it, as they are kept in a checkpoint."""
+        context = self.span.get_span_context()
+        return f"{context.trace_id:032x}-{context.span_id:016x}"
+
+
+@dataclass(slots=True)
+class Spoken:
+    """What is told of a model call while it runs.
+
+    Attributes:
+        tokens: what it took, as far as the endpoint says.
+        model: which answered, where the endpoint names another one.
+        finished: why the model stopped.
+    """
+
+    tokens: Tokens | None = None
+    model: str = ""
+    finished: str = ""
+
+    def by(self, reply: AIMessage) -> None:
+        """Take from a reply what it says of itself."""
+        said = reply.response_metadata
+        self.tokens = tokens_of(reply.usage_metadata)
+        self.model = str(said.get("model_name") or "")
+        self.finished = str(said.get("finish_reason") or "")
+
+
+def current_invocation() -> Invocation | None:
+    """Return the invocation that the running step is part of."""
+    return _step.get()
+
+
+@contextmanager
+def invocation(
+    tracer: Tracer, agent: str, whose: Mapping[str, str], *, parent: Invocation | None = None
+) -> Generator[Invocation]:
+    """Write the span of one call of a graph.
+
+    Args:
+        tracer: of the process.
+        agent: the graph's name.
+        whose: attributes of all its spans.
+        parent: of the agent that hands it work.
+    """
+    above = parent.span if parent is not None else trace.get_current_span()
+    span = tracer.start_span(
+        f"{names.INVOKE_AGENT} {agent}",
+        context=trace.set_span_in_context(above),
+        kind=SpanKind.INTERNAL,
+        attributes={names.OPERATION: names.INVOKE_AGENT, names.AGENT: agent, **whose},
+    )
+    one = Invocation(tracer, span, whose, parent=parent)
+    if parent is not None and parent.run_id:
+        one.belongs_to(parent.run_id, None)
+    try:
+        yield one
+    except GraphBubbleUp:
+        one.interrupted()
+        raise
+    except GeneratorExit:
+        one.outcome = one.outcome or "abandoned"
+        raise
+    except BaseException as error:
+        one.outcome = "failed"
+        _failed(span, error)
+        raise
+    finally:
+        _closed(one)
+
+
+def _closed(one: Invocation) -> None:
+    if one.outcome is not None:
+        one.span.set_attribute(names.OUTCOME, one.outcome)
+    if one.outcome == "failed":
+        one.span.set_status(Status(StatusCode.ERROR))
+    one.span.end()
+
+
+@contextmanager
+def step_span(part_of: Invocation, step: str, attributes: Mapping[str, Any]) -> Generator[Span]:
+    """Write the span of one step; what it asks of models and tools is below it."""
+    token = _step.set(part_of)
+    try:
+        with _below(part_of, f"step {step}", {**attributes, names.STEP: step}, part_of.span) as span:
+            yield span
+    finally:
+        _step.reset(token)
+
+
+def provider_at(endpoint: str) -> str:
+    """Return who provides the models of an endpoint: a name that the conventions know, or else its host."""
+    return PROVIDERS.get(endpoint.partition("/")[0], endpoint) or "embedded"
+
+
+@contextmanager
+def model_span(model: str, endpoint: str) -> Generator[Spoken]:
+    """Write the span of one call of a model; outside of a step there is none."""
+    spoken, part_of = Spoken(), _step.get()
+    if part_of is None:
+        yield spoken
+        return
+    attributes = {
+        names.OPERATION: names.CHAT,
+        names.REQUEST_MODEL: model,
+        names.PROVIDER: provider_at(endpoint),
+    }
+    with _below(part_of, f"{names.CHAT} {model}", attributes, kind=SpanKind.CLIENT) as span:
+        try:
+            yield spoken
+        finally:
+            span.set_attributes(_said(spoken))
+
+
+@contextmanager
+def tool_span(tool: str, call_id: str) -> Generator[Span | None]:
+    """Write the span of one call of a tool; outside of a step there is none."""
+    part_of = _step.get()
+    if part_of is None:
+        yield None
+        return
+    attributes = {names.OPERATION: names.EXECUTE_TOOL, names.TOOL: tool, names.TOOL_CALL: call_id}
+    with _below(part_of, f"{names.EXECUTE_TOOL} {tool}", attributes) as span:
+        yield span
+
+
+def end_of_call(span: Span | None, outcome: str) -> None:
+    """Note how a call of a tool ended, in the words of the log of calls; `interrupted` waits for a person."""
+    if span is None:
+        return
+    span.set_attribute(names.OUTCOME, outcome)
+    if outcome in FAILURES:
+        span.set_attribute(names.ERROR_TYPE, outcome)
+        span.set_status(Status(StatusCode.ERROR, outcome))
+
+
+def note_attempt(number: int, error: str) -> None:
+    """Add to the span of the running call that an attempt failed, from 1, with the class of its error."""
+    trace.get_current_span().add_event("attempt", {names.ATTEMPT: number, names.ERROR_TYPE: error})
+
+
+@contextmanager
+def _below(
+    part_of: Invocation,
+    name: str,
+    attributes: Mapping[str, Any],
+    above: Span | None = None,
+    *,
+    kind: SpanKind = SpanKind.INTERNAL,
+) -> Generator[Span]:
+    parent = above or trace.get_current_span()
+    span = part_of.tracer.start_span(
+        name,
+        context=trace.set_span_in_context(parent),
+        kind=kind,
+        attributes={**part_of.whose, **attributes},
+    )
+    token = current.attach(trace.set_span_in_context(span))
+    try:
+        yield span
+    except GraphBubbleUp:
+        span.set_attribute(names.OUTCOME, "interrupted")
+        part_of.interrupted()
+        raise
+    except BaseException as error:
+        _failed(span, error)
+        raise
+    finally:
+        current.detach(token)
+        if part_of.run_id:
+            span.set_attribute(names.RUN, part_of.run_id)
+        span.end()
+
+
+def _failed(span: Span, error: BaseException) -> None:
+    kind = type(error).__qualname__
+    span.set_attribute(names.ERROR_TYPE, kind)
+    span.set_status(Status(StatusCode.ERROR, kind))
+
+
+def _said(spoken: Spoken) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if spoken.model:
+        told[names.RESPONSE_MODEL] = spoken.model
+    if spoken.finished:
+        told[names.FINISH_REASONS] = (spoken.finished,)
+    if (took := spoken.tokens) is not None:
+        told |= {
+            names.INPUT_TOKENS: took.input,
+            names.OUTPUT_TOKENS: took.output,
+            names.CACHED_TOKENS: took.cached,
+            names.CACHE_WRITE_TOKENS: took.cache_write,
+            names.REASONING_TOKENS: took.reasoning,
+        }
+    return told
+
+
+def _context_of(name: str) -> SpanContext | None:
+    """Return the context of a span that a checkpoint names; None where the name can't be read."""
+    trace_id, _, span_id = name.partition("-")
+    try:
+        return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(1))
+    except ValueError:
+        return None
