@@ -1,13 +1,14 @@
 """The project's saver: LangGraph's tables and formats, many calls at once, each write fenced.
 
-The library's saver lets one call in at a time, even with a pool. Here every call has a connection of the pool
-to itself, and a checkpoint with its values is one statement, so it is there wholly or not at all.
+The library's saver lets one call in at a time, even with a pool. Here every read has a connection of the pool
+to itself, and what many runs save at the same moment is one statement (see `memory.saver_batching`). So a
+checkpoint with its values is there wholly or not at all.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, LiteralString
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -22,65 +23,15 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.types import _DeltaSnapshot  # pyright: ignore[reportPrivateUsage] - no other name
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
-from psycopg.types.json import Jsonb
 
 from core.database import Pool
 from core.worker import Worker
 from memory.claims import PATIENCE_S, RETRY_S
+from memory.saver_batching import Batches
 from memory.saver_copying import copy_thread
-from memory.saver_fence import FENCE, PASSED, begin_reading, fence_values, note_held, refusal
+from memory.saver_entries import Blob, Entry, Kind, body_of
+from memory.saver_fence import begin_reading, refusal, standing_on
 from memory.saver_pruning import delete_for_runs, delete_threads, keep_latest
-
-_CUT: Final[LiteralString] = "substring(%(data)b::bytea from (row ->> 3)::int for (row ->> 4)::int)"
-_PUT: LiteralString = (
-    "with "  # noqa: S608 - all of it is constant
-    + FENCE
-    + """, blobs as (
-    insert into checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
-    select %(thread_id)s, %(checkpoint_ns)s, row ->> 0, row ->> 1, row ->> 2, """
-    + _CUT
-    + """
-    from jsonb_array_elements(%(rows)s) as row
-    where """
-    + PASSED
-    + """
-    on conflict (thread_id, checkpoint_ns, channel, version) do nothing
-), saved as (
-    insert into checkpoints
-        (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
-    select %(thread_id)s, %(checkpoint_ns)s, %(checkpoint_id)s, %(parent_checkpoint_id)s,
-        %(checkpoint)s, %(metadata)s
-    where """
-    + PASSED
-    + """
-    on conflict (thread_id, checkpoint_ns, checkpoint_id)
-    do update set checkpoint = excluded.checkpoint, metadata = excluded.metadata
-)
-select verdict from fence
-"""
-)
-_WRITE: LiteralString = (
-    "with "  # noqa: S608 - all of it is constant
-    + FENCE
-    + """, saved as (
-    insert into checkpoint_writes
-        (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
-    select %(thread_id)s, %(checkpoint_ns)s, %(checkpoint_id)s, %(task_id)s, %(task_path)s,
-        (row ->> 0)::int, row ->> 1, row ->> 2, """
-    + _CUT
-    + """
-    from jsonb_array_elements(%(rows)s) as row
-    where """
-    + PASSED
-    + """
-    on conflict (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) """
-)
-_WRITE_ONCE: LiteralString = _WRITE + "do nothing\n) select verdict from fence"  # noqa: S608 - all of it is constant
-_WRITE_OVER: LiteralString = (
-    _WRITE  # noqa: S608 - all of it is constant
-    + "do update set channel = excluded.channel, type = excluded.type, blob = excluded.blob\n"
-    + ") select verdict from fence"
-)
 
 
 class Saver(AsyncPostgresSaver):
@@ -94,6 +45,7 @@ class Saver(AsyncPostgresSaver):
         super().__init__(pool)  # pyright: ignore[reportArgumentType] - rows are dicts, see Database
         self._pool = pool
         self._worker = worker
+        self._batches = Batches(pool, worker)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return a checkpoint with what is pending at it, the newest where the config names none."""
@@ -121,19 +73,14 @@ class Saver(AsyncPostgresSaver):
             for channel, version in new_versions.items()
             if channel in stored
         ]
-        place = {
-            "thread_id": of["thread_id"],
-            "checkpoint_ns": of["checkpoint_ns"],
-            "checkpoint_id": checkpoint["id"],
-        }
-        values = {
-            **place,
-            "parent_checkpoint_id": of.get("checkpoint_id"),
-            "checkpoint": Jsonb({**checkpoint, "channel_values": inline}),
-            "metadata": Jsonb(get_serializable_checkpoint_metadata(config, metadata)),
-            **_packed(blobs),
-        }
-        await self._write(_PUT, values)
+        values = (
+            of.get("checkpoint_id"),
+            {**checkpoint, "channel_values": inline},
+            get_serializable_checkpoint_metadata(config, metadata),
+        )
+        thread_id, ns = of["thread_id"], of["checkpoint_ns"]
+        await self._save("checkpoint", (thread_id, ns, checkpoint["id"]), blobs, values)
+        place = {"thread_id": thread_id, "checkpoint_ns": ns, "checkpoint_id": checkpoint["id"]}
         return {"configurable": place}
 
     async def aput_writes(
@@ -151,15 +98,9 @@ class Saver(AsyncPostgresSaver):
             index = WRITES_IDX_MAP.get(channel, place)
             if special or index not in rows:
                 rows[index] = (index, channel, *self.serde.dumps_typed(value))
-        values = {
-            "thread_id": of["thread_id"],
-            "checkpoint_ns": of.get("checkpoint_ns", ""),
-            "checkpoint_id": of["checkpoint_id"],
-            "task_id": task_id,
-            "task_path": task_path,
-            **_packed(rows.values()),
-        }
-        await self._write(_WRITE_OVER if special else _WRITE_ONCE, values)
+        kind = "write over" if special else "write once"
+        at = (of["thread_id"], of.get("checkpoint_ns", ""), of["checkpoint_id"])
+        await self._save(kind, at, rows.values(), (task_id, task_path))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete all that is kept of a thread, in one transaction."""
@@ -206,25 +147,18 @@ class Saver(AsyncPostgresSaver):
                 else:
                     await keep_latest(cursor, thread_id, keep=keep)
 
-    async def _write(self, statement: LiteralString, values: dict[str, Any]) -> None:
-        """Run a fenced statement; wait a moment for a holder that may just have been killed."""
-        thread_id = str(values["thread_id"])
+    async def _save(
+        self, kind: Kind, place: tuple[Any, str, str], blobs: Iterable[Blob], values: Sequence[Any]
+    ) -> None:
+        """Save what the fence lets pass; wait a moment for a holder that may just have been killed."""
+        thread_id = str(place[0])
+        body, data = body_of(kind, (thread_id, *place[1:]), blobs, values)
+        entry = Entry(thread_id, standing_on(thread_id), kind, body, data)
         deadline = asyncio.get_running_loop().time() + PATIENCE_S
-        waited = False
-        while True:
-            async with self._cursor() as cursor:
-                epoch = self._worker.epoch
-                fenced = {**values, **fence_values(thread_id, self._worker), "waited": waited}
-                await cursor.execute(statement, fenced)
-                row = await cursor.fetchone()
-            verdict = row["verdict"] if row else "lost"
-            if verdict == "own":
-                note_held(thread_id, epoch)
-            if verdict in {"own", "free"}:
-                return
+        while (verdict := await self._batches.save(entry)) not in {"own", "free"}:
             if verdict != "busy" or asyncio.get_running_loop().time() > deadline:
                 raise refusal(thread_id, verdict)
-            waited = True
+            entry.waited = True
             await asyncio.sleep(RETRY_S)
 
     @asynccontextmanager
@@ -262,18 +196,3 @@ def _divided(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         else:
             stored[channel] = value
     return inline, stored
-
-
-def _packed(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
-    """Return rows that end in bytes as two parameters: what else is in them, and the bytes of all.
-
-    As arrays, a column each, they would cost several times as much to send.
-    """
-    places: list[Any] = []
-    parts: list[bytes] = []
-    begin = 1
-    for *values, part in rows:
-        places.append([*values, begin, len(part)])
-        parts.append(part)
-        begin += len(part)
-    return {"rows": Jsonb(places), "data": b"".join(parts)}

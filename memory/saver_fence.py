@@ -7,7 +7,7 @@ While that connection lasts nobody can have taken the thread over; once it is go
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 
 from core.errors import ThreadBusyError
 from core.worker import Worker
@@ -26,33 +26,63 @@ class Standing:
     epoch: int
     held: bool = False
 
+    def note_held(self, epoch: int) -> None:
+        """Note that the thread is the invocation's, proved under that connection of its worker."""
+        self.held = True
+        self.epoch = max(self.epoch, epoch)
+
+    def was_cut_off(self, epoch: int) -> bool:
+        """Tell whether the invocation held the thread under another connection of its worker."""
+        return self.held and self.epoch != epoch
+
 
 _standing: ContextVar[Standing | None] = ContextVar("standing", default=None)
 
-FENCE: Final[LiteralString] = """
+_LEASE: Final[LiteralString] = """
 lease as materialized (
-    select worker from boring.thread_lease where thread_id = %(thread_id)s for share
+    select number, worker from entry cross join lateral (
+        select worker from boring.thread_lease where thread_lease.thread_id = entry.thread_id for share"""
+_FENCE: Final[LiteralString] = """
+    ) as own
 ), fence as materialized (
-    select case
-        when (select worker from lease) = %(worker)s then 'own'
-        when %(held)s then case
-            when exists (select from lease) or %(over)s then 'lost'
-            when pg_try_advisory_xact_lock(hashtextextended('boring worker ' || %(worker)s, 0)) then 'lost'
+    select number, case
+        when lease.worker = %(worker)s then 'own'"""
+_LOCKED: Final[LiteralString] = """
+        when lease.worker is null and exists (
+            select from boring.thread_lease where thread_lease.thread_id = entry.thread_id) then 'locked'"""
+_VERDICT: Final[LiteralString] = """
+        when held then case
+            when lease.worker is not null or over then 'lost'
+            when pg_try_advisory_xact_lock_shared(hashtextextended('boring worker ' || %(worker)s, 0))
+                then 'lost'
             else 'free' end
-        when not exists (select from lease) then case when %(waited)s then 'late' else 'free' end
-        when pg_try_advisory_xact_lock(hashtextextended('boring worker ' || (select worker from lease), 0))
+        when lease.worker is null then case when waited then 'late' else 'free' end
+        when pg_try_advisory_xact_lock_shared(hashtextextended('boring worker ' || lease.worker, 0))
             then 'free'
         else 'busy' end as verdict
+    from entry left join lease using (number)
+), passed as materialized (
+    select entry.* from entry join fence using (number) where verdict in ('own', 'free')
 )
 """
-"""Common table expressions that judge a write: `own` and `free` may pass, `lost`, `busy` and `late` may not.
+FENCE_WAITING: Final[LiteralString] = _LEASE + _FENCE + _VERDICT
+"""Common table expressions that judge writes: from `entry` to `fence` and, of those that may pass, `passed`.
 
-`busy` may change, if its holder turns out to be gone. It is `late` when the holder has given the thread back
-while it was waited for: what the waiting one has read of the thread is out of date.
+`own` and `free` may pass, `lost`, `busy` and `late` may not. `busy` may change, if its holder turns out to be
+gone. It is `late` when the holder has given the thread back while it was waited for: what the waiting one has
+read of the thread is out of date.
 
 Sharing the row of the lease makes a worker that takes the thread over wait until the write is committed.
+Where that row is being changed right now, this waits until it is settled.
+
+A worker is gone if its lock can be had. It is asked for as shared, so that writes that ask at the same moment
+don't take each other for the worker.
 """
-PASSED: Final[LiteralString] = "(select verdict from fence) in ('own', 'free')"
+FENCE_PASSING_OVER: Final[LiteralString] = _LEASE + " skip locked" + _FENCE + _LOCKED + _VERDICT
+"""The same without waiting, for writes of many threads: those whose lease is being changed are `locked`.
+
+What is `locked` does not pass, and has to be tried by `FENCE_WAITING`.
+"""
 
 
 def begin_reading(thread_id: str, worker: Worker) -> None:
@@ -60,28 +90,22 @@ def begin_reading(thread_id: str, worker: Worker) -> None:
     _standing.set(Standing(thread_id, worker.epoch))
 
 
+def standing_on(thread_id: str) -> Standing | None:
+    """Return what the running invocation knows of its right to a thread, None where it has not read it."""
+    standing = _standing.get()
+    return standing if standing is not None and standing.thread_id == thread_id else None
+
+
 def note_held(thread_id: str, epoch: int) -> None:
     """Note that the thread is the running invocation's, proved under that connection of its worker."""
-    standing = _standing.get()
-    if standing is not None and standing.thread_id == thread_id:
-        standing.held = True
-        standing.epoch = max(standing.epoch, epoch)
+    if (standing := standing_on(thread_id)) is not None:
+        standing.note_held(epoch)
 
 
 def was_cut_off(thread_id: str, epoch: int) -> bool:
     """Tell whether the running invocation held the thread under another connection of its worker."""
-    standing = _standing.get()
-    if standing is None or standing.thread_id != thread_id:
-        return False
-    return standing.held and standing.epoch != epoch
-
-
-def fence_values(thread_id: str, worker: Worker) -> dict[str, Any]:
-    """Return the parameters of `FENCE`, as things stand now: to be sent at once."""
-    standing = _standing.get()
-    held = standing is not None and standing.thread_id == thread_id and standing.held
-    over = was_cut_off(thread_id, worker.epoch)
-    return {"thread_id": thread_id, "worker": worker.id, "held": held, "over": over}
+    standing = standing_on(thread_id)
+    return standing is not None and standing.was_cut_off(epoch)
 
 
 def refusal(thread_id: str, verdict: str) -> ThreadBusyError:

@@ -108,3 +108,18 @@ async def test_a_worker_that_lost_its_connection_is_refused_until_it_reads_the_t
     await saver.aget_tuple(THREAD)
     await put(saver)
     assert await checkpoints(saver) == 1
+
+
+async def test_a_worker_that_lost_its_connection_is_refused_while_another_save_of_its_finds_that_out(
+    saver: Saver, database: Database
+) -> None:
+    async with opened_worker(database) as other:
+        await other.present()
+        cut_off = Saver(database.pool, other)
+        await cut_off.aget_tuple(THREAD)
+        note_held("t", other.epoch)
+    async with database.pool.connection() as connection, connection.transaction():
+        await connection.execute(f"select pg_advisory_xact_lock_shared({LOCK_OF})", (other.id,))
+        with pytest.raises(ThreadBusyError, match="has taken over the thread 't'"):
+            await put(cut_off)
+    assert await checkpoints(saver) == 0
