@@ -145,5 +145,5 @@ async def test_what_fails_says_so_and_each_attempt_is_an_event(saver: Any, speak
     told = [(one["boring.attempt"], one["error.type"]) for one in call["events"]]
     assert told == [(1, "ConnectionError"), (2, "ConnectionError")]
     *_, chat = [one for one in rows if one["operation"] == "chat"]
-    assert (chat["status"], chat["error_type"]) == ("error", "AuthenticationError")
+    assert (chat["status"], chat["error_type"]) == ("error", "OpenAIAuthenticationError")
     assert (rows[0]["status"], rows[0]["outcome"]) == ("error", "failed")
