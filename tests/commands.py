@@ -22,11 +22,30 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-_FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload(
+FORKING = multiprocessing.get_context("forkserver")
+"""Begins processes in which these modules are imported."""
+FORKING.set_forkserver_preload(
     [
-        *("app.commands", "app.learning", "app.session", "graphs.loop", "memory.checkpoints", "memory.facts"),
-        *("memory.rules", "memory.store", "memory.view", "nodes.plan", "nodes.learner", "tools.runtime"),
+        *("app.commands", "app.graphs", "app.inbox", "app.learning", "app.memories", "app.rulebook"),
+        *(
+            "app.session",
+            "app.turns",
+            "graphs.loop",
+            "graphs.minds",
+            "memory.checkpoints",
+            "memory.documents",
+        ),
+        *("memory.facts", "memory.rules", "memory.store", "memory.view", "nodes.execute", "nodes.folding"),
+        *(
+            "nodes.learner",
+            "nodes.observe",
+            "nodes.plan",
+            "nodes.recalling",
+            "nodes.receive",
+            "nodes.respond",
+        ),
+        *("nodes.review", "nodes.ruling", "observability.calls", "tools.calculator", "tools.clock"),
+        *("tools.documents", "tools.earlier_results", "tools.runtime", "tools.units", "tools.web"),
         *("jsonschema", "langchain_openai", "langchain_text_splitters", "openai.resources.chat.completions"),
         *("anyio._backends._asyncio", "httpcore", "openai.lib.streaming.chat"),
     ]
@@ -125,7 +144,7 @@ def _started(
 ) -> ForkServerProcess:
     """Start a process on this input, output and error; they are closed here."""
     handed = [Connection(stream) for stream in streams]  # the kind of descriptor that can be handed on
-    process = _FORKING.Process(target=_run, args=(main, words, dict(env), cwd, handed))
+    process = FORKING.Process(target=_run, args=(main, words, dict(env), cwd, handed))
     process.start()
     for one in handed:
         one.close()
