@@ -1,4 +1,5 @@
 import asyncio
+import atexit
 import gc
 import os
 import shutil
@@ -30,16 +31,13 @@ _FORGOTTEN_S = 600.0
 _numbers = count(1)
 
 gc.disable()  # looking for garbage takes half the time of collecting the tests
+atexit.register(gc.unfreeze)  # DuckDB tells of all its types, as leaks, that are left at the very end
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
     gc.freeze()
     gc.enable()
-
-
-def pytest_unconfigure() -> None:
-    gc.unfreeze()
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
