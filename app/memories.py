@@ -20,7 +20,6 @@ from rich.text import Text
 from app.calls import one_line
 from app.downloads import download_bars
 from app.pending import Request, all_written_down, strike_off
-from core.models import configured_fallbacks, configured_model
 from core.process import Process, opened_process
 from memory.extractions import GivenUp, Wanted, given_up
 from memory.facts import forget, history, recall, remember, user_namespace
@@ -28,12 +27,13 @@ from memory.forgetting import named
 from memory.items import Memory, Origin, as_tenant, memory_of
 from memory.store_reembedding import reembed
 from memory.store_search import found
-from nodes.learning import Learnt, Mind, learn_next
 from tools.forgetting import Forgotten, forget_user, look_for_user
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
+
+    from nodes.learning import Learnt
 
 _SHOWN_CHARS = 80
 
@@ -112,6 +112,9 @@ def _with_written_down(done: Forgotten, found: int, left: int) -> Forgotten:
 
 async def learnt(tenant: str | None, *, failed: bool) -> tuple[list[Learnt], list[GivenUp]]:
     """Learn from every turn in the queue that is due, each once; return also those that are given up."""
+    from core.models import configured_fallbacks, configured_model  # noqa: PLC0415 - only learning asks a model
+    from nodes.learning import Mind, learn_next  # noqa: PLC0415 - as above, and it takes half a second
+
     done: list[Learnt] = []
     async with _opened() as process:
         mind = Mind("", configured_model(), configured_fallbacks, memory=True)

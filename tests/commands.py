@@ -6,24 +6,62 @@ exit code, as if a shell had started it. What happens while a command starts is 
 
 import asyncio
 import gc
+import json
 import multiprocessing
 import os
+import socket
+import socketserver
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
-_FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload(
+FORKING = multiprocessing.get_context("forkserver")
+"""Begins processes in which these modules are imported."""
+FORKING.set_forkserver_preload(
     [
-        *("app.commands", "app.learning", "app.session", "graphs.loop", "memory.checkpoints", "memory.facts"),
-        *("memory.rules", "memory.store", "memory.view", "nodes.plan", "nodes.learner", "tools.runtime"),
+        *("app.commands", "app.graphs", "app.inbox", "app.learning", "app.memories", "app.rulebook"),
+        *(
+            "app.session",
+            "app.turns",
+            "graphs.loop",
+            "graphs.minds",
+            "memory.checkpoints",
+            "memory.documents",
+        ),
+        *("memory.facts", "memory.rules", "memory.store", "memory.view", "nodes.execute", "nodes.folding"),
+        *(
+            "nodes.learner",
+            "nodes.observe",
+            "nodes.plan",
+            "nodes.recalling",
+            "nodes.receive",
+            "nodes.respond",
+        ),
+        *("nodes.review", "nodes.ruling", "observability.calls", "tools.calculator", "tools.clock"),
+        *("tools.documents", "tools.earlier_results", "tools.runtime", "tools.units", "tools.web"),
         *("jsonschema", "langchain_openai", "langchain_text_splitters", "openai.resources.chat.completions"),
         *("anyio._backends._asyncio", "httpcore", "openai.lib.streaming.chat"),
     ]
 )
+_ASKING = """\
+#!/bin/sh
+"exec" "{python}" "-IS" "$0" "$@"
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as asked:
+    asked.connect({address!r})
+    socket.send_fds(asked, [b"."], [0, 1, 2])
+    asked.sendall(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode() + b"\\n")
+    code = int(asked.recv(9) or b"-9")
+sys.exit(code if code >= 0 else 128 - code)
+"""
+"""`boring` for a shell: it hands on what it was started with, and ends as the command does."""
 
 
 class Ended(NamedTuple):
@@ -49,14 +87,49 @@ async def python(code: str, *, env: Mapping[str, str], cwd: Path) -> Ended:
     return await asyncio.to_thread(_ended, _program, (code,), env, cwd, b"")
 
 
+@contextmanager
+def boring_for_shells() -> Generator[Path]:
+    """Have a folder with a `boring` that a shell can start, to be put in front of its `PATH`."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        socketserver.ThreadingUnixStreamServer(f"{folder}/asked", _Asked) as server,
+    ):
+        file = Path(folder, "boring")
+        file.write_text(_ASKING.format(python=sys.executable, address=server.server_address))
+        file.chmod(0o700)
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        serving.start()
+        yield Path(folder)
+        server.shutdown()
+        serving.join()
+
+
+class _Asked(socketserver.BaseRequestHandler):
+    """Runs one command on the input and output of the shell that asked; it ends when that is killed."""
+
+    request: socket.socket
+
+    def handle(self) -> None:
+        _, streams, _, _ = socket.recv_fds(self.request, 1, 3)
+        with self.request.makefile() as told:
+            words, cwd, env = json.loads(told.readline())
+        process = _started(_command, words, env, cwd, streams)
+        if process.sentinel in wait([process.sentinel, self.request]):
+            process.join()
+            self.request.sendall(str(process.exitcode).encode())
+        process.kill()
+        process.join()
+
+
 def _ended(
     main: Callable[..., None], words: tuple[str, ...], env: Mapping[str, str], cwd: Path | None, stdin: bytes
 ) -> Ended:
     with tempfile.TemporaryDirectory() as folder:
         files = tuple(Path(folder, name) for name in ("in", "out", "err"))
         files[0].write_bytes(stdin)
-        process = _FORKING.Process(target=_run, args=(main, words, dict(env), cwd or Path.cwd(), files))
-        process.start()
+        flags = (os.O_RDONLY, *(os.O_WRONLY | os.O_CREAT,) * 2)
+        streams = [os.open(file, flag, 0o600) for file, flag in zip(files, flags, strict=True)]
+        process = _started(main, words, env, cwd or Path.cwd(), streams)
         try:
             process.join()
         finally:
@@ -66,19 +139,30 @@ def _ended(
         return Ended(code, *(one.read_text(errors="replace") for one in files[1:]))
 
 
+def _started(
+    main: Callable[..., None], words: Sequence[str], env: Mapping[str, str], cwd: Path, streams: Sequence[int]
+) -> ForkServerProcess:
+    """Start a process on this input, output and error; they are closed here."""
+    handed = [Connection(stream) for stream in streams]  # the kind of descriptor that can be handed on
+    process = FORKING.Process(target=_run, args=(main, words, dict(env), cwd, handed))
+    process.start()
+    for one in handed:
+        one.close()
+    return process
+
+
 def _run(
     main: Callable[..., None],
-    words: tuple[str, ...],
+    words: Sequence[str],
     env: dict[str, str],
     cwd: Path,
-    files: tuple[Path, Path, Path],
+    streams: Sequence[Connection],
 ) -> None:
     from core.settings import settings  # noqa: PLC0415 - only in the process that is forked
 
-    for descriptor, (file, flags) in enumerate(
-        zip(files, (os.O_RDONLY, *(os.O_WRONLY | os.O_CREAT,) * 2), strict=True)
-    ):
-        os.dup2(os.open(file, flags, 0o600), descriptor)
+    for descriptor, stream in enumerate(streams):
+        os.dup2(stream.fileno(), descriptor)
+        stream.close()
     sys.stdin = os.fdopen(0)  # a forked process of this library has none
     os.environ.clear()
     os.environ.update(env)

@@ -1,25 +1,27 @@
 import asyncio
+import atexit
 import gc
 import os
 import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from itertools import count
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 import pytest
-from psycopg.sql import SQL, Identifier
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier, Literal
 
 from core.embedded.flock import is_held
 from core.embedded.home import lock_file
 from core.embedded.postgres import join, leave
-from core.embedded.server import DATABASE
+from core.embedded.server import DATABASE, ROLE
 from core.migrations import apply_migrations
 
 _TEMPLATE = "migrated"
@@ -29,16 +31,13 @@ _FORGOTTEN_S = 600.0
 _numbers = count(1)
 
 gc.disable()  # looking for garbage takes half the time of collecting the tests
+atexit.register(gc.unfreeze)  # DuckDB tells of all its types, as leaks, that are left at the very end
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
     gc.freeze()
     gc.enable()
-
-
-def pytest_unconfigure() -> None:
-    gc.unfreeze()
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
@@ -88,10 +87,15 @@ def database_url(server_place: Path) -> Iterator[str]:
     """One server for the whole session, as its superuser. For tables, take `postgres_url`."""
     folder = Path(tempfile.mkdtemp(prefix="boring-tests-", dir=server_place))
     url, hold = join(folder)
-    # The data need not survive the machine, so a new database waits for no disk.
-    _execute(url, "alter system set fsync = off")
-    _execute(url, "alter system set max_wal_size = '256MB'")
-    _execute(url, "select pg_reload_conf()")
+    with psycopg.connect(url, autocommit=True) as connection:
+        # The data need not survive the machine, so a new database waits for no disk.
+        connection.execute("alter system set fsync = off")
+        connection.execute("alter system set max_wal_size = '256MB'")
+        connection.execute("select pg_reload_conf()")
+        # Making the password costly to guess takes each client 4 ms a connection; it is random and long.
+        connection.execute("set scram_iterations = 1")
+        secret = conninfo_to_dict(url)["password"]
+        connection.execute(SQL("alter role {} password {}").format(Identifier(ROLE), Literal(secret)))
     yield url
     leave(folder, hold)
     assert not is_held(lock_file(folder, "watchdog"), timeout_s=60)
@@ -99,29 +103,36 @@ def database_url(server_place: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(database_url: str) -> str:
+def administration(database_url: str) -> Iterator[psycopg.Connection]:
+    """The connection that makes and drops databases; a new one for each takes longer than dropping."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def migrated_template(database_url: str, administration: psycopg.Connection) -> str:
     """A database at the newest schema, to be copied and not to be connected to."""
-    _execute(database_url, "create database {} template {}", _TEMPLATE, DATABASE)
+    administration.execute(
+        SQL("create database {} template {}").format(*map(Identifier, (_TEMPLATE, DATABASE)))
+    )
     asyncio.run(apply_migrations(database_named(database_url, _TEMPLATE)))
     return _TEMPLATE
 
 
 @pytest.fixture
-def postgres_url(database_url: str, migrated_template: str) -> Iterator[str]:
+def postgres_url(
+    database_url: str, administration: psycopg.Connection, migrated_template: str
+) -> Iterator[str]:
     """A fresh database at the newest schema, gone after the test."""
-    name = f"test_{next(_numbers)}"
-    _execute(database_url, "create database {} template {} strategy file_copy", name, migrated_template)
-    yield database_named(database_url, name)
-    _execute(database_url, "drop database {} with (force)", name)
+    with _copied(administration, migrated_template) as name:
+        yield database_named(database_url, name)
 
 
 @pytest.fixture
-def empty_postgres_url(database_url: str) -> Iterator[str]:
+def empty_postgres_url(database_url: str, administration: psycopg.Connection) -> Iterator[str]:
     """A fresh database with nothing in it, gone after the test."""
-    name = f"test_{next(_numbers)}"
-    _execute(database_url, "create database {} template {} strategy file_copy", name, "template0")
-    yield database_named(database_url, name)
-    _execute(database_url, "drop database {} with (force)", name)
+    with _copied(administration, "template0") as name:
+        yield database_named(database_url, name)
 
 
 def database_named(url: str, name: str) -> str:
@@ -137,6 +148,9 @@ def _remove_forgotten(folder: Path) -> None:
             shutil.rmtree(folder)
 
 
-def _execute(url: str, statement: LiteralString, *names: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(SQL(statement).format(*map(Identifier, names)))
+@contextmanager
+def _copied(administration: psycopg.Connection, template: str) -> Generator[str]:
+    name, form = f"test_{next(_numbers)}", "create database {} template {} strategy file_copy"
+    administration.execute(SQL(form).format(Identifier(name), Identifier(template)))
+    yield name
+    administration.execute(SQL("drop database {} with (force)").format(Identifier(name)))

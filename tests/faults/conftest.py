@@ -3,10 +3,11 @@ import io
 import os
 import re
 import struct
+import sys
 import threading
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from core.embedded.catalogue import Asset, HubFile, Part
+from tests.commands import boring_for_shells
 
 HUB_FILE = "whole.bin"
 
@@ -149,6 +151,14 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
         server.release.set()
         server.shutdown()
         serving.join()
+
+
+@pytest.fixture(scope="module", params=["forked", pytest.param("from nothing", marks=pytest.mark.slow)])
+def command(request: pytest.FixtureRequest) -> Iterator[Sequence[str]]:
+    """What starts `boring` in a process that can be killed."""
+    with boring_for_shells() as folder:
+        forked = (str(folder / "boring"),)
+        yield forked if request.param == "forked" else (sys.executable, "-m", "app.main")
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ def nothing_left(folder: Path) -> bool:
     return list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(("singles", "points"), [(1, 16), pytest.param(3, 32, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("singles", "points"), [(0, 8), pytest.param(3, 32, marks=pytest.mark.slow)])
 async def test_no_sampled_crash_repeats_loses_or_asks_twice(folder: Path, singles: int, points: int) -> None:
     code, printed = await enumerated(folder, "--singles", str(singles), "--doubles", "1")
     assert figures(printed) == {**dict.fromkeys(FIGURES, 0), "points": points}, printed
@@ -86,12 +86,13 @@ async def test_no_sampled_crash_repeats_loses_or_asks_twice(folder: Path, single
 
 
 @pytest.mark.parametrize(
-    ("durability", "points"), [("async", 8), pytest.param("both", 16, marks=pytest.mark.slow)]
+    ("durability", "singles", "points"),
+    [("async", "0", 4), pytest.param("both", "1", 16, marks=pytest.mark.slow)],
 )
 async def test_without_the_journal_the_sample_finds_duplicates(
-    folder: Path, durability: str, points: int
+    folder: Path, durability: str, singles: str, points: int
 ) -> None:
-    sample = ("--singles", "1", "--doubles", "1", "--durability", durability)
+    sample = ("--singles", singles, "--doubles", "1", "--durability", durability)
     code, printed = await enumerated(folder, "--no-journal", *sample)
     found = figures(printed)
     assert found["points"] == points

@@ -5,8 +5,8 @@ import json
 import os
 import pwd
 import signal
-import sys
 from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +50,15 @@ def paying(request: dict[str, Any]) -> Reply:
 class Shop:
     """A folder with an agent of its own, driven by the command line."""
 
-    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, env: dict[str, str]) -> None:
+        self._command = command
         self.folder = folder
         self.env = env
         (folder / "shop.py").write_text(AGENT)
 
     async def start(self, *arguments: str, takes_s: float) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "app.main",
+            *self._command,
             *arguments,
             "--graph",
             GRAPH,
@@ -94,7 +93,7 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(postgres_url: str, tmp_path: Path) -> Any:
+async def shop(command: Sequence[str], postgres_url: str, tmp_path: Path) -> Any:
     async with ScriptedModel(paying) as model:
         env = {
             "PATH": os.environ["PATH"],
@@ -105,7 +104,7 @@ async def shop(postgres_url: str, tmp_path: Path) -> Any:
             "OPENAI_BASE_URL": model.base_url,
             "OPENAI_API_KEY": model.api_key,
         }
-        yield Shop(tmp_path, env)
+        yield Shop(command, tmp_path, env)
 
 
 @pytest.mark.timeout(180)

@@ -28,6 +28,8 @@ from graphs.recovery import resume_thread
 from tests.faults.outside import CLASSES, Service
 from tests.faults.workers import Job, agent_of, opened_workers
 
+pytestmark = pytest.mark.xdist_group("restart")  # its tests share a server, so one worker runs them
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[Path, str]]:

@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,11 @@ def environment(model: ScriptedModel, postgres_url: str, folder: Path) -> dict[s
     }
 
 
-async def started(*arguments: str, env: dict[str, str]) -> asyncio.subprocess.Process:
+async def started(
+    *arguments: str, env: dict[str, str], by: Sequence[str] = (sys.executable, "-m", "app.main")
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "app.main", *arguments, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+        *by, *arguments, env=env, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
     )
 
 
@@ -55,28 +58,33 @@ async def rows(url: str, statement: Any) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def whole_s(database_url: str, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> float:
+def whole_s(
+    command: Sequence[str],
+    database_url: str,
+    migrated_template: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> float:
     """How long a whole run takes once it has begun, in seconds."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(f"create database whole template {migrated_template}".encode())
         own = database_url.replace("/boring?", "/whole?")
-        taken = asyncio.run(_measured(own, tmp_path_factory.mktemp("whole")))
+        taken = asyncio.run(_measured(command, own, tmp_path_factory.mktemp("whole")))
         connection.execute("drop database whole with (force)")
     return taken
 
 
-async def _measured(url: str, folder: Path) -> float:
+async def _measured(command: Sequence[str], url: str, folder: Path) -> float:
     async with ScriptedModel(counting) as model:
-        return await _seconds_of_a_run(environment(model, url, folder))
+        return await _seconds_of_a_run(command, environment(model, url, folder))
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_a_run_killed_at_a_random_moment_is_finished(
-    moment: float, whole_s: float, postgres_url: str, tmp_path: Path
+    command: Sequence[str], moment: float, whole_s: float, postgres_url: str, tmp_path: Path
 ) -> None:
     async with ScriptedModel(counting) as model:
         env = environment(model, postgres_url, tmp_path)
-        running = await started("ask", "Count", "--thread", "killed", env=env)
+        running = await started("ask", "Count", "--thread", "killed", env=env, by=command)
         assert running.stdout
         assert "thread killed" in (await running.stdout.readline()).decode()
         await asyncio.sleep(moment * whole_s)
@@ -90,8 +98,8 @@ async def test_a_run_killed_at_a_random_moment_is_finished(
     assert await rows(postgres_url, "select count(*) from boring.tool_call") == [(3,)]
 
 
-async def _seconds_of_a_run(env: dict[str, str]) -> float:
-    whole = await started("ask", "Count", "--thread", "whole", env=env)
+async def _seconds_of_a_run(command: Sequence[str], env: dict[str, str]) -> float:
+    whole = await started("ask", "Count", "--thread", "whole", env=env, by=command)
     assert whole.stdout
     await whole.stdout.readline()
     begun = asyncio.get_running_loop().time()
@@ -112,10 +120,12 @@ async def test_a_run_that_has_ended_is_not_run_again(postgres_url: str, tmp_path
         assert len(model.requests) == asked
 
 
-async def test_two_processes_do_not_work_on_one_thread(postgres_url: str, tmp_path: Path) -> None:
+async def test_two_processes_do_not_work_on_one_thread(
+    command: Sequence[str], postgres_url: str, tmp_path: Path
+) -> None:
     async with ScriptedModel([Reply(text="slow", delay_s=30)]) as model:
         env = environment(model, postgres_url, tmp_path)
-        first = await started("ask", "Count", "--thread", "shared", env=env)
+        first = await started("ask", "Count", "--thread", "shared", env=env, by=command)
         while not model.requests:  # noqa: ASYNC110 - what is awaited happens in another process
             await asyncio.sleep(0.05)
         second = await boring("resume", "shared", env=env)

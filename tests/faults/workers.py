@@ -1,20 +1,18 @@
 """Workers of an agent, each a process of its own that can crash, be stopped or be outrun.
 
-Run as a program it is the ground that they are forked from: everything is imported once.
+They are forked from one, the ground, in which everything is imported.
 """
 
 import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from subprocess import PIPE
+from multiprocessing.connection import Connection
+from socket import socketpair
 from typing import Any, Literal
 
 from langchain_core.messages import HumanMessage
@@ -30,9 +28,9 @@ from core.settings import Settings
 from graphs.recovery import resume_thread
 from graphs.single import Agent, create_agent
 from memory.checkpoints import postgres_checkpointer
+from tests.commands import FORKING
 from tests.faults.outside import CRASHED, Where, crashing, tools_of_every_class
 
-ROOT = Path(__file__).resolve().parents[2]
 Stop = Literal["", "before its intent", "in a read"]
 
 
@@ -143,7 +141,7 @@ async def disconnect(job: Job) -> None:
 class Workers:
     """Starts workers and tells how they end."""
 
-    def __init__(self, ground: "subprocess.Popen[str]") -> None:
+    def __init__(self, ground: Connection) -> None:
         self._ground = ground
 
     async def start(self, job: Job) -> int:
@@ -160,33 +158,39 @@ class Workers:
         return (await self.ended(await self.start(job)))[1]
 
     async def _said(self, command: dict[str, Any]) -> Any:
-        assert self._ground.stdin
-        assert self._ground.stdout
-        self._ground.stdin.write(json.dumps(command) + "\n")
-        self._ground.stdin.flush()
-        return json.loads(await asyncio.to_thread(self._ground.stdout.readline))
+        self._ground.send(command)
+        return await asyncio.to_thread(self._ground.recv)
 
 
 @contextmanager
 def opened_workers() -> Generator[Workers]:
     """Have workers; those that are left at the end are killed."""
-    command = [sys.executable, "-m", "tests.faults.workers"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=PIPE, stdout=PIPE, text=True) as ground:
-        yield Workers(ground)
+    here, there = (Connection(end.detach()) for end in socketpair())
+    process = FORKING.Process(target=_serve, args=(there,))
+    process.start()
+    there.close()
+    with here:
+        yield Workers(here)
+    process.join()
+
+
+def _serve(told: Connection) -> None:
+    _Ground(told).serve()
 
 
 class _Ground:
     """Forks workers, reads their reports and buries them."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Connection) -> None:
+        self._told = told
         self._reports: dict[int, int] = {}
 
     def serve(self) -> None:
-        for line in sys.stdin:
-            command = json.loads(line)
-            said = self._start(command["start"]) if "start" in command else self._wait(command["wait"])
-            sys.stdout.write(json.dumps(said) + "\n")
-            sys.stdout.flush()
+        with suppress(EOFError):
+            while True:
+                command = self._told.recv()
+                said = self._start(command["start"]) if "start" in command else self._wait(command["wait"])
+                self._told.send(said)
         for pid in self._reports:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -196,6 +200,7 @@ class _Ground:
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
+            self._told.close()  # whoever ends the ground ends what it is told
             _be_worker(Job(**job), writing)
         os.close(writing)
         self._reports[pid] = reading
@@ -211,7 +216,6 @@ class _Ground:
 
 
 def _be_worker(job: Job, writing: int) -> None:
-    os.close(0)  # whoever ends the ground ends its input
     try:
         report = asyncio.run(work(job))
         os.write(writing, json.dumps(asdict(report)).encode())
@@ -220,7 +224,3 @@ def _be_worker(job: Job, writing: int) -> None:
         traceback.print_exc()
     finally:
         os._exit(1)
-
-
-if __name__ == "__main__":
-    _Ground().serve()

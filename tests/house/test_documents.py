@@ -1,9 +1,9 @@
 """The code blocks of the documentation, and how each is run.
 
 A block in `bash`, `sh` or `console` is run by bash in the checkout, one in `python` by Python in an empty
-folder, in a process that has imported already (`pytest -m slow` starts one from nothing); all with a
-scripted model and a fresh database. In `console`, lines that begin with `$ ` are the
-commands and the rest is what they print. A comment on the line above a block says otherwise:
+folder; all with a scripted model and a fresh database. Each `boring` and each program runs in a process that
+has imported already (`pytest -m slow` starts them from nothing). In `console`, lines that begin with `$ ` are
+the commands and the rest is what they print. A comment on the line above a block says otherwise:
 
     <!-- not run: the reason, for whoever reads the source -->
     <!-- continues -->      what the blocks of this language before it in the file did is done first
@@ -15,6 +15,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 import pytest
 
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
-from tests.commands import python
+from tests.commands import boring_for_shells, python
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELL = ("bash", "sh", "shell", "console")
@@ -86,7 +87,7 @@ def documented(root: Path) -> list[Block]:
 
 BLOCKS = documented(ROOT)
 RUN = [block for block in BLOCKS if block.language in LANGUAGES and block.reason is None]
-PROGRAMS = [block for block in RUN if block.language == "python"]
+Runner = Callable[[Block, Path, dict[str, str]], Awaitable[tuple[int, str]]]
 
 
 def willing(request: dict[str, Any]) -> str | Reply:
@@ -157,26 +158,37 @@ async def run(block: Block, folder: Path, env: dict[str, str]) -> tuple[int, str
     return process.returncode or 0, output.decode()
 
 
-async def run_forked(block: Block, folder: Path, env: dict[str, str]) -> tuple[int, str]:
-    """Run a block in Python in a process that has imported; a shell's as above."""
-    if block.language in SHELL:
-        return await run(block, folder, env)
-    ended = await python(block.code, env=env, cwd=folder)
-    return ended.code, ended.out + ended.err
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Path]:
+    with boring_for_shells() as folder:
+        yield folder
+
+
+@pytest.fixture
+def run_forked(commands: Path) -> Runner:
+    """Run a block with commands, or the program that it is, in processes that have imported."""
+
+    async def forked(block: Block, folder: Path, env: dict[str, str]) -> tuple[int, str]:
+        if block.language in SHELL:
+            return await run(block, folder, {**env, "PATH": f"{commands}:{env['PATH']}"})
+        ended = await python(block.code, env=env, cwd=folder)
+        return ended.code, ended.out + ended.err
+
+    return forked
 
 
 @pytest.mark.parametrize("block", RUN, ids=[block.place for block in RUN])
-async def test_a_documented_block_runs(block: Block, tmp_path: Path, postgres_url: str) -> None:
+async def test_a_documented_block_runs(
+    block: Block, run_forked: Runner, tmp_path: Path, postgres_url: str
+) -> None:
     async with ScriptedModel(willing, dimensions=384) as model:
         code, output = await run_forked(block, tmp_path, environment(tmp_path, model, postgres_url))
     assert code == 0, f"{block.place} ended with {code}:\n{output}"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", PROGRAMS, ids=[block.place for block in PROGRAMS])
-async def test_a_documented_program_runs_from_nothing(
-    block: Block, tmp_path: Path, postgres_url: str
-) -> None:
+@pytest.mark.parametrize("block", RUN, ids=[block.place for block in RUN])
+async def test_a_documented_block_runs_from_nothing(block: Block, tmp_path: Path, postgres_url: str) -> None:
     async with ScriptedModel(willing, dimensions=384) as model:
         code, output = await run(block, tmp_path, environment(tmp_path, model, postgres_url))
     assert code == 0, f"{block.place} ended with {code}:\n{output}"
@@ -239,22 +251,51 @@ def test_blocks_are_read_with_their_marks() -> None:
     ]
 
 
-@pytest.mark.parametrize("runner", [run, run_forked])
+@pytest.mark.parametrize("how", ["from nothing", "forked"])
 @pytest.mark.parametrize(
     ("language", "code", "ending"),
     [
         ("bash", "false\ntrue", 1),
         ("bash", "true", 0),
+        ("bash", "boring ask ''\ntrue", 2),
         ("python", "import core.settings", 0),
         ("python", "1 / 0", 1),
     ],
 )
 async def test_a_block_that_fails_is_seen(
-    runner: Any, language: str, code: str, ending: int, tmp_path: Path
+    run_forked: Runner, how: str, language: str, code: str, ending: int, tmp_path: Path
 ) -> None:
     async with ScriptedModel(willing) as model:
         env = environment(tmp_path, model, "none")
+        runner = run_forked if how == "forked" else run
         assert (await runner(Block("x", language, code, None), tmp_path, env))[0] == ending
+
+
+async def test_a_forked_command_has_the_input_output_and_folder_of_its_shell(
+    run_forked: Runner, tmp_path: Path, postgres_url: str
+) -> None:
+    code = (
+        "echo 'Anybody?' | boring ask - --json | tr a-z A-Z\n"
+        f"cd {tmp_path}\necho 'The port is 2024.' > here.txt\nboring index here.txt\n"
+    )
+    async with ScriptedModel(willing, dimensions=384) as model:
+        env = environment(tmp_path, model, postgres_url)
+        ending, said = await run_forked(Block("x", "bash", code, None), ROOT, env)
+    assert ending == 0, said
+    assert '"ANSWER": "THIS IS A SCRIPTED ANSWER."' in said
+    assert model.requests[0]["messages"][-1]["content"] == "Anybody?"
+
+
+async def test_a_forked_command_is_killed_with_its_shell(tmp_path: Path, postgres_url: str) -> None:
+    async with ScriptedModel([Reply(text="late", delay_s=600)]) as model:
+        env = environment(tmp_path, model, postgres_url)
+        with boring_for_shells() as commands:
+            env["PATH"] = f"{commands}:{env['PATH']}"
+            process = await asyncio.create_subprocess_exec("boring", "ask", "Hello?", env=env)
+            while not model.requests:  # noqa: ASYNC110 - what is awaited happens in another process
+                await asyncio.sleep(0.05)
+            process.kill()
+            await process.wait()
 
 
 async def test_a_python_block_reaches_the_scripted_model(tmp_path: Path) -> None:

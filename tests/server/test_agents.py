@@ -13,6 +13,7 @@ import pytest
 from psycopg.rows import DictRow, dict_row
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("agents")  # its tests share a server, so one worker runs them
 STEPS = ["receive", "plan", "execute", "observe", "plan", "respond"]
 
 

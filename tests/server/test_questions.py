@@ -15,6 +15,7 @@ import pytest
 from app.server_settings import read_server_file
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("questions")  # its tests share a server, so one worker runs them
 APPROVE: Any = {"decisions": [{"type": "approve"}]}
 
 

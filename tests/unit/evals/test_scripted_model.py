@@ -150,11 +150,11 @@ async def test_a_dropped_connection_reaches_the_client(*, stream: bool) -> None:
 
 
 async def test_delays_are_kept() -> None:
-    async with ScriptedModel([Reply(text="a b c d", delay_s=0.2, token_delay_s=0.05)]) as model:
+    async with ScriptedModel([Reply(text="a b c d", delay_s=0.2, token_delay_s=0.1)]) as model:
         began = time.perf_counter()
         stamps = [time.perf_counter() - began async for piece in client(model).astream("Hi") if piece.text]
         assert stamps[0] >= 0.2
-        assert stamps[-1] - stamps[0] >= 0.14
+        assert stamps[-1] - stamps[0] >= 0.2  # of 0.3: a busy machine may see the first one late
 
 
 async def test_an_exhausted_script_names_the_request() -> None:

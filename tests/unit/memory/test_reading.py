@@ -85,7 +85,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "no pdf": (lambda: b"hello", "is no PDF that can be read"),
     "empty": (bytes, "is no PDF that can be read"),
     "its own page": (endless, "is no PDF that can be read"),
-    "a bomb": (lambda: bomb(400_000_000), "unpacks to more than is read"),
+    "a bomb": (lambda: bomb(100_000_000), "unpacks to more than is read"),
     "long-winded": (lambda: bomb(19_000_000), "unpacks to more than is read"),
 }
 

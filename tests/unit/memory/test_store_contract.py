@@ -217,7 +217,8 @@ async def test_a_batch_reads_what_was_before_and_keeps_the_order_of_its_answers(
     assert await store.abatch([]) == []
 
 
-@pytest.mark.parametrize("namespace", [(), ("a.b",), ("",), ("a", "\0"), ("langgraph", "x")])
-async def test_what_is_no_namespace_is_refused(store: BaseStore, namespace: tuple[str, ...]) -> None:
-    with pytest.raises(InvalidNamespaceError):
-        await store.aput(namespace, "k", {"x": 1})
+async def test_what_is_no_namespace_is_refused(store: BaseStore) -> None:
+    no_namespaces: list[tuple[str, ...]] = [(), ("a.b",), ("",), ("a", "\0"), ("langgraph", "x")]
+    for namespace in no_namespaces:
+        with pytest.raises(InvalidNamespaceError):
+            await store.aput(namespace, "k", {"x": 1})

@@ -54,40 +54,40 @@ async def test_rows_over_the_limit_are_left_out_with_a_note(query: Tool) -> None
     ]
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "insert into orders values (3)",
-        "update orders set article = 'x'",
-        "delete from orders",
-        "drop table orders",
-        "create table x (y int)",
-        "create temp table x (y int)",
-        "copy orders to stdout",
-        "copy (select 1) to program 'true'",
-        "do $$ begin end $$",
-        "set role postgres",
-        "set transaction read write",
-        "commit",
-        "begin",
-        "select 1; drop table orders",
-        "select 1; commit; delete from orders",
-        "select 1; rollback; begin read write; delete from orders; commit",
-        "with gone as (delete from orders returning *) select * from gone",
-        "select nextval('numbers')",
-        "select 1 into x",
-        "select * from orders for update",
-        "select set_config('transaction_read_only', 'off', true)",
-        "selec 1",
-        "",
-    ],
-)
-async def test_nothing_but_a_query_runs(query: Tool, reader_url: str, sql: str) -> None:
-    with pytest.raises(ToolError):
-        await query.run(sql=sql)
-    async with await psycopg.AsyncConnection.connect(reader_url) as connection:
-        rows = await (await connection.execute("select id, article from orders order by id")).fetchall()
-    assert rows == [(1, "chair"), (2, None)]
+NO_QUERIES = [
+    "insert into orders values (3)",
+    "update orders set article = 'x'",
+    "delete from orders",
+    "drop table orders",
+    "create table x (y int)",
+    "create temp table x (y int)",
+    "copy orders to stdout",
+    "copy (select 1) to program 'true'",
+    "do $$ begin end $$",
+    "set role postgres",
+    "set transaction read write",
+    "commit",
+    "begin",
+    "select 1; drop table orders",
+    "select 1; commit; delete from orders",
+    "select 1; rollback; begin read write; delete from orders; commit",
+    "with gone as (delete from orders returning *) select * from gone",
+    "select nextval('numbers')",
+    "select 1 into x",
+    "select * from orders for update",
+    "select set_config('transaction_read_only', 'off', true)",
+    "selec 1",
+    "",
+]
+
+
+async def test_nothing_but_a_query_runs(query: Tool, reader_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(reader_url, autocommit=True) as connection:
+        for sql in NO_QUERIES:
+            with pytest.raises(ToolError):
+                await query.run(sql=sql)
+            rows = await (await connection.execute("select id, article from orders order by id")).fetchall()
+            assert rows == [(1, "chair"), (2, None)], sql
 
 
 async def test_what_the_role_may_not_see_stays_unseen(query: Tool) -> None:

@@ -17,7 +17,7 @@ from tools.results import MALFORMED
 from tools.runtime import CallScope, ToolRuntime
 
 Json = Any
-EXAMPLES = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+EXAMPLES = settings(max_examples=75, deadline=None, derandomize=True, database=None)
 NAMES = ("alpha", "beta", "gamma", "delta")
 MISSING: Any = object()
 scalars = st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9) | st.text("ab1 ", max_size=4)

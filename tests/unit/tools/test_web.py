@@ -118,7 +118,7 @@ async def test_a_packed_page_is_unpacked(reader: Tool, site: Any, packing: str) 
     [
         ({}, b"x" * 100_001, "more than 100,000 bytes"),
         ({"Content-Length": "100001"}, b"", "more than 100,000 bytes"),
-        ({"Content-Encoding": "gzip"}, gzip.compress(b"0" * 50_000_000, mtime=0), "more than 100,000 bytes"),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b"0" * 5_000_000, mtime=0), "more than 100,000 bytes"),
         ({"Content-Encoding": "gzip"}, gzip.compress(b"0" * 50_000, mtime=0)[:30], "ends too early"),
         ({"Content-Encoding": "gzip"}, b"not gzip", "can't be unpacked"),
         ({"Content-Encoding": "br"}, b"x", "'br', which can't be read"),
