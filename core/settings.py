@@ -10,6 +10,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import ConfigurationError
+from core.prices import Price
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -131,7 +132,7 @@ class Settings(BaseSettings):
     retention_checkpoints: int | None = Field(default=None, ge=1)
     """How many of the newest checkpoints of a thread a sweep keeps. Unset: all."""
 
-    prices: dict[str, dict[str, float]] = Field(default_factory=dict[str, dict[str, float]])
+    prices: dict[str, Price] = Field(default_factory=dict[str, Price])
     """US dollars for a million tokens of own models, as JSON: `{"my-model": {"input": 0.5, "output": 2}}`."""
 
     roles: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])

@@ -94,6 +94,11 @@ PARTS: Final[Sequence[Part]] = (
         "(run_id = any(%(runs)s) or exists (select from unnest(%(threads)s::text[]) as thread"
         " where place = thread or starts_with(place, thread || '|') or starts_with(place, thread || '#')))",
     ),
+    Part(
+        "spans",
+        "boring.span",
+        "(tenant = %(tenant)s and user_id = %(user)s or " + _OF_THREAD + ")",
+    ),
     Part("tool calls", "boring.tool_call", _OF_THREAD),
     Part("decisions", "boring.decision", _OF_THREAD),
     Part("checkpoints", "checkpoints", _ON_THREAD),

@@ -10,6 +10,8 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from core.prices import Price
+
 if TYPE_CHECKING:
     from langchain_core.messages.ai import UsageMetadata
 
@@ -17,23 +19,6 @@ FREE: Final = frozenset({"embedded", "embedded-small"})
 """Models that run in this process's own care and cost nothing by the token."""
 _MILLION: Final = 1_000_000
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a model of the operator's own costs, in US dollars for a million tokens.
-
-    Attributes:
-        input: of tokens that are read.
-        output: of tokens that are written, reasoning included.
-        cached: of tokens that are read from the cache; None as `input`.
-        cache_write: of tokens that are written to the cache; None as `input`.
-    """
-
-    input: float
-    output: float
-    cached: float | None = None
-    cache_write: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

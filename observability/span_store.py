@@ -10,8 +10,9 @@ import orjson
 from opentelemetry.trace import StatusCode
 
 from core.database import Database
+from core.prices import Price
 from observability import names
-from observability.costs import Price, Tokens, cost_of
+from observability.costs import Tokens, cost_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from core.loading import load
 from core.process import current_process
-from observability.costs import Price
 from observability.outlet import Outlet
 from observability.span_store import SpanStore
 
@@ -48,9 +47,8 @@ async def _opened() -> AsyncGenerator[Tracing]:
     await load("opentelemetry.sdk.trace", "genai_prices")
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider, sampling  # noqa: PLC0415 - loaded above
 
-    prices = {name: Price(**each) for name, each in process.settings.prices.items()}
     async with AsyncExitStack() as stack:
-        store = Outlet("the database", SpanStore(database, prices).deliver)
+        store = Outlet("the database", SpanStore(database, process.settings.prices).deliver)
         outlets = [await stack.enter_async_context(store.opened())]
 
         class IntoOutlets(SpanProcessor):

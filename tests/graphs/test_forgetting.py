@@ -173,7 +173,7 @@ async def copied(url: str) -> str:
             " and table_schema not in ('pg_catalog', 'information_schema')"
         )
         for schema, table in await found.fetchall():
-            copying = sql.SQL("copy {} to stdout").format(sql.Identifier(schema, table))
+            copying = sql.SQL("copy (select * from {}) to stdout").format(sql.Identifier(schema, table))
             async with connection.cursor().copy(copying) as copy:
                 parts += [bytes(part) async for part in copy]
     return b"".join(parts).decode()
@@ -320,7 +320,8 @@ async def test_every_table_with_texts_is_forgotten_or_holds_nothing_of_users(sav
     found = await rows(
         "select distinct case when table_name ~ '^check' then '' else 'boring.' end || table_name as name"
         " from information_schema.columns join information_schema.tables using (table_schema, table_name)"
-        " where table_type = 'BASE TABLE' and (table_schema = 'boring' or table_name ~ '^checkpoint')"
+        " where table_type = 'BASE TABLE' and table_name !~ '^span_[0-9]'"  # a part of another
+        " and (table_schema = 'boring' or table_name ~ '^checkpoint')"
         " and data_type in ('text', 'json', 'jsonb', 'bytea', 'character varying', 'ARRAY', 'USER-DEFINED')"
     )
     del saver  # has made the tables of checkpoints

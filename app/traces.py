@@ -1,0 +1,209 @@
+"""The commands that show what runs did and took: runs, trace, stats."""
+
+import json
+from dataclasses import asdict
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from app.asking import JsonOption
+from app.calls import one_line
+from app.running import run
+from app.since import SinceOption
+from core.errors import InputError
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from observability.trace_log import Figures, RunFigures, SpanRow, WantedRuns
+
+_MOST_QUESTION_CHARS = 48
+_OPERATIONS = {
+    "invoke_agent": "agents",
+    "run_step": "steps",
+    "chat": "models",
+    "execute_tool": "tools",
+}
+_COLOURS = {"error": "red", "interrupted": "yellow"}
+
+
+def runs(  # noqa: PLR0913 - each is an option of the command line
+    *,
+    agent: Annotated[str | None, typer.Option(help="Only runs of this agent.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only runs of this user.")] = None,
+    thread: Annotated[str | None, typer.Option("--thread", "-t", help="Only runs of this thread.")] = None,
+    status: Annotated[
+        str | None, typer.Option(help="running, interrupted, finished, stopped or failed.")
+    ] = None,
+    since: SinceOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most runs to list.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """List runs, newest first, with what they took. `boring trace RUN` shows one."""
+    from observability.trace_log import WantedRuns  # noqa: PLC0415 - commands import what they need when they run
+
+    wanted = WantedRuns(agent=agent, user=user, thread_id=thread, status=status, since=since)
+    found = run(_recent(wanted, limit))
+    if as_json:
+        _write([asdict(one) for one in found])
+        return
+    if not found:
+        typer.echo('No such runs. Begin one with: boring ask "What is 17 * 23?"')
+        return
+    table = Table("began", "agent", "status", box=None, pad_edge=False)
+    for name in ("seconds", "tokens", "cost"):
+        table.add_column(name, justify="right")
+    table.add_column("question", overflow="ellipsis", no_wrap=True)
+    table.add_column("run", no_wrap=True)
+    for one in found:
+        table.add_row(*(Text(cell) for cell in _cells(one)))
+    Console().print(table)
+
+
+def trace(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a run did as a tree: its steps, model calls and tool calls, with times, tokens and cost."""
+    one, spans = run(_traced(run_id))
+    if as_json:
+        _write({**asdict(one), "spans": [asdict(span) for span in spans]})
+        return
+    console = Console()
+    cells = _cells(one)
+    console.print(
+        Text.assemble(
+            ("run ", "bold"),
+            one.run_id,
+            f"  {cells[1]}, {cells[2]}, {cells[3]} s, {cells[4]} tokens, cost {cells[5]}",
+        )
+    )
+    console.print(Text(f"thread {one.thread_id}, user {one.user_id}, tenant {one.tenant}"), highlight=False)
+    if not spans:
+        console.print("No spans are kept of it.")
+    for tree in _trees(spans):
+        console.print(tree)
+
+
+def stats(*, since: SinceOption = None, as_json: JsonOption = False) -> None:
+    """Show how agents, steps, models and tools have done: calls, errors, times, tokens and cost."""
+    found = run(_figures(since))
+    if as_json:
+        _write([asdict(one) for one in found])
+        return
+    if not found:
+        typer.echo("Nothing has run yet.")
+        return
+    for operation, title in _OPERATIONS.items():
+        rows = [one for one in found if one.operation == operation]
+        if rows:
+            Console().print(_table(title, rows))
+
+
+def _table(title: str, rows: "list[Figures]") -> Table:
+    table = Table(title, box=None, pad_edge=False, title_justify="left")
+    for name in ("calls", "errors", "p50 ms", "p95 ms", "p99 ms", "tokens", "cost"):
+        table.add_column(name, justify="right")
+    for one in rows:
+        tokens = "" if one.input_tokens is None else str(one.input_tokens + (one.output_tokens or 0))
+        cost = "" if one.operation != "chat" else dollars(one.cost_usd)
+        errors = f"{one.errors} ({one.errors / one.calls:.0%})" if one.errors else "0"
+        times = (f"{ms:.0f}" for ms in (one.p50_ms, one.p95_ms, one.p99_ms))
+        table.add_row(Text(one_line(one.name)), str(one.calls), errors, *times, tokens, cost)
+    return table
+
+
+def _cells(one: "RunFigures") -> tuple[str, ...]:
+    took = "" if one.duration_ms is None else f"{one.duration_ms / 1000:.1f}"
+    tokens = "" if one.input_tokens is None else str(one.input_tokens + (one.output_tokens or 0))
+    ended = one.status if one.reason in {None, "answered", one.status} else f"{one.status} ({one.reason})"
+    return (
+        f"{one.started_at.astimezone():%m-%d %H:%M:%S}",
+        one_line(one.graph),
+        ended,
+        took,
+        tokens,
+        dollars(one.cost_usd) if one.model_calls else "",
+        one_line(one.question or "")[:_MOST_QUESTION_CHARS],
+        one.run_id,
+    )
+
+
+def dollars(cost: Decimal | None) -> str:
+    """Return US dollars as people read them; a price that is not known is never a zero."""
+    if cost is None:
+        return "unknown"
+    return f"${cost:.2f}" if cost >= 1 or not cost else f"${cost:.6f}"
+
+
+def _trees(spans: "list[SpanRow]") -> list[Tree]:
+    """Return a tree for each span that has none above it here."""
+    nodes = {one.span_id: Tree(_label(one)) for one in spans}
+    tops: list[Tree] = []
+    for one in spans:
+        above = nodes.get(one.parent_id or "")
+        if above is None:
+            tops.append(nodes[one.span_id])
+        else:
+            above.children.append(nodes[one.span_id])
+    return tops
+
+
+def _label(one: "SpanRow") -> Text:
+    told = [f"{one.duration_ms:.0f} ms"]
+    if one.input_tokens is not None:
+        told.append(f"{one.input_tokens} in, {one.output_tokens or 0} out")
+        told.append(dollars(one.cost_usd))
+    if one.outcome and one.outcome != "ok":
+        told.append(one.outcome)
+    if one.error_type and one.error_type != one.outcome:
+        told.append(one.error_type)
+    failed = [event for event in one.events if event.get("name") == "attempt"]
+    if failed:
+        told.append(f"{len(failed)} failed attempts")
+    return Text.assemble(one_line(one.name), (f"  {', '.join(told)}", _COLOURS.get(one.status, "dim")))
+
+
+def _write(told: Any) -> None:
+    typer.echo(json.dumps(told, default=str, ensure_ascii=False))
+
+
+async def _recent(wanted: "WantedRuns", limit: int) -> "list[RunFigures]":
+    from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
+    from observability.trace_log import recent_runs  # noqa: PLC0415
+
+    async with opened_process() as process:
+        return await recent_runs(await process.database(), wanted, limit=limit)
+
+
+async def _traced(run_id: str) -> "tuple[RunFigures, list[SpanRow]]":
+    """Return a run and its spans.
+
+    Raises:
+        InputError: no run or more than one is called like this.
+    """
+    from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
+    from observability.trace_log import WantedRuns, recent_runs, spans_of_run  # noqa: PLC0415
+
+    async with opened_process() as process:
+        database = await process.database()
+        found = await recent_runs(database, WantedRuns(run_id=run_id), limit=2)
+        if not found:
+            raise InputError(f"There is no run {run_id!r}. List the runs with: boring runs")
+        if len(found) > 1:
+            raise InputError(f"More than one run begins with {run_id!r}. Give more of the id.")
+        return found[0], await spans_of_run(database, found[0].run_id)
+
+
+async def _figures(since: "timedelta | None") -> "list[Figures]":
+    from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
+    from observability.trace_log import figures  # noqa: PLC0415
+
+    async with opened_process() as process:
+        return await figures(await process.database(), since=since)

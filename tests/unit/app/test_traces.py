@@ -1,0 +1,107 @@
+"""`boring runs`, `boring trace` and `boring stats` on what real runs have left."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from core.context import RunContext
+from core.process import opened_process
+from core.settings import Settings
+from evals.scripted_model import Reply, ScriptedModel, ToolCall
+from graphs.single import create_agent
+from memory.checkpoints import postgres_checkpointer
+from tests.commands import boring as command
+from tools.contract import contract
+
+PRICES = '{"scripted": {"input": 1, "output": 10}}'
+HOSTILE = "[bold]6 times 7?[/nope] \x1b[31m\u202e"
+
+
+async def multiply(a: int, b: int) -> str:
+    """Multiply two numbers."""
+    return str(a * b)
+
+
+@pytest.fixture
+async def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
+    """A run that calls a tool, under a price of its own, and one of a model that has none."""
+    prices: Any = json.loads(PRICES)
+    settings = Settings(
+        database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path, prices=prices
+    )
+    script = [Reply(tool_calls=(ToolCall("multiply", {"a": 6, "b": 7}),)), "It is 42.", "Good morning."]
+    async with ScriptedModel(script) as model, opened_process(settings):
+        saver = await postgres_checkpointer()
+        for name, question in (("scripted", HOSTILE), ("other", "Hello")):
+            llm = ChatOpenAI(base_url=model.base_url, api_key=SecretStr(model.api_key), model=name)
+            agent = create_agent(llm=llm, tools=[contract(multiply)], name=f"by_{name}", checkpointer=saver)
+            asked: Any = {"messages": [("user", question)]}
+            await agent.ainvoke(
+                asked,
+                {"configurable": {"thread_id": name}},
+                context=RunContext(user=f"user of {name}"),
+            )
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DATABASE_URL": postgres_url, "COLUMNS": "200"}
+
+
+async def test_runs_are_listed_with_what_they_took_and_an_unknown_price_is_no_zero(
+    env: dict[str, str],
+) -> None:
+    _, out, _ = await command("runs", "--json", env=env)
+    other, scripted = json.loads(out)
+    assert (other["graph"], other["cost_usd"], other["model_calls"]) == ("by_other", None, 1)
+    spent = scripted["input_tokens"] * 1e-6 + scripted["output_tokens"] * 1e-5
+    assert float(scripted["cost_usd"]) == pytest.approx(spent)
+    assert scripted["model_calls"] == 2
+    _, out, _ = await command("runs", env=env)
+    lines = out.splitlines()
+    assert "unknown" in lines[1]
+    assert "\\x1b[31m" in lines[2] or "\x1b" not in lines[2]
+    assert "$0.00" in lines[2]
+    _, out, _ = await command("runs", "--user", "user of other", "--json", env=env)
+    assert [one["thread_id"] for one in json.loads(out)] == ["other"]
+
+
+async def test_a_trace_is_a_tree_with_times_tokens_and_cost(env: dict[str, str]) -> None:
+    _, out, _ = await command("runs", "--agent", "by_scripted", "--json", env=env)
+    [one] = json.loads(out)
+    _, out, _ = await command("trace", one["run_id"][:8], env=env)
+    tree = [re.sub(r"^[^a-z]*|  .*", "", line) for line in out.splitlines()[2:]]
+    assert tree == [
+        "invoke_agent by_scripted",
+        "step receive",
+        "step plan",
+        "chat scripted",
+        "step execute",
+        "execute_tool multiply",
+        "step observe",
+        "step plan",
+        "chat scripted",
+        "step respond",
+    ]
+    assert " in, " in next(line for line in out.splitlines() if "chat scripted" in line)
+    _, out, _ = await command("trace", one["run_id"], "--json", env=env)
+    assert len(json.loads(out)["spans"]) == len(tree)
+
+
+async def test_a_run_that_there_is_not_is_said_so(env: dict[str, str]) -> None:
+    code, _, err = await command("trace", "nonsense", env=env)
+    assert code == 2
+    assert "There is no run 'nonsense'. List the runs with: boring runs" in err
+
+
+async def test_stats_tell_calls_errors_and_times(env: dict[str, str]) -> None:
+    _, out, _ = await command("stats", "--json", env=env)
+    found = {(one["operation"], one["name"]): one for one in json.loads(out)}
+    assert found["execute_tool", "multiply"]["calls"] == 1
+    assert found["run_step", "plan"]["calls"] == 3
+    assert found["chat", "other"]["cost_usd"] is None
+    assert 0 < found["chat", "scripted"]["p50_ms"] <= found["chat", "scripted"]["p99_ms"]
+    _, out, _ = await command("stats", env=env)
+    assert "multiply" in out
