@@ -30,8 +30,8 @@ tenant = %(tenant)s and (starts_with(path, %(place)s) or not exists (
 """The condition that a scope holds nothing but a user's memories; see `memory.forgetting`."""
 _FIND: LiteralString = f"""
 with served as ({SERVED}), scope as (
-    select served.model, served.dimensions, scope.*,
-        greatest(%(least)s, word_rows / %(share)s) as rare
+    select served.model, served.dimensions, id, tenant, path, word_rows, word_length, counted_at, has_words,
+        common || '{{}}' as common, greatest(%(least)s, word_rows / %(share)s) as rare
     from served left join boring.memory_scope as scope
         on path = case when %(prefix)s::text[] = '{{}}' then '' else boring.path_of(%(prefix)s) end
 ), word as (
@@ -59,6 +59,7 @@ from scope, setting
 """Where to search and by what, and the settings of the transaction that a search by indexes goes by.
 
 `boring.asked` names the words that items are found by: the rarest of the question, for some number of items.
+The numbers of `common` are put together with nothing, so that they are unpacked once and not for each word.
 """
 
 
@@ -114,7 +115,7 @@ async def indexed_scope(
         "least": LEAST_COMMON,
         "share": COMMON_SHARE,
         "candidates": _CANDIDATES,
-        "breadth": str(min(2 * form.depth, _MOST_BREADTH)),
+        "breadth": str(min(form.depth * 3 // 2, _MOST_BREADTH)),
     }
     row = await (await connection.execute(_FIND, values)).fetchone()
     if row is not None and (row["model"], row["dimensions"]) != (model, dimensions):
