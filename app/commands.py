@@ -19,7 +19,7 @@ from app.pruning import prune
 from app.rules import rules
 from app.serving import serve
 from app.tools import tools
-from app.traces import runs, stats, trace
+from app.traces import runs, stats, trace, why
 from core.errors import BoringError
 
 app = typer.Typer(
@@ -29,7 +29,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for command in (ask, chat, resume, index, threads, prune, runs, trace, stats, calls, tools, doctor, serve):
+asking, looking = (ask, chat, resume), (threads, runs, trace, why, stats, calls, tools)
+for command in (*asking, index, *looking, prune, doctor, serve):
     app.command()(command)
 app.add_typer(mcp, name="mcp")
 app.add_typer(approvals, name="approvals")

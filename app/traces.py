@@ -20,6 +20,8 @@ from core.errors import InputError
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from core.database import Database
+    from observability.story import DecisionRow
     from observability.trace_log import Figures, RunFigures, SpanRow, WantedRuns
 
 _MOST_QUESTION_CHARS = 48
@@ -89,6 +91,26 @@ def trace(
         console.print("No spans are kept of it.")
     for tree in _trees(spans):
         console.print(tree)
+
+
+def why(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell in sentences what a run decided, among what, why, and who decided."""
+    one, decisions = run(_decided(run_id))
+    if as_json:
+        _write({**asdict(one), "decisions": [asdict(decision) for decision in decisions]})
+        return
+    from observability.story import sentences  # noqa: PLC0415 - commands import what they need when they run
+
+    console = Console()
+    console.print(Text(f"{one_line(one.graph)} was asked: {one_line(one.question or '')}"), highlight=False)
+    for number, sentence in enumerate(sentences(decisions), start=1):
+        console.print(Text(f"{number:>3}. {one_line(sentence)}"), highlight=False)
+    if not decisions:
+        console.print("No decisions are on record of it.")
 
 
 def stats(*, since: SinceOption = None, as_json: JsonOption = False) -> None:
@@ -183,22 +205,39 @@ async def _recent(wanted: "WantedRuns", limit: int) -> "list[RunFigures]":
 
 
 async def _traced(run_id: str) -> "tuple[RunFigures, list[SpanRow]]":
-    """Return a run and its spans.
-
-    Raises:
-        InputError: no run or more than one is called like this.
-    """
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
-    from observability.trace_log import WantedRuns, recent_runs, spans_of_run  # noqa: PLC0415
+    from observability.trace_log import spans_of_run  # noqa: PLC0415
 
     async with opened_process() as process:
         database = await process.database()
-        found = await recent_runs(database, WantedRuns(run_id=run_id), limit=2)
-        if not found:
-            raise InputError(f"There is no run {run_id!r}. List the runs with: boring runs")
-        if len(found) > 1:
-            raise InputError(f"More than one run begins with {run_id!r}. Give more of the id.")
-        return found[0], await spans_of_run(database, found[0].run_id)
+        one = await _run_called(database, run_id)
+        return one, await spans_of_run(database, one.run_id)
+
+
+async def _decided(run_id: str) -> "tuple[RunFigures, list[DecisionRow]]":
+    from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
+    from observability.story import decisions_of_run  # noqa: PLC0415
+
+    async with opened_process() as process:
+        database = await process.database()
+        one = await _run_called(database, run_id)
+        return one, await decisions_of_run(database, one.run_id)
+
+
+async def _run_called(database: "Database", run_id: str) -> "RunFigures":
+    """Return the run whose id begins like this.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    from observability.trace_log import WantedRuns, recent_runs  # noqa: PLC0415 - see above
+
+    found = await recent_runs(database, WantedRuns(run_id=run_id), limit=2)
+    if not found:
+        raise InputError(f"There is no run {run_id!r}. List the runs with: boring runs")
+    if len(found) > 1:
+        raise InputError(f"More than one run begins with {run_id!r}. Give more of the id.")
+    return found[0]
 
 
 async def _figures(since: "timedelta | None") -> "list[Figures]":

@@ -12,7 +12,8 @@ from langgraph.graph.state import CompiledStateGraph
 from core.context import RunContext
 from core.state import AgentInput, AgentState
 from observability import names
-from observability.spans import KEY, Invocation, invocation
+from observability.invocations import KEY, Invocation
+from observability.spans import invocation
 from observability.tracing import current_tracing
 
 
@@ -28,7 +29,7 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
         """Run the graph as LangGraph does, and write a span of it."""
         parent, whose = _parent(), _whose(config, options.get("context"))
         tracing = await current_tracing()
-        with invocation(tracing.tracer, self.name, whose, parent=parent) as one:
+        with invocation(tracing.tracer, self.name, whose, decide=tracing.decisions.put, parent=parent) as one:
             carried = cast("RunnableConfig", {**(config or {})})
             carried["configurable"] = {**carried.get("configurable", {}), KEY: one}
             async for part in super().astream(input, carried, **options):

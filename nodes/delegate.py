@@ -22,8 +22,9 @@ from memory.claims import current_claims
 from nodes.assignments import Assignment, Delegate, Request, Task, tokens_told, wording
 from nodes.attribution import sources_found
 from nodes.faults import is_transient, readable
+from nodes.judging import note_call
 from nodes.routing import ASKED_BACK
-from nodes.threads import Node, current_journal, holding, namespace_of, thread_of
+from nodes.threads import Node, current_journal, holding, namespace_of, thread_of, traced_step
 from tools.progress import report_progress
 from tools.records import CallRecord, Ended, result_message
 from tools.results import cut, describe_invalid
@@ -74,8 +75,11 @@ def delegating(delegate: Delegate) -> Node:
     graph = delegate.graph  # LangGraph finds it here, and so draws and inspects what is inside
 
     async def hand_over(state: CallTask, runtime: Runtime[RunContext]) -> dict[str, Any]:
-        async with holding(runtime):
-            return {"messages": [await _handed_over(delegate, graph, state, runtime)]}
+        with traced_step(delegate.name, state, runtime):
+            async with holding(runtime):
+                message = await _handed_over(delegate, graph, state, runtime)
+            note_call(message.artifact, state["step"])
+        return {"messages": [message]}
 
     hand_over.__name__ = hand_over.__qualname__ = delegate.name
     return hand_over

@@ -8,6 +8,7 @@ from langgraph.runtime import Runtime
 from core.context import RunContext, context_of
 from core.state import CallTask
 from memory.claims import current_claims
+from nodes.judging import note_asked, note_call
 from nodes.threads import Node, current_journal, namespace_of, thread_of
 from tools.breakers import current_breakers
 from tools.progress import report_progress
@@ -39,7 +40,9 @@ def executing(tools: ToolRuntime) -> Node:
         )
         done = await tools.call(call, scope)
         if isinstance(done, ToolMessage):
+            note_call(done.artifact, state["step"])
             return {"messages": [done]}
+        note_asked(done, state["step"])
         return {"questions": {done["call_id"]: done}}
 
     return execute

@@ -24,6 +24,7 @@ from nodes.showing import shown_to
 from nodes.structured import unfit
 from nodes.threads import namespace_of, thread_of
 from observability.decisions import Decision, record_decisions
+from observability.noting import note_decision
 from tools.breakers import current_breakers
 
 
@@ -64,7 +65,7 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
         if not isinstance(planned, Planned):
             return planned
         charged = _charged(state["turn"], state["messages"], planned.message, time.monotonic() - begun)
-        return _update(planned.message, charged, state, response_format)
+        return _update(planned, charged, state, response_format, tools)
 
     return plan
 
@@ -95,9 +96,22 @@ async def _asked(
     return planned
 
 
+def _note(planned: Planned, step: int, tools: Sequence[ToolSpec]) -> None:
+    called = [call["name"] for call in planned.message.tool_calls]
+    candidates = [*(one.name for one in tools), "answer"]
+    choice = ", ".join(called) or "answer"
+    note_decision("plan", choice, step=step, by=planned.names[-1], candidates=candidates)
+
+
 def _update(
-    message: AIMessage, charged: Turn, state: AgentState, response_format: ResponseFormat | None
+    planned: Planned,
+    charged: Turn,
+    state: AgentState,
+    response_format: ResponseFormat | None,
+    tools: Sequence[ToolSpec],
 ) -> dict[str, Any]:
+    message = planned.message
+    _note(planned, charged["step"], tools)
     if stop := unfit(message, response_format):
         return {"turn": charged, "stop": stop}
     return {"messages": [with_own_ids(message, state["messages"])], "turn": charged}

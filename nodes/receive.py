@@ -21,7 +21,8 @@ from nodes.earlier_calls import results_of_earlier_calls
 from nodes.folding import Folded, folded
 from nodes.seeing import Frame
 from nodes.threads import Node, namespace_of, thread_of
-from observability.spans import current_invocation
+from observability.invocations import current_invocation
+from observability.noting import note_decision
 
 Noting = Callable[[Turn, Runtime[RunContext]], Awaitable[Sequence[Note]]]
 """Returns what the model is to be told in a turn, for the question that the turn holds."""
@@ -93,6 +94,11 @@ async def _folding(
     fold = await folded(model, state, overhead=overhead, limits=context_of(runtime))
     if fold is None:
         return {}
+    if fold.summary:
+        first, last = fold.summary["first"], fold.summary["last"]
+        note_decision(
+            "folded", f"{first} to {last}", step=0, by=model.profile.name, reason="the room of the model"
+        )
     return {"turn": _charged(turn, fold)} | ({"summary": fold.summary} if fold.summary else {})
 
 

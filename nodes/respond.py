@@ -14,11 +14,12 @@ from memory.forgetting import erase_run
 from memory.runs import finish_run
 from nodes.attribution import cited_sources, sources_found
 from nodes.contributions import contributions, undone
+from nodes.judging import note_end
 from nodes.learner import current_learner
 from nodes.learning import Mind
 from nodes.remembering import policy_of, turn_to_learn
 from nodes.threads import Node, thread_of
-from observability.spans import current_invocation
+from observability.invocations import current_invocation
 
 
 def responding(mind: Mind | None = None, *, structured: bool = False) -> Node:
@@ -57,6 +58,7 @@ async def _ended(
         answer["contributions"] = contributed
     if (invocation := current_invocation()) is not None:
         invocation.outcome = answer["status"]
+    note_end(answer, state["turn"]["step"], why=stop["message"] if stop else "")
     if not context_of(runtime).depth:  # else the run is that of the agent which was asked first
         await _finished(state, answer, mind, runtime)
     said = {} if message is state["messages"][-1] else {"messages": [message]}  # else it is stored already

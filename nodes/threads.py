@@ -13,7 +13,8 @@ from core.process import current_process
 from core.worker import current_worker
 from memory.claims import current_claims
 from observability import names
-from observability.spans import KEY, Invocation, step_span
+from observability.invocations import KEY, Invocation
+from observability.spans import step_span
 from tools.journal import Journal
 
 Node = Callable[..., Awaitable[dict[str, Any]]]
@@ -74,7 +75,7 @@ def on_its_thread(name: str, node: Node, *, ends: bool = False) -> Node:
 
     # Not `wraps`: LangGraph reads the parameters, which are those of `held`; the state's type, of the node.
     async def held(state: Any, runtime: Runtime[RunContext]) -> dict[str, Any]:
-        with _traced(name, state, runtime):
+        with traced_step(name, state, runtime):
             async with holding(runtime, ends=ends):
                 return await (node(state, runtime) if takes_runtime else node(state))
 
@@ -83,7 +84,7 @@ def on_its_thread(name: str, node: Node, *, ends: bool = False) -> Node:
     return held
 
 
-def _traced(step: str, state: Any, runtime: Runtime[RunContext]) -> AbstractContextManager[object]:
+def traced_step(step: str, state: Any, runtime: Runtime[RunContext]) -> AbstractContextManager[object]:
     """Return the span of a step; outside of an agent of ours there is none."""
     part_of: Invocation | None = get_config().get("configurable", {}).get(KEY)
     if part_of is None:

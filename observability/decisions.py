@@ -8,19 +8,40 @@ from typing import Literal
 from psycopg.types.json import Jsonb
 
 from core.database import Database
+from observability.invocations import current_place
 
-DecisionKind = Literal["fallback", "route", "rule_applied", "rule_left_out", "memory_used"]
-"""What is decided: `fallback`, another model answered than the first in line; `route`, who gets a request;
-`rule_applied`, which rules a step was told; `rule_left_out`, for which rules it had no room;
-`memory_used`, what the model was told of what is known, by the ids of the memories."""
+DecisionKind = Literal[
+    "plan",
+    "delegate",
+    "tool",
+    "refused",
+    "retry",
+    "fallback",
+    "route",
+    "rule_applied",
+    "rule_left_out",
+    "memory_used",
+    "folded",
+    "asked",
+    "approved",
+    "stopped",
+    "answered",
+]
+"""What is decided: `plan`, what comes next; `delegate`, which agent works; `tool`, which tool was run;
+`refused`, that a call was not made; `retry`, that it was tried again; `fallback`, another model answered than
+the first in line; `route`, who gets a request; `rule_applied`, which rules a step was told; `rule_left_out`,
+for which rules it had no room; `memory_used`, what the model was told of what is known, by the ids of the
+memories; `folded`, which messages the model sees as a summary; `asked`, that a person is; `approved`, that
+one agreed; `stopped`, that the turn ends without an answer; `answered`, that it has one."""
 _RECORD = """
 insert into boring.decision (id, thread_id, run_id, step, kind, choice, candidates, reason, decided_by,
-                             confidence)
+                             confidence, trace_id, span_id, agent)
 values (%(id)s, %(thread_id)s, %(run_id)s, %(step)s, %(kind)s, %(choice)s, %(candidates)s, %(reason)s,
-        %(decided_by)s, %(confidence)s)
+        %(decided_by)s, %(confidence)s, %(trace_id)s, %(span_id)s, %(agent)s)
 on conflict (id) do update
 set choice = excluded.choice, candidates = excluded.candidates, reason = excluded.reason,
-    decided_by = excluded.decided_by, confidence = excluded.confidence
+    decided_by = excluded.decided_by, confidence = excluded.confidence, trace_id = excluded.trace_id,
+    span_id = excluded.span_id
 """
 _DROP = "delete from boring.decision where id = any(%s)"
 _MOST_PARTS = 16
@@ -64,8 +85,10 @@ async def record_decisions(database: Database, decisions: Sequence[Decision]) ->
         database: where.
         decisions: all of the step's, at least one, numbered by `part`; all else that names them they share.
     """
+    here = current_place()
     rows = [
-        {**asdict(one), "id": _identity(one), "candidates": Jsonb(list(one.candidates))} for one in decisions
+        {**asdict(one), "id": _identity(one), "candidates": Jsonb(list(one.candidates)), **here}
+        for one in decisions
     ]
     async with database.pool.connection() as connection, connection.transaction():
         further = range(len(decisions), _MOST_PARTS)

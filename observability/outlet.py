@@ -8,48 +8,60 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
+from typing import Final, Generic, TypeVar
 
 ROOM: Final = 4096
-"""Most spans that wait for one outlet."""
+"""Most things that wait for one outlet."""
 _BATCH: Final = 512
 _EVERY_S: Final = 1.0
 _CLOSING_S: Final = 3.0
 """How long the end of a process waits for what is left to be delivered."""
 _log = logging.getLogger(__name__)
 
-Deliver = Callable[[Sequence["ReadableSpan"]], Awaitable[None]]
-"""Delivers a batch, or raises."""
+Thing = TypeVar("Thing")
 
 
-class Outlet:
-    """A queue before one place that spans are delivered to.
+class Outlet(Generic[Thing]):
+    """A queue before one place that things such as spans are delivered to.
 
     Attributes:
         name: of the place, for people.
-        dropped: spans that were given up, because there was no room or their delivery failed.
-        delivered: spans that have arrived.
+        what: the things, for people.
+        dropped: things that were given up, because there was no room or their delivery failed.
+        delivered: things that have arrived.
     """
 
-    def __init__(self, name: str, deliver: Deliver, *, room: int = ROOM) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        deliver: Callable[[Sequence[Thing]], Awaitable[None]],
+        *,
+        what: str = "spans",
+        room: int = ROOM,
+    ) -> None:
+        """Make one; nothing is delivered before it is opened.
+
+        Args:
+            name: of the place.
+            deliver: delivers a batch, or raises.
+            what: the things, for people.
+            room: most things that wait.
+        """
+        self.name, self.what = name, what
         self.dropped = 0
         self.delivered = 0
         self._deliver = deliver
         self._room = room
-        self._waiting: deque[ReadableSpan] = deque()
+        self._waiting: deque[Thing] = deque()
         self._some = asyncio.Event()
         self._many = asyncio.Event()
 
-    def put(self, span: ReadableSpan) -> None:
-        """Take a span in; where there is no room, the oldest one is given up."""
+    def put(self, thing: Thing) -> None:
+        """Take a thing in; where there is no room, the oldest one is given up."""
         if len(self._waiting) >= self._room:
             self._waiting.popleft()
             self._give_up(1, "there is no room")
-        self._waiting.append(span)
+        self._waiting.append(thing)
         self._some.set()
         if len(self._waiting) >= _BATCH:
             self._many.set()
@@ -70,10 +82,10 @@ class Outlet:
             else:
                 self.delivered += len(batch)
 
-    def _give_up(self, spans: int, why: str) -> None:
+    def _give_up(self, many: int, why: str) -> None:
         if not self.dropped or why != "there is no room":
-            _log.warning("%d spans for %s were given up: %s.", spans, self.name, why.rstrip("."))
-        self.dropped += spans
+            _log.warning("%d %s for %s were given up: %s.", many, self.what, self.name, why.rstrip("."))
+        self.dropped += many
 
     async def _keep_delivering(self) -> None:
         while True:
@@ -83,9 +95,9 @@ class Outlet:
             await self.flush()
 
     @asynccontextmanager
-    async def opened(self) -> AsyncGenerator[Outlet]:
+    async def opened(self) -> AsyncGenerator[Outlet[Thing]]:
         """Deliver while the block runs, and for some seconds at its end what is left."""
-        delivering = asyncio.create_task(self._keep_delivering(), name=f"deliver spans to {self.name}")
+        delivering = asyncio.create_task(self._keep_delivering(), name=f"deliver {self.what} to {self.name}")
         try:
             yield self
         finally:

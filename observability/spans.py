@@ -7,77 +7,28 @@ linked to the first. An interrupt is no error.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.errors import GraphBubbleUp
 from opentelemetry import context as current
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from observability import names
 from observability.costs import Tokens, tokens_of
+from observability.invocations import RUNNING, Invocation
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
-_step: ContextVar[Invocation | None] = ContextVar("boring_invocation", default=None)
 FAILURES: Final = frozenset({"error", "timeout", "unknown", "invalid", "unknown_tool"})
 """Outcomes of a call that count as errors; what a person or a policy refused does not."""
 PROVIDERS: Final = {"api.openai.com": "openai"}
 """Providers by the hosts of their endpoints, as the conventions call them."""
-KEY: Final = "__boring_invocation"
-"""Under which a graph's configuration carries its invocation to the steps."""
-
-
-@dataclass(slots=True, eq=False)
-class Invocation:
-    """One call of a graph, while it lasts.
-
-    Attributes:
-        span: of the invocation.
-        whose: the attributes that all its spans share: who asked, on which thread.
-        run_id: of the run that it is part of; empty until the first step knows it.
-        parent: of the agent that has handed work to this one.
-        is_placed: it is known whether it is the first of its run.
-        outcome: how it ended, in the words of the record of runs; None as long as nobody has said.
-    """
-
-    tracer: Tracer
-    span: Span
-    whose: Mapping[str, str]
-    run_id: str = ""
-    parent: Invocation | None = None
-    is_placed: bool = False
-    outcome: str | None = None
-
-    def belongs_to(self, run_id: str, first: str | None) -> None:
-        """Name the run; a later invocation of it is linked to the first one, which `first` names."""
-        if not self.run_id:
-            self.run_id = run_id
-            self.span.set_attribute(names.RUN, run_id)
-        if first is None or self.is_placed:
-            return
-        self.is_placed = True
-        earlier = _context_of(first)
-        if earlier is not None and earlier.trace_id != self.span.get_span_context().trace_id:
-            self.span.add_link(earlier, {"boring.link": "resumes"})
-
-    def interrupted(self) -> None:
-        """Note that it waits for a person, and so do those that have handed it work."""
-        one: Invocation | None = self
-        while one is not None:
-            one.outcome = "interrupted"
-            one = one.parent
-
-    @property
-    def name(self) -> str:
-        """The trace and the span of it, as they are kept in a checkpoint."""
-        context = self.span.get_span_context()
-        return f"{context.trace_id:032x}-{context.span_id:016x}"
 
 
 @dataclass(slots=True)
@@ -102,14 +53,14 @@ class Spoken:
         self.finished = str(said.get("finish_reason") or "")
 
 
-def current_invocation() -> Invocation | None:
-    """Return the invocation that the running step is part of."""
-    return _step.get()
-
-
 @contextmanager
 def invocation(
-    tracer: Tracer, agent: str, whose: Mapping[str, str], *, parent: Invocation | None = None
+    tracer: Tracer,
+    agent: str,
+    whose: Mapping[str, str],
+    *,
+    decide: Callable[[Any], None],
+    parent: Invocation | None = None,
 ) -> Generator[Invocation]:
     """Write the span of one call of a graph.
 
@@ -117,16 +68,12 @@ def invocation(
         tracer: of the process.
         agent: the graph's name.
         whose: attributes of all its spans.
+        decide: takes its decisions.
         parent: of the agent that hands it work.
     """
-    above = parent.span if parent is not None else trace.get_current_span()
-    span = tracer.start_span(
-        f"{names.INVOKE_AGENT} {agent}",
-        context=trace.set_span_in_context(above),
-        kind=SpanKind.INTERNAL,
-        attributes={names.OPERATION: names.INVOKE_AGENT, names.AGENT: agent, **whose},
-    )
-    one = Invocation(tracer, span, whose, parent=parent)
+    told = {names.OPERATION: names.INVOKE_AGENT, names.AGENT: agent, **whose}
+    span = tracer.start_span(f"{names.INVOKE_AGENT} {agent}", context=_above(parent), attributes=told)
+    one = Invocation(tracer, span, agent, whose, decide, parent=parent)
     if parent is not None and parent.run_id:
         one.belongs_to(parent.run_id, None)
     try:
@@ -145,6 +92,18 @@ def invocation(
         _closed(one)
 
 
+def _above(parent: Invocation | None) -> Context:
+    """Return the context of the running step, or of the one that hands work on where no step is traced."""
+    above = trace.get_current_span()
+    if parent is not None and _trace(above) != _trace(parent.span):
+        above = parent.span
+    return trace.set_span_in_context(above)
+
+
+def _trace(span: Span) -> int:
+    return span.get_span_context().trace_id
+
+
 def _closed(one: Invocation) -> None:
     if one.outcome is not None:
         one.span.set_attribute(names.OUTCOME, one.outcome)
@@ -156,12 +115,12 @@ def _closed(one: Invocation) -> None:
 @contextmanager
 def step_span(part_of: Invocation, step: str, attributes: Mapping[str, Any]) -> Generator[Span]:
     """Write the span of one step; what it asks of models and tools is below it."""
-    token = _step.set(part_of)
+    token = RUNNING.set(part_of)
     try:
         with _below(part_of, f"step {step}", {**attributes, names.STEP: step}, part_of.span) as span:
             yield span
     finally:
-        _step.reset(token)
+        RUNNING.reset(token)
 
 
 def provider_at(endpoint: str) -> str:
@@ -172,7 +131,7 @@ def provider_at(endpoint: str) -> str:
 @contextmanager
 def model_span(model: str, endpoint: str) -> Generator[Spoken]:
     """Write the span of one call of a model; outside of a step there is none."""
-    spoken, part_of = Spoken(), _step.get()
+    spoken, part_of = Spoken(), RUNNING.get()
     if part_of is None:
         yield spoken
         return
@@ -191,7 +150,7 @@ def model_span(model: str, endpoint: str) -> Generator[Spoken]:
 @contextmanager
 def tool_span(tool: str, call_id: str) -> Generator[Span | None]:
     """Write the span of one call of a tool; outside of a step there is none."""
-    part_of = _step.get()
+    part_of = RUNNING.get()
     if part_of is None:
         yield None
         return
@@ -269,12 +228,3 @@ def _said(spoken: Spoken) -> dict[str, Any]:
             names.REASONING_TOKENS: took.reasoning,
         }
     return told
-
-
-def _context_of(name: str) -> SpanContext | None:
-    """Return the context of a span that a checkpoint names; None where the name can't be read."""
-    trace_id, _, span_id = name.partition("-")
-    try:
-        return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(1))
-    except ValueError:
-        return None

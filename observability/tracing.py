@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from core.loading import load
 from core.process import current_process
+from observability.noting import DecisionStore, Noted
 from observability.outlet import Outlet
 from observability.span_store import SpanStore
 
@@ -24,14 +25,16 @@ class Tracing:
     Attributes:
         tracer: writes spans.
         outlets: where they go.
+        decisions: where those of runs go.
     """
 
     tracer: Tracer
-    outlets: Sequence[Outlet]
+    outlets: Sequence[Outlet[ReadableSpan]]
+    decisions: Outlet[Noted]
 
     async def flush(self) -> None:
         """Deliver what has ended so far."""
-        for outlet in self.outlets:
+        for outlet in (*self.outlets, self.decisions):
             await outlet.flush()
 
 
@@ -50,6 +53,8 @@ async def _opened() -> AsyncGenerator[Tracing]:
     async with AsyncExitStack() as stack:
         store = Outlet("the database", SpanStore(database, process.settings.prices).deliver)
         outlets = [await stack.enter_async_context(store.opened())]
+        noted = Outlet("the database", DecisionStore(database).deliver, what="decisions")
+        decisions = await stack.enter_async_context(noted.opened())
 
         class IntoOutlets(SpanProcessor):
             def on_end(self, span: ReadableSpan) -> None:
@@ -58,4 +63,4 @@ async def _opened() -> AsyncGenerator[Tracing]:
 
         provider = TracerProvider(sampler=sampling.ALWAYS_ON, shutdown_on_exit=False)
         provider.add_span_processor(IntoOutlets())
-        yield Tracing(provider.get_tracer("boring_agents"), outlets)
+        yield Tracing(provider.get_tracer("boring_agents"), outlets, decisions)

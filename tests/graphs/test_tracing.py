@@ -116,9 +116,9 @@ async def test_teams_side_by_side_are_below_the_one_that_has_handed_them_work(
     assert {one["run_id"] for one in rows} == {rows[0]["run_id"]}
     agents = [(one["agent"], one["above"]) for one in rows if one["operation"] == "invoke_agent"]
     assert sorted(agents, key=str) == [
-        ("left", "invoke_agent office"),
+        ("left", "step left"),
         ("office", None),
-        ("right", "invoke_agent office"),
+        ("right", "step right"),
     ]
     below = {one["span_id"]: one for one in rows}
     of_left = [one for one in rows if one["parent_id"] and below[one["parent_id"]]["agent"] == "left"]

@@ -1,0 +1,104 @@
+"""The decisions of a run, noted where they are made and written down beside it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import LiteralString
+
+from psycopg.types.json import Jsonb
+
+from core.database import Database
+from observability import names
+from observability.decisions import DecisionKind
+from observability.invocations import current_invocation, current_place
+
+_INSERT: LiteralString = """
+insert into boring.decision (id, thread_id, run_id, step, kind, choice, candidates, reason, decided_by,
+    decided_at, trace_id, span_id, agent)
+select %(id)s, %(thread_id)s, %(run_id)s, %(step)s, %(kind)s, %(choice)s, %(candidates)s, %(reason)s,
+    %(decided_by)s, %(decided_at)s, %(trace_id)s, %(span_id)s, %(agent)s
+where exists (select from boring.run where run_id = %(run_id)s)
+"""
+"""Nothing is kept of a run that is forgotten."""
+_MOST_CHARS = 500
+"""Of a choice or a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A decision, as it is written down; see `observability.decisions`."""
+
+    thread_id: str
+    run_id: str
+    step: int
+    kind: DecisionKind
+    choice: str
+    candidates: tuple[str, ...]
+    reason: str
+    decided_by: str
+    decided_at: datetime
+    trace_id: str | None
+    span_id: str | None
+    agent: str | None
+
+
+def note_decision(  # noqa: PLR0913 - a row's columns, named at the call
+    kind: DecisionKind,
+    choice: str,
+    *,
+    step: int,
+    by: str = "rule",
+    reason: str = "",
+    candidates: Sequence[str] = (),
+) -> None:
+    """Note a decision of the running step; outside of a traced run nothing is noted.
+
+    Args:
+        kind: what is decided.
+        choice: the candidate that was taken.
+        step: of the turn, from 1; 0 before the first plan.
+        by: `rule`, `model`, or which model or person decided.
+        reason: why this one.
+        candidates: what was looked at, the choice included.
+    """
+    part_of = current_invocation()
+    if part_of is None:
+        return
+    here = current_place()
+    part_of.decide(
+        Noted(
+            part_of.whose.get(names.CONVERSATION, ""),
+            part_of.run_id,
+            step,
+            kind,
+            choice[:_MOST_CHARS],
+            tuple(candidates),
+            reason[:_MOST_CHARS],
+            by,
+            datetime.now(UTC),
+            here["trace_id"],
+            here["span_id"],
+            here["agent"],
+        )
+    )
+
+
+class DecisionStore:
+    """Writes decisions of one process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def deliver(self, decisions: Sequence[Noted]) -> None:
+        """Store decisions."""
+        rows = [
+            {**asdict(one), "id": uuid.uuid4(), "candidates": Jsonb(list(one.candidates))}
+            for one in decisions
+        ]
+        async with self._database.pool.connection() as connection, connection.transaction():
+            await connection.execute("select set_config('synchronous_commit', 'off', true)")
+            async with connection.cursor() as cursor:
+                await cursor.executemany(_INSERT, rows)
