@@ -1,7 +1,8 @@
 """This event loop's presence in the database: alive to others as long as one connection of it is.
 
 The connection holds an advisory lock on the worker's id, which Postgres gives up by itself when the process
-is killed, and listens for what other processes announce. It is used for nothing else.
+is killed, and one on its epoch, which no later connection has: it tells for ever whether this one has lasted.
+It listens for what other processes announce, and is used for nothing else.
 """
 
 import asyncio
@@ -94,7 +95,8 @@ class Worker:
         connection = await AsyncConnection.connect(self._url, autocommit=True, **_KEEPALIVE)
         async with connection:
             await connection.execute(_SERVER_KEEPALIVE)
-            await self._lock(connection)
+            await self.take_lock(connection, self.id)
+            await self.take_lock(connection, f"{self.id} {self.epoch + 1}")
             for channel in CHANNELS:
                 await connection.execute(f"listen {channel}")
             self.epoch += 1
@@ -105,10 +107,10 @@ class Worker:
                 for heard in self._heard.get(notification.channel, ()):
                     heard(notification.payload)
 
-    async def _lock(self, connection: AsyncConnection[Any]) -> None:
-        """Take the lock of this worker; for a moment another one may be testing it."""
+    async def take_lock(self, connection: AsyncConnection[Any], name: str) -> None:
+        """Take the lock of this worker or epoch; for a moment another one may be testing it."""
         while True:
-            found = await connection.execute(f"select pg_try_advisory_lock({LOCK_OF})", (self.id,))
+            found = await connection.execute(f"select pg_try_advisory_lock({LOCK_OF})", (name,))
             row = await found.fetchone()
             if row is not None and row[0]:
                 return

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import psycopg
+from psycopg_pool import PoolTimeout
 
 from core.database import Database
 from core.errors import ThreadBusyError
@@ -83,7 +84,8 @@ class Claims:
         self._database = database
         self._worker = worker
         self._claims: dict[str, Claim] = {}
-        self._releasing: dict[str, asyncio.Future[None]] = {}
+        self._releasing: dict[str, asyncio.Task[None]] = {}
+        self._owed: set[str] = set()
         self.visits = Visits()
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -139,19 +141,24 @@ class Claims:
         if claim.active > 1 or self._claims.get(claim.thread_id) is not claim:
             return
         del self._claims[claim.thread_id]
+        task = asyncio.create_task(self._give_back(claim.thread_id), name=f"release {claim.thread_id}")
+        self._releasing[claim.thread_id] = task
+        await asyncio.shield(task)
+
+    async def _give_back(self, thread_id: str) -> None:
+        """Delete the lease; one that could not be deleted is tried again by the sweeper."""
         epoch = self._worker.epoch
-        released = asyncio.get_running_loop().create_future()
-        self._releasing[claim.thread_id] = released
         try:
             async with self._database.pool.connection() as connection:
-                gone = await connection.execute(_RELEASE, ([claim.thread_id], self._worker.id))
+                gone = await connection.execute(_RELEASE, ([thread_id], self._worker.id))
                 if gone.rowcount:
-                    note_held(claim.thread_id, epoch)  # its last checkpoint is still to be saved
-        except psycopg.OperationalError as error:
-            _log.warning("The thread %s could not be released: %s", claim.thread_id, error)
+                    note_held(thread_id, epoch)  # its last checkpoint is still to be saved
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            _log.warning("The thread %s could not be released yet: %s", thread_id, error)
+            self._owed.add(thread_id)
+            self._begin_sweeping()
         finally:
-            del self._releasing[claim.thread_id]
-            released.set_result(None)
+            del self._releasing[thread_id]
 
     async def close(self) -> None:
         """Release everything."""
@@ -162,6 +169,11 @@ class Claims:
         for claim in list(self._claims.values()):
             claim.active = 0
             await self.release(claim)
+        for thread_id in list(self._owed):
+            await self._try_again(thread_id)
+        self._owed.clear()
+        if self._sweeper is not None:
+            self._sweeper.cancel()  # a failed release has begun another one
 
     async def _admitted(self, thread_id: str, invocation: object | None) -> Claim:
         """Return the invocation's claim, a new one where it has none.
@@ -189,16 +201,16 @@ class Claims:
             raise _busy(thread_id)
         claim = Claim(thread_id, invocation, self._worker.epoch)
         self._claims[thread_id] = claim
-        if self._sweeper is None or self._sweeper.done():
-            self._sweeper = asyncio.create_task(self._sweep(), name="release idle threads")
+        self._begin_sweeping()
         return claim
 
     async def _take(self, claim: Claim) -> None:
         """Make the thread this worker's in the database, after it has given it back if it is about to."""
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while (released := self._releasing.get(claim.thread_id)) is not None:
-                    await asyncio.wait([released])
+                while (releasing := self._releasing.get(claim.thread_id)) is not None:
+                    await asyncio.wait([releasing])
+                self._owed.discard(claim.thread_id)
                 while not await self._taken(claim):  # noqa: ASYNC110 - its event is elsewhere
                     await asyncio.sleep(RETRY_S)
         except BaseException as error:
@@ -234,10 +246,22 @@ class Claims:
                 took = await connection.execute(_TAKE_OVER, {**ours, "holder": holder["worker"]})
                 return await took.fetchone() is not None
 
+    def _begin_sweeping(self) -> None:
+        if self._sweeper is None or self._sweeper.done():
+            self._sweeper = asyncio.create_task(self._sweep(), name="release idle threads")
+
+    async def _try_again(self, thread_id: str) -> None:
+        self._owed.discard(thread_id)
+        if thread_id not in self._claims and thread_id not in self._releasing:
+            self._releasing[thread_id] = asyncio.create_task(self._give_back(thread_id))
+            await asyncio.shield(self._releasing[thread_id])
+
     async def _sweep(self) -> None:
-        """Release the claims of invocations that ended without a word."""
-        while self._claims:
+        """Release the claims of invocations that ended without a word, and what could not be released."""
+        while self._claims or self._owed:
             await asyncio.sleep(IDLE_S / 2)
+            for thread_id in list(self._owed):
+                await self._try_again(thread_id)
             now = _now()
             for claim in list(self._claims.values()):
                 if claim.invocation is not None and not claim.active and now - claim.idle_since > IDLE_S:

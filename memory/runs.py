@@ -12,8 +12,8 @@ from psycopg.types.json import Jsonb
 
 from core.context import RunContext
 from core.database import Database
+from core.forgetting_gate import pass_gate
 from memory.extractions import Extraction, enqueue
-from memory.forgetting_gate import pass_gate
 
 if TYPE_CHECKING:
     from core.state import Answer, Turn

@@ -153,7 +153,8 @@ class Saver(AsyncPostgresSaver):
         """Save what the fence lets pass; wait a moment for a holder that may just have been killed."""
         thread_id = str(place[0])
         body, data = body_of(kind, (thread_id, *place[1:]), blobs, values)
-        entry = Entry(thread_id, standing_on(thread_id), kind, body, data)
+        rows = (kind, thread_id, *place[1:], *(values[:1] if kind != "checkpoint" else ()))
+        entry = Entry(thread_id, standing_on(thread_id), kind, body, data, rows)
         deadline = asyncio.get_running_loop().time() + PATIENCE_S
         while (verdict := await self._batches.save(entry)) not in {"own", "free"}:
             if verdict != "busy" or asyncio.get_running_loop().time() > deadline:

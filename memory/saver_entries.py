@@ -24,6 +24,7 @@ class Entry:
         kind: what it is.
         body: its part of the parameter `entries`, as JSON without the brackets.
         data: the bytes of its rows, one after the other.
+        rows: names the rows that it changes; what changes the same ones comes after it.
         waited: whether the thread's holder has been waited for.
     """
 
@@ -32,6 +33,7 @@ class Entry:
     kind: Kind
     body: str
     data: bytes
+    rows: tuple[str, ...] = ()
     waited: bool = False
 
     def fenced(self, begin: int, epoch: int) -> str:
@@ -44,15 +46,17 @@ class Entry:
         standing = self.standing
         held = standing is not None and standing.held
         over = standing is not None and standing.was_cut_off(epoch)
-        return f"[{begin},{_JSON[held]},{_JSON[over]},{_JSON[self.waited]},{self.body}]"
+        since = 0 if standing is None else standing.epoch
+        return f"[{begin},{_JSON[held]},{_JSON[over]},{_JSON[self.waited]},{since},{self.body}]"
 
 
 _JSON: Final = {False: "false", True: "true"}
 _ENTRIES: Final[LiteralString] = """
 with entry as materialized (
     select number, (one -> 0)::int as begin, (one -> 1)::bool as held, (one -> 2)::bool as over,
-        (one -> 3)::bool as waited, one ->> 4 as kind, one ->> 5 as thread_id, one ->> 6 as ns,
-        one ->> 7 as id, one -> 8 as blobs, one ->> 9 as first, one -> 10 as second, one -> 11 as third
+        (one -> 3)::bool as waited, one ->> 4 as epoch, one ->> 5 as kind, one ->> 6 as thread_id,
+        one ->> 7 as ns, one ->> 8 as id, one -> 9 as blobs, one ->> 10 as first, one -> 11 as second,
+        one -> 12 as third
     from jsonb_array_elements(%(entries)s::jsonb) with ordinality as list (one, number)
 ), """
 _CUT: Final[LiteralString] = """

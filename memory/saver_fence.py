@@ -53,8 +53,8 @@ _LOCKED: Final[LiteralString] = """
 _VERDICT: Final[LiteralString] = """
         when held then case
             when lease.worker is not null or over then 'lost'
-            when pg_try_advisory_xact_lock_shared(hashtextextended('boring worker ' || %(worker)s, 0))
-                then 'lost'
+            when pg_try_advisory_xact_lock_shared(
+                hashtextextended('boring worker ' || %(worker)s || ' ' || epoch, 0)) then 'lost'
             else 'free' end
         when lease.worker is null then case when waited then 'late' else 'free' end
         when pg_try_advisory_xact_lock_shared(hashtextextended('boring worker ' || lease.worker, 0))
@@ -75,8 +75,9 @@ read of the thread is out of date.
 Sharing the row of the lease makes a worker that takes the thread over wait until the write is committed.
 Where that row is being changed right now, this waits until it is settled.
 
-A worker is gone if its lock can be had. It is asked for as shared, so that writes that ask at the same moment
-don't take each other for the worker.
+A worker is gone if its lock can be had, and was cut off if the lock of the epoch can be had under which it
+held the thread. They are asked for as shared, so that writes that ask at the same moment don't take each
+other for the worker.
 """
 FENCE_PASSING_OVER: Final[LiteralString] = _LEASE + " skip locked" + _FENCE + _LOCKED + _VERDICT
 """The same without waiting, for writes of many threads: those whose lease is being changed are `locked`.

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp, Op, PutOp, SearchOp
 from langgraph.store.base import validate_op_namespace as check_labels
 
 from core.text import storable_text
+
+_MOST: Final = 2**31 - 1
 
 
 def checked(op: Op) -> Op:
@@ -24,8 +27,10 @@ def checked(op: Op) -> Op:
         _check_namespace(op.namespace)
     if isinstance(op, PutOp):
         _check_put(op)
-    if isinstance(op, (SearchOp, ListNamespacesOp)) and (op.limit < 0 or op.offset < 0):
-        raise ValueError(f"limit is {op.limit} and offset {op.offset}; expected 0 or more")
+    if isinstance(op, (SearchOp, ListNamespacesOp)) and not (
+        0 <= op.limit <= _MOST and 0 <= op.offset <= _MOST
+    ):
+        raise ValueError(f"limit is {op.limit} and offset {op.offset}; expected 0 to {_MOST}")
     if isinstance(op, SearchOp):
         _check_namespace(op.namespace_prefix)
         return op._replace(query=op.query and storable_text(op.query))

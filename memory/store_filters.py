@@ -33,7 +33,11 @@ class Conditions:
         return _all([self._entry(key, value) for key, value in (wanted or {}).items()])
 
     def _entry(self, key: str, wanted: Any) -> sql.Composable:
+        if not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers without a type checker
+            raise ValueError(f"the filter has the field {key!r}; expected a name")  # noqa: TRY004 - as for every filter
         if key in {"$and", "$or"}:
+            if not isinstance(wanted, (list, tuple)) or not all(isinstance(one, Mapping) for one in wanted):
+                raise ValueError(f"the filter has {key} with {wanted!r}; expected a list of filters")
             parts = [sql.SQL("({})").format(self.of(part)) for part in wanted]
             joined = sql.SQL(" and " if key == "$and" else " or ").join(parts)
             if not parts:

@@ -25,6 +25,8 @@ from memory.store_vast import found_vast
 Ranking = Literal["both", "meaning", "words"]
 """What items are ranked by; `words` needs no embedding."""
 
+_FARTHEST = 1_000_000_000
+"""Most places of a ranking."""
 _KEEP = sql.SQL("""
 update boring.memory_item set expires_at = now() + make_interval(secs => 60 * ttl_minutes)
 where id = any (array (select id from boring.memory_item where id = any (%s) for update skip locked))
@@ -112,7 +114,9 @@ async def _ranked(
     connection: Connection, op: SearchOp, asked: Asked, *, fits: str, values: dict[str, Any]
 ) -> list[DictRow]:
     values |= {"query": op.query, "meaning": halfvec(asked.vector)}
-    form = Form(asked.model, len(asked.vector or ()), fits, reach=10 + 2 * (op.limit + op.offset))
+    form = Form(
+        asked.model, len(asked.vector or ()), fits, reach=min(10 + 2 * (op.limit + op.offset), _FARTHEST)
+    )
     place, scope = op.namespace_prefix, None
     if asked.vector is None:
         await _require_words(connection, op.query or "", asked.model)

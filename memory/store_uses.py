@@ -15,11 +15,7 @@ from contextlib import asynccontextmanager
 from typing import Final, LiteralString
 from uuid import UUID
 
-import psycopg
-from psycopg_pool import PoolTimeout
-
 from core.database import Database
-from core.errors import BoringError
 from core.process import current_process
 from memory.items import as_tenant
 
@@ -44,6 +40,7 @@ class Uses:
         self._pending: dict[str, Counter[UUID]] = {}
         self._wanted = asyncio.Event()
         self._full = asyncio.Event()
+        self._closed = False
 
     def add(self, tenant: str, items: Sequence[UUID]) -> None:
         """Count a use of each item; returns at once."""
@@ -64,16 +61,23 @@ class Uses:
             try:
                 async with as_tenant(self._database, tenant, reading=True) as connection:
                     await connection.execute(_COUNT, (items, [times[item] for item in items], items))
-            except (psycopg.Error, PoolTimeout, BoringError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next ones are counted all the same
                 _log.warning("The uses of %d memories are not counted: %s", len(items), error)
 
     async def keep_writing(self) -> None:
-        """Write down what is counted, a second later at most, until cancelled."""
-        while True:
+        """Write down what is counted, a second later at most, and what is left when it is closed."""
+        while not self._closed:
             await self._wanted.wait()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._full.wait(), _EVERY_S)
             await self.write()
+        await self.write()  # what came meanwhile
+
+    def close(self) -> None:
+        """Have what is left written down now, after what is being written."""
+        self._closed = True
+        self._wanted.set()
+        self._full.set()
 
 
 async def uses() -> Uses:
@@ -88,6 +92,5 @@ async def _opened() -> AsyncGenerator[Uses]:
     try:
         yield counter
     finally:
-        writing.cancel()
+        counter.close()
         await asyncio.wait([writing])
-        await counter.write()

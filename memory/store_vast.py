@@ -58,7 +58,8 @@ with near as materialized (
         row_number() over (order by score desc, {day} desc, uses desc, valid_from desc, id) as place
     from (select id, score from placed) as placed join boring.memory_item using (id)
 )
-select best.*, (select count(*) from near) as near from best order by place
+select best.*, (select count(*) from near) as near, (select count(*) from by_words) as by_words,
+    (select count(*) from worth) as worth from best order by place
 """)
 """The nearest by an index over the vectors, the best by an index over the words, fused as elsewhere.
 
@@ -89,7 +90,10 @@ async def found_vast(
     }
     statement = _statement(form, scope.tenant, scope.path, scope.id)
     rows = await (await connection.execute(statement, given)).fetchall()
-    return rows if rows and rows[0]["near"] == form.depth else None
+    if not rows or rows[0]["near"] < form.depth:
+        return None
+    left_out = rows[0]["worth"] - rows[0]["by_words"]  # expired, or not what the filter wants
+    return None if left_out and rows[0]["by_words"] < form.reach else rows
 
 
 @lru_cache(maxsize=100)

@@ -17,13 +17,13 @@ from psycopg.rows import DictRow
 from core.client_errors import named_error
 from core.database import Database
 from core.errors import BoringError, TransientError
+from core.forgetting_gate import pass_gate
 from core.process import current_process
 from core.protocols import FallbackSource, ModelSource
 from core.worker import current_worker
 from memory.extractions import Extraction, Spent, Wanted, claimed, finish, let_go, put_back
 from memory.facts import fact_item, user_namespace
 from memory.facts_settling import settle
-from memory.forgetting_gate import pass_gate
 from memory.items import Origin, as_tenant
 from memory.store_models import Asked, answered
 from memory.store_search import found

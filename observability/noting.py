@@ -11,6 +11,7 @@ from typing import LiteralString
 from psycopg.types.json import Jsonb
 
 from core.database import Database
+from core.forgetting_gate import pass_gate
 from observability import names
 from observability.decisions import DecisionKind
 from observability.invocations import current_invocation, current_place
@@ -31,6 +32,8 @@ _MOST_CHARS = 500
 class Noted:
     """A decision, as it is written down; see `observability.decisions`."""
 
+    tenant: str
+    user: str
     thread_id: str
     run_id: str
     step: int
@@ -70,6 +73,8 @@ def note_decision(  # noqa: PLR0913 - a row's columns, named at the call
     here = current_place()
     part_of.decide(
         Noted(
+            part_of.whose[names.TENANT],
+            part_of.whose[names.USER],
             part_of.whose.get(names.CONVERSATION, ""),
             part_of.run_id,
             step,
@@ -99,6 +104,8 @@ class DecisionStore:
             for one in decisions
         ]
         async with self._database.pool.connection() as connection, connection.transaction():
+            for tenant, user in sorted({(one.tenant, one.user) for one in decisions}):
+                await pass_gate(connection, tenant, user)
             await connection.execute("select set_config('synchronous_commit', 'off', true)")
             async with connection.cursor() as cursor:
                 await cursor.executemany(_INSERT, rows)

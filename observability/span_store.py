@@ -10,6 +10,7 @@ import orjson
 from opentelemetry.trace import StatusCode
 
 from core.database import Database
+from core.forgetting_gate import pass_gate
 from core.prices import Price
 from observability import names
 from observability.costs import Tokens, cost_of
@@ -41,7 +42,10 @@ from jsonb_populate_recordset(null::boring.span, %s::jsonb) as span
 where span.run_id is null or exists (select from boring.run where run.run_id = span.run_id)
 on conflict do nothing
 """
-"""What ends after its user was forgotten leaves no span: then there is no record of its run."""
+"""What ends after its user was forgotten leaves no span: then there is no record of its run.
+
+Whoever forgets a user waits for what is being stored of them, and what comes meanwhile waits for that.
+"""
 
 
 class SpanStore:
@@ -56,6 +60,8 @@ class SpanStore:
         """Store spans, each once."""
         rows = [row_of(span, self._prices) for span in spans]
         async with self._database.pool.connection() as connection, connection.transaction():
+            for tenant, user in sorted({(row["tenant"], row["user_id"]) for row in rows if row["run_id"]}):
+                await pass_gate(connection, tenant, user)
             await connection.execute("select set_config('synchronous_commit', 'off', true)")
             for day in {row["started_at"][:10] for row in rows} - self._days:
                 await connection.execute("select boring.make_span_day(%s::date)", (day,))
@@ -64,7 +70,10 @@ class SpanStore:
 
 
 def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:
-    """Return the columns of a finished span, with what its model call has cost."""
+    """Return the columns of a finished span, with what its model call has cost.
+
+    A span that belongs to no run, since the call failed before its first step, is nobody's.
+    """
     attributes = dict(span.attributes or {})
     row: dict[str, Any] = {column: attributes.pop(name, None) for name, column in _COLUMNS.items()}
     asked = attributes.pop(names.REQUEST_MODEL, None)
@@ -72,6 +81,8 @@ def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:
     started = datetime.fromtimestamp(begun / 1e9, UTC)
     for name in (names.SESSION, names.ATTEMPT if attributes.get(names.ATTEMPT) == 1 else ""):
         attributes.pop(name, None)
+    if row["run_id"] is None:
+        row |= {"user_id": None, "thread_id": None}
     return row | {
         "trace_id": f"{context.trace_id:032x}" if context else "",
         "span_id": f"{context.span_id:016x}" if context else "",

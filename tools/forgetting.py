@@ -9,11 +9,11 @@ from psycopg.rows import DictRow
 
 from core.database import Database
 from core.errors import ThreadBusyError
+from core.forgetting_gate import pass_gate
 from core.process import current_process
 from core.worker import current_worker
 from memory.approvals import time_of
 from memory.forgetting import Traces, count, erase, place_of, traces
-from memory.forgetting_gate import pass_gate
 from memory.store_building import without_indexes_of
 from observability.audit import AuditEntry, append_audit
 from observability.redaction import COUNT, DECIDED, redact_rows, rows_to_redact

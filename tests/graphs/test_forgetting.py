@@ -30,6 +30,7 @@ from memory.store import MemoryStore
 from memory.store_building import index_namespace
 from observability.audit import verify_audit
 from observability.decisions import Decision, record_decisions
+from observability.tracing import current_tracing
 from tests.graphs.remembering import gives, learnt, remembering, rows, turn
 from tools.contract import contract
 from tools.deciding import decide
@@ -110,6 +111,7 @@ async def leave_traces(saver: Any, speaking: Any, process: Process) -> None:
     await _large_namespaces()
     await _rules(database)
     await _run_of_another_kind(database)
+    await (await current_tracing()).flush()
 
 
 async def _large_namespaces() -> None:

@@ -10,6 +10,7 @@ from langgraph.store.base import PutOp
 
 from core.context import RunContext
 from core.errors import ThreadBusyError
+from core.forgetting_gate import pass_gate
 from core.models import given_fallbacks
 from core.process import Process, current_process
 from evals.scripted_model import Reply, ToolCall
@@ -18,7 +19,6 @@ from memory.claims import current_claims
 from memory.extractions import Extraction, Said, Wanted, enqueue
 from memory.facts import user_namespace
 from memory.forgetting import erase, traces
-from memory.forgetting_gate import pass_gate
 from memory.items import Origin
 from memory.runs import begin_run
 from memory.store import MemoryStore

@@ -74,3 +74,39 @@ async def holders(url: str) -> int:
         rows = await connection.execute("select count(*) from boring.thread_lease where thread_id = 't'")
         row = await rows.fetchone()
         return 0 if row is None else int(row[0])
+
+
+async def test_a_release_whose_caller_is_cancelled_or_cut_off_is_made_good(
+    pool: Held, postgres_url: str
+) -> None:
+    held: Any = pool
+    claims = Claims(Database(postgres_url, held, embedded=False), await current_worker())
+    connect = psycopg.AsyncConnection.connect
+    for is_cut_off in (False, True):
+        async with await connect(postgres_url, application_name="sharing") as sharing:
+
+            async def step(sharing: Any = sharing) -> None:
+                async with claims.working("t", object()) as claim:
+                    await sharing.execute("select from boring.thread_lease for share")
+                    claim.ending = pool.is_next = True
+                    pool.gate.set()
+
+            working = asyncio.create_task(step())
+            await pool.came.wait()
+            pool.came.clear()
+            if is_cut_off:
+                async with await connect(postgres_url, autocommit=True) as other:
+                    await other.execute(
+                        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname ="
+                        " current_database() and query ~ '^delete from boring.thread_lease'"
+                        " and pid <> pg_backend_pid()"
+                    )
+            else:
+                working.cancel()
+                await asyncio.wait([working])
+            await sharing.rollback()
+        await asyncio.wait([working])
+        async with asyncio.timeout(20):
+            while await holders(postgres_url):
+                pass
+    await claims.close()

@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
-from langgraph.checkpoint.serde.types import ERROR
+from langgraph.checkpoint.serde.types import ERROR, RESUME
 from pydantic import SecretStr
 
 from core.database import Database
@@ -154,3 +154,28 @@ async def test_a_checkpoint_and_writes_that_are_saved_twice_at_once_are_there_on
             group.create_task(saver.aput_writes(there, [(ERROR, "no")], "task"))
     found = [one async for one in saver.alist(on("t"))]
     assert [one.pending_writes for one in found] == [[("task", ERROR, "no")]]
+
+
+async def test_saves_of_one_thread_arrive_in_the_order_in_which_they_were_asked_for(saver: Saver) -> None:
+    there = await put(saver, "t")
+    for _ in range(10):
+        async with asyncio.TaskGroup() as group:
+            for number in range(5):
+                group.create_task(saver.aput_writes(there, [(RESUME, [number])], "task"))
+        found = await saver.aget_tuple(on("t"))
+        assert found is not None
+        assert [value for _, channel, value in found.pending_writes or () if channel == RESUME] == [[4]]
+
+
+async def test_a_small_save_does_not_overtake_a_large_one_of_its_thread(saver: Saver) -> None:
+    there, ended = await put(saver, "t"), list[str]()
+
+    async def saved(name: str, saving: Any) -> None:
+        await saving
+        ended.append(name)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(saved("large", saver.aput_writes(there, [("channel", "x" * 2_000_000)], "task")))
+        await asyncio.sleep(0)
+        group.create_task(saved("small", put(saver, "t", "next")))
+    assert ended == ["large", "small"]

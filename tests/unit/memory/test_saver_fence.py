@@ -1,9 +1,11 @@
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from langgraph.checkpoint.base import empty_checkpoint
+from psycopg import AsyncConnection
 from pydantic import SecretStr
 
 from core.database import Database
@@ -123,3 +125,34 @@ async def test_a_worker_that_lost_its_connection_is_refused_while_another_save_o
         with pytest.raises(ThreadBusyError, match="has taken over the thread 't'"):
             await put(cut_off)
     assert await checkpoints(saver) == 0
+
+
+async def test_a_worker_that_has_its_lock_again_and_does_not_know_it_yet_saves_nothing(
+    database: Database, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, go = asyncio.Event(), asyncio.Event()
+    async with opened_worker(database) as worker:
+        await worker.present()
+        saver, take = Saver(database.pool, worker), worker.take_lock
+        await lease(database, worker)
+        await saver.aget_tuple(THREAD)
+        note_held("t", worker.epoch)
+        await put(saver)
+
+        async def slow(connection: Any, name: str) -> None:
+            await take(connection, name)
+            locked.set()
+            await go.wait()
+
+        monkeypatch.setattr(worker, "take_lock", slow)
+        async with await AsyncConnection.connect(postgres_url, autocommit=True) as other:
+            await other.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where pid <> pg_backend_pid() and datname = current_database()"
+            )
+            await other.execute("delete from boring.thread_lease")  # taken over, worked on, given back
+        await locked.wait()
+        with pytest.raises(ThreadBusyError, match="taken over the thread 't'"):
+            await put(saver)
+        go.set()
+    assert await checkpoints(saver) == 1

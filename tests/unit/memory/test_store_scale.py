@@ -215,3 +215,18 @@ async def test_how_often_a_word_stands_in_a_text_is_counted_rightly(store: Memor
         rows = await connection.execute(statement)
         counted = {row["n"]: row["times"] for row in await rows.fetchall()}
     assert counted == {n: min(n, 255) for n in range(1, 401)}
+
+
+async def test_expired_memories_push_no_other_out_of_a_search_by_words(
+    store: MemoryStore, postgres_url: str
+) -> None:
+    await fill(store)
+    long = "zebra " + " ".join(f"other{n}" for n in range(60))
+    expired = [PutOp(NOTES, f"gone {n}", {"text": f"zebra {n}"}) for n in range(60)]
+    await store.abatch([*expired, PutOp(NOTES, "live", {"text": long})])
+    async with await AsyncConnection.connect(postgres_url, autocommit=True) as connection:
+        await connection.execute("update boring.memory_item set expires_at = now() where key ~ '^gone'")
+    exact = await keys(store, "zebra", limit=10)
+    assert await index_namespace("local", NOTES)
+    assert "live" in exact
+    assert "live" in await keys(store, "zebra", limit=10)
