@@ -24,6 +24,7 @@ from memory.runs import begin_run
 from memory.store import MemoryStore
 from memory.store_building import index_namespace
 from nodes.learning import Mind, learn_next
+from observability.tracing import current_tracing
 from tests.graphs.remembering import gives, learnt, remembering, rows, turn
 from tools.contract import contract
 from tools.forgetting import forget_user
@@ -170,3 +171,39 @@ async def test_a_refused_forgetting_leaves_the_indexes_of_the_user(process: Proc
 
 async def indexes() -> list[dict[str, Any]]:
     return await rows("select indexname from pg_indexes where indexname ~ '^memory_(scope|words)_[0-9]'")
+
+
+async def spans_of(user: str) -> int:
+    (row,) = await rows("select count(*) as n from boring.span where user_id = %s", user)
+    return row["n"]
+
+
+async def test_spans_that_arrive_while_the_user_is_forgotten_are_not_kept(
+    saver: Any, speaking: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rows("select boring.make_span_day((now() at time zone 'UTC')::date)")
+    await turn(create_agent(llm=await speaking(["Hello."]), checkpointer=saver), "Hi", context=ADA)
+    flushing: list[asyncio.Task[None]] = []
+
+    async def slow(connection: Any, of: Any) -> Any:
+        erased = await erase(connection, of)
+        tracing = await current_tracing()
+        flushing.append(asyncio.create_task(tracing.flush()))
+        await asyncio.wait(flushing, timeout=0.5)  # what waits for nobody has arrived by then
+        return erased
+
+    monkeypatch.setattr("tools.forgetting.erase", slow)
+    done = await forget_user("acme", "ada", by="ops")
+    await asyncio.wait(flushing)
+    assert (done.is_whole, await spans_of("ada")) == (True, 0)
+
+
+async def test_a_call_that_fails_before_its_first_step_leaves_a_span_of_nobody(
+    saver: Any, speaking: Any
+) -> None:
+    agent: Any = create_agent(llm=await speaking(["Hello."]), checkpointer=saver)
+    with pytest.raises(NotImplementedError):
+        await agent.ainvoke({"messages": 5}, {"configurable": {"thread_id": "secret"}}, context=ADA)
+    await (await current_tracing()).flush()
+    found = await rows("select status, user_id, thread_id from boring.span")
+    assert found == [{"status": "error", "user_id": "", "thread_id": None}]
