@@ -30,6 +30,7 @@ from memory.store import MemoryStore
 from memory.store_building import index_namespace
 from observability.audit import verify_audit
 from observability.decisions import Decision, record_decisions
+from observability.tracing import current_tracing
 from tests.graphs.remembering import gives, learnt, remembering, rows, turn
 from tools.contract import contract
 from tools.deciding import decide
@@ -192,6 +193,7 @@ async def test_a_forgotten_user_leaves_no_row_and_no_word_in_a_dump(
     others = await speaking(["Hello Bob.", gives((1, "drink", "The user likes tea."))])
     await turn(agent_of(others, saver), "I like tea.", thread="bobs", context=BOB)
     await learnt()
+    await (await current_tracing()).flush()
     assert occurrences(await dumped(postgres_url)) > 50
     there = await look_for_user("acme", USER)
     assert {name for name, number in there.found.items() if not number} <= {"leases of threads"}
