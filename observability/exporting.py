@@ -20,6 +20,7 @@ from observability.outlet import RefusedError
 from observability.span_store import row_of
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Event, ReadableSpan
 
 TIMEOUT_S: Final = 10.0
@@ -65,14 +66,15 @@ class Exporter:
         from opentelemetry.exporter.otlp.proto.common.trace_encoder import (  # noqa: PLC0415 - loaded by `deliver`
             encode_spans,
         )
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - loaded by `deliver`
 
-        dressed = [self._dressed(span) for span in spans]
+        resource = Resource({"service.name": "boring-agents", **self._to.resource})
+        dressed = [self._dressed(span, resource) for span in spans]
         return gzip.compress(encode_spans(dressed).SerializeToString(), compresslevel=1)
 
-    def _dressed(self, span: ReadableSpan) -> ReadableSpan:
+    def _dressed(self, span: ReadableSpan, resource: Resource) -> ReadableSpan:
         """Return a span as this place wants to see it."""
-        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - loaded by `deliver`
-        from opentelemetry.sdk.trace import ReadableSpan as Dressed  # noqa: PLC0415
+        from opentelemetry.sdk.trace import ReadableSpan as Dressed  # noqa: PLC0415 - loaded by `deliver`
 
         row, own = row_of(span, self._prices), dict(span.attributes or {})
         if names.COST in own:
@@ -81,7 +83,7 @@ class Exporter:
             name=span.name,
             context=span.get_span_context(),
             parent=span.parent,
-            resource=Resource({"service.name": "boring-agents", **self._to.resource}),
+            resource=resource,
             attributes={**own, **self._to.dialect(row)},
             events=[*span.events, *self._exceptions(span, row)],
             links=span.links,

@@ -111,6 +111,24 @@ async def test_a_run_that_was_left_out_is_sent_as_it_was_when_it_is_asked_for(
     assert [one["name"] for one in first["chat embedded"]["events"]] == ["attempt"]
 
 
+async def test_a_run_that_is_sent_later_costs_what_it_has_cost(postgres_url: str, tmp_path: Path) -> None:
+    async with opened_place() as place:
+        told: dict[str, Any] = {"traces": ("phoenix",), "phoenix_endpoint": place.url, "traces_sample": 0}
+        settings = Settings(
+            database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path, **told
+        )
+        async with opened_process(settings) as process:
+            tracing, database = await current_tracing(), await process.database()
+            written(tracing)
+            await recorded(database)
+            await tracing.flush()
+            async with database.pool.connection() as connection:
+                await connection.execute("update boring.span set cost_usd = 0.5 where operation = 'chat'")
+            await export_run("run-1")
+        [request] = place.requests
+    assert request.spans["chat embedded"]["attributes"]["llm.cost.total"] == 0.5
+
+
 async def recorded(database: Database) -> None:
     """Put the run on record, without which no span of it is kept."""
     async with database.pool.connection() as connection:
