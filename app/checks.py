@@ -4,15 +4,15 @@ import asyncio
 import platform
 import shutil
 import sys
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import httpx
 
+from app.check import Check
 from app.stores import described_store
+from app.trace_checks import check_traces
 from core.database import opened_database
 from core.embedded.assets import verify_asset
 from core.embedded.catalogue import CHAT_MODELS, EMBEDDING_MODEL, EMBEDDING_TOKENIZER, Asset
@@ -27,23 +27,6 @@ ENDPOINT_TIMEOUT_S = 5.0
 _MB = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding.
-
-    Attributes:
-        name: what was looked at.
-        status: `later` means that it is not there yet and comes by itself.
-        found: what is there.
-        advice: what to do; empty where nothing is to be done.
-    """
-
-    name: str
-    status: Literal["ok", "later", "fails"]
-    found: str
-    advice: str = ""
-
-
 async def all_checks(settings: Settings, config: Path, *, deep: bool) -> list[Check]:
     """Look at everything, one after the other; a failed check hides no later one."""
     return [
@@ -53,6 +36,7 @@ async def all_checks(settings: Settings, config: Path, *, deep: bool) -> list[Ch
         await check_model(settings, deep=deep),
         await check_embeddings(settings, deep=deep),
         await check_store(config),
+        await check_traces(settings),
     ]
 
 

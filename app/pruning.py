@@ -1,4 +1,4 @@
-"""The command that deletes what is not to be kept of threads: prune."""
+"""The command that deletes what is not to be kept of threads and of spans: prune."""
 
 import json
 from dataclasses import asdict
@@ -16,6 +16,7 @@ from core.settings import settings
 
 if TYPE_CHECKING:
     from memory.retention import Retention, Swept
+    from observability.span_retention import DroppedSpans
 
 IdleOption = Annotated[
     timedelta | None,
@@ -35,16 +36,26 @@ KeepOption = Annotated[
         show_default="BORING_RETENTION_CHECKPOINTS",
     ),
 ]
+SpanDaysOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="MANY",
+        help="Delete the spans of days before so many.",
+        show_default="BORING_RETENTION_SPAN_DAYS",
+    ),
+]
 
 
 def prune(
     *,
     idle: IdleOption = None,
     keep: KeepOption = None,
+    span_days: SpanDaysOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete threads that are idle, and the oldest checkpoints of those in use.
+    """Delete threads that are idle, the oldest checkpoints of those in use, and spans of old days.
 
     A thread whose last run is not over stays, and so does one that is being used.
     """
@@ -52,27 +63,54 @@ def prune(
 
     set_up = configured_retention(settings())
     retention = Retention(idle or set_up.idle, keep or set_up.checkpoints)
-    if retention == Retention():
+    days = span_days or settings().retention_span_days
+    if retention == Retention() and days is None:
         raise ConfigurationError(
-            "Nothing says what is not to be kept. Give --idle 90d, --keep 100 or both, or set "
-            "BORING_RETENTION_IDLE_DAYS or BORING_RETENTION_CHECKPOINTS."
+            "Nothing says what is not to be kept. Give --idle 90d, --keep 100, --span-days 30 or several, or "
+            "set BORING_RETENTION_IDLE_DAYS, BORING_RETENTION_CHECKPOINTS or BORING_RETENTION_SPAN_DAYS."
         )
-    swept = run(_swept(retention, dry_run=dry_run), go_on_with="boring prune")
+    swept, dropped = run(_swept(retention, days, dry_run=dry_run), go_on_with="boring prune")
     if as_json:
-        typer.echo(json.dumps({**asdict(swept), "dry_run": dry_run}))
+        told = {
+            **({} if retention == Retention() else asdict(swept)),
+            **({} if dropped is None else {"traces": asdict(dropped)}),
+        }
+        typer.echo(json.dumps({**told, "dry_run": dry_run}))
         return
-    would = "would be " if dry_run else ""
-    Console(soft_wrap=True).print(
+    console, would = Console(soft_wrap=True), "would be " if dry_run else ""
+    if retention != Retention():
+        console.print(_of_threads(swept, would), highlight=False)
+    if dropped is not None:
+        console.print(_of_spans(dropped, would), highlight=False)
+
+
+def _of_threads(swept: "Swept", would: str) -> str:
+    return (
         f"{swept.deleted} threads {would}deleted, {swept.pruned} {would}pruned: {swept.checkpoints} "
         f"checkpoints, {swept.freed_bytes / 1e6:.1f} MB\n"
-        f"{swept.waiting} idle threads stay, since their last run is not over; {swept.busy} are in use",
-        highlight=False,
+        f"{swept.waiting} idle threads stay, since their last run is not over; {swept.busy} are in use"
     )
 
 
-async def _swept(retention: "Retention", *, dry_run: bool) -> "Swept":
-    from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
-    from memory.retention import sweep  # noqa: PLC0415
+def _of_spans(dropped: "DroppedSpans", would: str) -> str:
+    busy = f"\n{dropped.busy} days stay, since their spans are in use" if dropped.busy else ""
+    return (
+        f"{dropped.days} days of spans {would}deleted: {dropped.spans} spans, "
+        f"{dropped.freed_bytes / 1e6:.1f} MB{busy}"
+    )
 
-    async with opened_process():
-        return await sweep(retention, dry_run=dry_run)
+
+async def _swept(
+    retention: "Retention", days: int | None, *, dry_run: bool
+) -> "tuple[Swept, DroppedSpans | None]":
+    from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
+    from memory.retention import Retention, Swept, sweep  # noqa: PLC0415
+    from observability.span_retention import drop_old_spans  # noqa: PLC0415
+
+    async with opened_process() as process:
+        swept, dropped = Swept(), None
+        if retention != Retention():
+            swept = await sweep(retention, dry_run=dry_run)
+        if days is not None:
+            dropped = await drop_old_spans(await process.database(), days, dry_run=dry_run)
+        return swept, dropped

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +21,7 @@ from rich.console import Console
 from uvicorn.supervisors import ChangeReload
 
 from app.downloads import download_bars
+from app.metrics import shown_metrics
 from app.server_settings import read_server_file, server_environment
 from core.errors import BoringError
 from core.models import configured_model
@@ -27,6 +29,7 @@ from core.process import opened_process
 from core.protocols import Model
 from core.settings import PROJECT_ROOT, Settings
 from memory.retention import configured_retention, swept_regularly
+from observability.span_retention import drop_old_spans
 
 _GRACE_S = 1
 """Seconds that open connections, such as streams, get to end when the server stops."""
@@ -98,9 +101,12 @@ class AgentServer(uvicorn.Server):
             opened_process(self._options.settings, progress=progress)
         )
         try:
-            await process.database()
+            database = await process.database()
             retention = configured_retention(self._options.settings)
-            await self._owned.enter_async_context(swept_regularly(retention))
+            days = self._options.settings.retention_span_days
+            also = [partial(drop_old_spans, database, days)] if days else []
+            await self._owned.enter_async_context(swept_regularly(retention, also=also))
+            await self._show_metrics(self._owned)
             await super().startup(sockets)
         except BaseException:
             await self._owned.aclose()
@@ -110,6 +116,11 @@ class AgentServer(uvicorn.Server):
         self._warming.add_done_callback(lambda task: task.cancelled() or task.exception())
         if not self.should_exit:
             _announce(self._options.url)
+
+    async def _show_metrics(self, owned: AsyncExitStack) -> None:
+        settings = self._options.settings
+        if settings.metrics_port is not None:
+            await owned.enter_async_context(shown_metrics(settings.metrics_host, settings.metrics_port))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the server, then the database."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from core.database import Database
+    from observability.outlet_counts import OutletFigures
     from observability.story import DecisionRow
     from observability.trace_log import Figures, RunFigures, SpanRow, WantedRuns
 
@@ -115,7 +116,7 @@ def why(
 
 def stats(*, since: SinceOption = None, as_json: JsonOption = False) -> None:
     """Show how agents, steps, models and tools have done: calls, errors, times, tokens and cost."""
-    found = run(_figures(since))
+    found, places = run(_figures(since))
     if as_json:
         _write([asdict(one) for one in found])
         return
@@ -126,6 +127,8 @@ def stats(*, since: SinceOption = None, as_json: JsonOption = False) -> None:
         rows = [one for one in found if one.operation == operation]
         if rows:
             Console().print(_table(title, rows))
+    if places:
+        Console().print(_places(places))
 
 
 def _table(title: str, rows: "list[Figures]") -> Table:
@@ -138,6 +141,18 @@ def _table(title: str, rows: "list[Figures]") -> Table:
         errors = f"{one.errors} ({one.errors / one.calls:.0%})" if one.errors else "0"
         times = (f"{ms:.0f}" for ms in (one.p50_ms, one.p95_ms, one.p99_ms))
         table.add_row(Text(one_line(one.name)), str(one.calls), errors, *times, tokens, cost)
+    return table
+
+
+def _places(rows: "list[OutletFigures]") -> Table:
+    """Return what became of the spans of those days, for each place that they go to."""
+    table = Table("spans for", box=None, pad_edge=False)
+    for name in ("delivered", "left out", "given up"):
+        table.add_column(name, justify="right")
+    table.add_column("why last")
+    for one in rows:
+        counts = (str(count) for count in (one.delivered, one.left_out, one.dropped))
+        table.add_row(one.name, *counts, Text(one_line(one.problem)))
     return table
 
 
@@ -240,9 +255,11 @@ async def _run_called(database: "Database", run_id: str) -> "RunFigures":
     return found[0]
 
 
-async def _figures(since: "timedelta | None") -> "list[Figures]":
+async def _figures(since: "timedelta | None") -> "tuple[list[Figures], list[OutletFigures]]":
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
+    from observability.outlet_counts import outlet_figures  # noqa: PLC0415
     from observability.trace_log import figures  # noqa: PLC0415
 
     async with opened_process() as process:
-        return await figures(await process.database(), since=since)
+        database = await process.database()
+        return await figures(database, since=since), await outlet_figures(database, since=since)

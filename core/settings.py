@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import ConfigurationError
 from core.prices import Price
+from core.trace_settings import TraceSettings
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,11 +39,12 @@ Names = Annotated[tuple[str, ...], NoDecode]
 """Several names, in the environment with commas between them."""
 
 
-class Settings(BaseSettings):
+class Settings(TraceSettings, BaseSettings):
     """The settings of one process.
 
-    Every field is set by `BORING_` and its name in capitals; the three that other tools share
-    (`DATABASE_URL`, `OPENAI_API_KEY`, `OPENAI_BASE_URL`) keep their common names.
+    Every field is set by `BORING_` and its name in capitals; those that other tools share (`DATABASE_URL`,
+    `OPENAI_API_KEY`, `OPENAI_BASE_URL`, and the addresses and keys of places for traces) keep their common
+    names.
     """
 
     model_config = SettingsConfigDict(

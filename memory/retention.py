@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -136,12 +136,24 @@ async def sweep(retention: Retention, *, dry_run: bool = False) -> Swept:
 
 
 @asynccontextmanager
-async def swept_regularly(retention: Retention, *, every_s: float = SWEEP_EVERY_S) -> AsyncGenerator[None]:
-    """Sweep from time to time while the caller goes on, if there is anything that is not to be kept."""
-    if retention == Retention():
+async def swept_regularly(
+    retention: Retention,
+    *,
+    also: Sequence[Callable[[], Awaitable[object]]] = (),
+    every_s: float = SWEEP_EVERY_S,
+) -> AsyncGenerator[None]:
+    """Sweep from time to time while the caller goes on, if there is anything that is not to be kept.
+
+    Args:
+        retention: what is kept of threads.
+        also: further sweeps, of what other parts keep; what they return is logged.
+        every_s: seconds between two sweeps.
+    """
+    sweeps = [*also] if retention == Retention() else [lambda: sweep(retention), *also]
+    if not sweeps:
         yield
         return
-    sweeping = asyncio.create_task(_sweep_regularly(retention, every_s), name="retention")
+    sweeping = asyncio.create_task(_sweep_regularly(sweeps, every_s), name="retention")
     try:
         yield
     finally:
@@ -150,12 +162,15 @@ async def swept_regularly(retention: Retention, *, every_s: float = SWEEP_EVERY_
             await sweeping
 
 
-async def _sweep_regularly(retention: Retention, every_s: float) -> None:
+async def _sweep_regularly(sweeps: Sequence[Callable[[], Awaitable[object]]], every_s: float) -> None:
     while True:
-        try:
-            _log.info("Retention: %s", await sweep(retention))
-        except (BoringError, psycopg.Error) as error:
-            _log.warning("What is not to be kept could not be deleted; it is tried again later: %s", error)
+        for one in sweeps:
+            try:
+                _log.info("Retention: %s", await one())
+            except (BoringError, psycopg.Error) as error:
+                _log.warning(
+                    "What is not to be kept could not be deleted; it is tried again later: %s", error
+                )
         await asyncio.sleep(every_s)
 
 

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import orjson
+import psycopg
 from opentelemetry.trace import StatusCode
 
 from core.database import Database
+from core.errors import TransientError
 from core.forgetting_gate import pass_gate
 from core.prices import Price
 from observability import names
@@ -18,7 +20,7 @@ from observability.costs import Tokens, cost_of
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-_COLUMNS: Final = {
+COLUMNS: Final = {
     names.OPERATION: "operation",
     names.AGENT: "agent",
     names.STEP: "step",
@@ -57,8 +59,22 @@ class SpanStore:
         self._days: set[str] = set()
 
     async def deliver(self, spans: Sequence[ReadableSpan]) -> None:
-        """Store spans, each once."""
+        """Store spans, each once.
+
+        Raises:
+            TransientError: the database can't be reached now.
+        """
         rows = [row_of(span, self._prices) for span in spans]
+        try:
+            try:
+                await self._insert(rows)
+            except psycopg.errors.CheckViolation:  # a day has gone by retention meanwhile
+                self._days.clear()
+                await self._insert(rows)
+        except psycopg.OperationalError as error:
+            raise TransientError(type(error).__name__) from error
+
+    async def _insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
         async with self._database.pool.connection() as connection, connection.transaction():
             for tenant, user in sorted({(row["tenant"], row["user_id"]) for row in rows if row["run_id"]}):
                 await pass_gate(connection, tenant, user)
@@ -75,7 +91,7 @@ def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:
     A span that belongs to no run, since the call failed before its first step, is nobody's.
     """
     attributes = dict(span.attributes or {})
-    row: dict[str, Any] = {column: attributes.pop(name, None) for name, column in _COLUMNS.items()}
+    row: dict[str, Any] = {column: attributes.pop(name, None) for name, column in COLUMNS.items()}
     asked = attributes.pop(names.REQUEST_MODEL, None)
     context, begun, ended = span.get_span_context(), span.start_time or 0, span.end_time or 0
     started = datetime.fromtimestamp(begun / 1e9, UTC)

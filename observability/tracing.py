@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
 
 from core.loading import load
 from core.process import current_process
+from observability.destinations import destinations
+from observability.exporting import opened_exporters
+from observability.metrics import process_metrics
+from observability.native_langsmith import native_langsmith
 from observability.noting import DecisionStore, Noted
 from observability.outlet import Outlet
+from observability.outlet_counts import OutletCounts
+from observability.sampling import Sampling
 from observability.span_store import SpanStore
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Tracer
+
+    from core.database import Database
+    from core.settings import Settings
+
+DATABASE: Final = "the database"
+"""The name of the outlet that gets all spans."""
+METRICS: Final = "metrics"
+"""The name of the outlet that counts them, where a server shows metrics."""
+CLOSING_S: Final = 3.0
+"""How long the end of a process waits in all for spans, and their counts, to be delivered."""
+_COUNTING_S: Final = 0.5
+"""How much of that is kept for the counts."""
+_COUNTED_EVERY_S: Final = 10.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way by which spans leave.
+
+    Attributes:
+        outlet: the queue before the place.
+        sampling: what is before the queue; None where all spans go.
+    """
+
+    outlet: Outlet[ReadableSpan]
+    sampling: Sampling | None = None
+
+    def put(self, span: ReadableSpan) -> None:
+        """Take a span in."""
+        (self.sampling or self.outlet).put(span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +65,32 @@ class Tracing:
 
     Attributes:
         tracer: writes spans.
-        outlets: where they go.
+        ways: where they go, the database first.
         decisions: where those of runs go.
     """
 
     tracer: Tracer
-    outlets: Sequence[Outlet[ReadableSpan]]
+    ways: Sequence[Way]
     decisions: Outlet[Noted]
+
+    @property
+    def outlets(self) -> list[Outlet[ReadableSpan]]:
+        """Return the places' queues."""
+        return [way.outlet for way in self.ways]
 
     async def flush(self) -> None:
         """Deliver what has ended so far."""
-        for outlet in (*self.outlets, self.decisions):
-            await outlet.flush()
+        async with asyncio.TaskGroup() as group:
+            for outlet in (*self.outlets, self.decisions):
+                group.create_task(outlet.flush())
 
 
 async def current_tracing() -> Tracing:
-    """Return the tracing of this process; its end waits some seconds for what is not delivered yet."""
+    """Return the tracing of this process; its end waits some seconds for what is not delivered yet.
+
+    Raises:
+        ConfigurationError: the settings of a place for traces can't be used.
+    """
     return await (await current_process()).once("tracing", _opened)
 
 
@@ -51,16 +102,84 @@ async def _opened() -> AsyncGenerator[Tracing]:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider, sampling  # noqa: PLC0415 - loaded above
 
     async with AsyncExitStack() as stack:
-        store = Outlet("the database", SpanStore(database, process.settings.prices).deliver)
-        outlets = [await stack.enter_async_context(store.opened())]
-        noted = Outlet("the database", DecisionStore(database).deliver, what="decisions")
-        decisions = await stack.enter_async_context(noted.opened())
+        decisions = Outlet("the database", DecisionStore(database).deliver, what="decisions")
+        ways = await stack.enter_async_context(_opened_ways(process.settings, database, decisions))
 
-        class IntoOutlets(SpanProcessor):
+        class IntoWays(SpanProcessor):
             def on_end(self, span: ReadableSpan) -> None:
-                for outlet in outlets:
-                    outlet.put(span)
+                for way in ways:
+                    way.put(span)
 
         provider = TracerProvider(sampler=sampling.ALWAYS_ON, shutdown_on_exit=False)
-        provider.add_span_processor(IntoOutlets())
-        yield Tracing(provider.get_tracer("boring_agents"), outlets, decisions)
+        provider.add_span_processor(IntoWays())
+        yield Tracing(provider.get_tracer("boring_agents"), ways, decisions)
+
+
+@asynccontextmanager
+async def _opened_ways(
+    settings: Settings, database: Database, decisions: Outlet[Noted]
+) -> AsyncGenerator[list[Way]]:
+    places = destinations(settings)
+    async with (
+        opened_exporters(places, settings.prices) as exporters,
+        native_langsmith(settings) as close_native,
+    ):
+        ways = [Way(Outlet(DATABASE, SpanStore(database, settings.prices).deliver))]
+        for place, exporter in zip(places, exporters, strict=True):
+            outlet = Outlet(place.name, exporter.deliver)
+            ways.append(Way(outlet, Sampling(settings.traces_sample, outlet.put)))
+        if settings.metrics_port is not None:
+            ways.append(Way(Outlet(METRICS, await _counting_metrics(settings))))
+        counts = OutletCounts(database)
+        outlets: list[Outlet[Any]] = [*(way.outlet for way in ways), decisions]
+        for outlet in outlets:
+            outlet.open()
+        counting = asyncio.create_task(_keep_counting(counts, ways), name="count spans")
+        try:
+            yield ways
+        finally:
+            counting.cancel()
+            await asyncio.wait([counting])
+            async with asyncio.TaskGroup() as group:
+                group.create_task(close_native())
+                for outlet in outlets:
+                    group.create_task(outlet.close(within_s=CLOSING_S - _COUNTING_S))
+            await _count(counts, ways)
+
+
+async def _counting_metrics(settings: Settings) -> Callable[[Sequence[ReadableSpan]], Awaitable[None]]:
+    await load("prometheus_client")
+    metrics = process_metrics()
+
+    async def count(spans: Sequence[ReadableSpan]) -> None:
+        metrics.count(spans, settings.prices)
+
+    return count
+
+
+async def _keep_counting(counts: OutletCounts, ways: Sequence[Way]) -> None:
+    while True:
+        await asyncio.sleep(_COUNTED_EVERY_S)
+        await _count(counts, ways)
+
+
+async def _count(counts: OutletCounts, ways: Sequence[Way]) -> None:
+    if ways[-1].outlet.name == METRICS:
+        for way in ways:
+            _show(way)
+    try:
+        async with asyncio.timeout(_COUNTING_S):
+            await counts.add([(way.outlet, way.sampling) for way in ways if way.outlet.name != METRICS])
+    except (TimeoutError, psycopg.Error) as error:
+        _log.warning("What became of spans could not be counted: %s", type(error).__name__)
+
+
+def _show(way: Way) -> None:
+    held = way.sampling
+    process_metrics().show_outlet(
+        way.outlet.name,
+        waiting=way.outlet.waiting,
+        delivered=way.outlet.delivered,
+        dropped=way.outlet.dropped + (held.dropped if held else 0),
+        left_out=held.left_out if held else 0,
+    )

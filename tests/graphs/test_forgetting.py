@@ -194,6 +194,7 @@ async def test_a_forgotten_user_leaves_no_row_and_no_word_in_a_dump(
     others = await speaking(["Hello Bob.", gives((1, "drink", "The user likes tea."))])
     await turn(agent_of(others, saver), "I like tea.", thread="bobs", context=BOB)
     await learnt()
+    await (await current_tracing()).flush()
     assert occurrences(await dumped(postgres_url)) > 50
     there = await look_for_user("acme", USER)
     assert {name for name, number in there.found.items() if not number} <= {"leases of threads"}

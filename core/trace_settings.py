@@ -1,0 +1,108 @@
+"""What the operator sets of where spans are sent to, beside the database that always gets them."""
+
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+TraceTo = Literal["phoenix", "langfuse", "langsmith", "otlp"]
+"""A place that takes spans by OTLP, with an address and headers of its own."""
+
+
+class TraceSettings(BaseModel):
+    """Part of `core.settings.Settings`. Keys and addresses have the names that other clients read too."""
+
+    traces: Annotated[tuple[TraceTo, ...], NoDecode] = ()
+    """Where spans are sent to as well, in the environment with commas between them."""
+    traces_sample: float = Field(default=1.0, ge=0, le=1)
+    """Which share of the traces is sent there. Those with an error always are, and the database gets all."""
+
+    phoenix_endpoint: str = Field(
+        default="http://localhost:6006",
+        validation_alias=AliasChoices("PHOENIX_COLLECTOR_ENDPOINT", "phoenix_endpoint"),
+    )
+    phoenix_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("PHOENIX_API_KEY", "phoenix_api_key")
+    )
+    phoenix_project: str | None = Field(
+        default=None, validation_alias=AliasChoices("PHOENIX_PROJECT_NAME", "phoenix_project")
+    )
+
+    langfuse_endpoint: str = Field(
+        default="https://cloud.langfuse.com",
+        validation_alias=AliasChoices("LANGFUSE_BASE_URL", "LANGFUSE_HOST", "langfuse_endpoint"),
+    )
+    """Where Langfuse is; its regions and installations of one's own have other addresses."""
+    langfuse_public_key: str | None = Field(
+        default=None, validation_alias=AliasChoices("LANGFUSE_PUBLIC_KEY", "langfuse_public_key")
+    )
+    langfuse_secret_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("LANGFUSE_SECRET_KEY", "langfuse_secret_key")
+    )
+
+    langsmith_endpoint: str = Field(
+        default="https://api.smith.langchain.com",
+        validation_alias=AliasChoices("LANGSMITH_ENDPOINT", "LANGCHAIN_ENDPOINT", "langsmith_endpoint"),
+    )
+    langsmith_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("LANGSMITH_API_KEY", "LANGCHAIN_API_KEY", "langsmith_api_key"),
+    )
+    langsmith_project: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("LANGSMITH_PROJECT", "LANGCHAIN_PROJECT", "langsmith_project"),
+    )
+    langsmith_tracing: bool = Field(
+        default=False,
+        validation_alias=AliasChoices(
+            "LANGSMITH_TRACING_V2",
+            "LANGCHAIN_TRACING_V2",
+            "LANGSMITH_TRACING",
+            "LANGCHAIN_TRACING",
+            "langsmith_tracing",
+        ),
+    )
+    """Whether LangSmith's own client traces what LangChain and LangGraph do."""
+
+    otlp_endpoint: str = Field(
+        default="http://localhost:4318",
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),
+    )
+    otlp_headers: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_HEADERS", "otlp_headers")
+    )
+    """`name=value`, with commas between them."""
+
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    """Where a server shows its metrics to Prometheus. Unset: nowhere, and nothing is counted."""
+    metrics_host: str = "127.0.0.1"
+    """The address that it listens at for that."""
+
+    retention_span_days: int | None = Field(default=None, ge=1, le=36_500)
+    """Spans of days before so many go at the next sweep, a day at a time. Unset: they stay."""
+
+    @field_validator("traces", mode="before")
+    @classmethod
+    def _split_places(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip().lower())))
+
+    @field_validator(
+        "phoenix_api_key",
+        "phoenix_project",
+        "langfuse_public_key",
+        "langfuse_secret_key",
+        "langsmith_api_key",
+        "langsmith_project",
+        "otlp_headers",
+        mode="before",
+    )
+    @classmethod
+    def _empty_means_unset(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("langsmith_tracing", mode="before")
+    @classmethod
+    def _empty_means_off(cls, value: object) -> object:
+        return False if isinstance(value, str) and not value.strip() else value

@@ -1,0 +1,140 @@
+"""LangSmith's own tracing, where the operator turns it on: without secrets, and not holding up the exit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from concurrent.futures import Future, InvalidStateError
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from core.loading import load
+
+if TYPE_CHECKING:
+    import langsmith
+    import requests
+
+    from core.settings import Settings
+
+Close = Callable[[], Coroutine[Any, Any, None]]
+_CLOSING_S: Final = 2.0
+"""How long the end of a process waits for what LangSmith's client has not sent yet."""
+_TIMEOUT_MS: Final = (3_000, 10_000)
+"""Milliseconds to connect, and to wait for an answer."""
+
+
+@asynccontextmanager
+async def native_langsmith(settings: Settings) -> AsyncGenerator[Close]:
+    """Let LangSmith's client trace while the block runs, if the settings turn it on.
+
+    Secrets are taken out of what it sends, by LangSmith's own rules for them.
+
+    Yields:
+        What ends it, for some seconds at most; the end of the block does so too.
+    """
+    if not settings.langsmith_tracing:
+        yield _nothing
+        return
+    await load("langsmith", "langsmith.anonymizer", "requests")
+    import langsmith  # noqa: PLC0415 - loaded above
+    from langsmith.anonymizer import create_secret_anonymizer  # noqa: PLC0415
+
+    sending = _Sending()
+    key = settings.langsmith_api_key
+    client = langsmith.Client(
+        settings.langsmith_endpoint,
+        api_key=key.get_secret_value() if key else None,
+        session=sending.session(),
+        timeout_ms=_TIMEOUT_MS,
+        anonymizer=create_secret_anonymizer(),
+        tracing_mode="langsmith",
+    )
+    langsmith.configure(client=client, enabled=True)  # the project it takes from LANGSMITH_PROJECT itself
+    is_open = True
+
+    async def close() -> None:
+        nonlocal is_open
+        if is_open:
+            is_open = False
+            langsmith.configure(client=None, enabled=None)
+            await _closed(client)
+            sending.give_up()
+
+    try:
+        yield close
+    finally:
+        await close()
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def _closed(client: langsmith.Client) -> None:
+    """Let the client send what it has left, in a thread that is left behind after some seconds."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def close() -> None:
+        client.close(_CLOSING_S)
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=close, name="close LangSmith", daemon=True).start()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSING_S):
+            await ended.wait()
+
+
+class _Sending:
+    """Sends requests in threads that nobody has to wait for.
+
+    The client's own threads are joined by the interpreter at its exit, and one that waits for a server that
+    does not answer would hold it up.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: set[Future[requests.Response]] = set()
+        self._lock = threading.Lock()
+        self._given_up = False
+
+    def session(self) -> requests.Session:
+        """Return what the client sends by."""
+        import requests  # noqa: PLC0415 - loaded by `native_langsmith`
+
+        sending = self
+
+        class Session(requests.Session):
+            def request(self, *args: Any, **options: Any) -> requests.Response:
+                answer: Future[requests.Response] = Future()
+                with sending._lock:
+                    if sending._given_up:
+                        raise requests.ConnectionError("the process ends")
+                    sending._under_way.add(answer)
+
+                def send() -> None:
+                    with contextlib.suppress(InvalidStateError):
+                        try:
+                            answer.set_result(super(Session, self).request(*args, **options))
+                        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+                            answer.set_exception(error)
+
+                threading.Thread(target=send, name="send to LangSmith", daemon=True).start()
+                try:
+                    return answer.result()
+                finally:
+                    sending._under_way.discard(answer)
+
+        return Session()
+
+    def give_up(self) -> None:
+        """Let everybody go who waits for an answer, and send nothing more."""
+        import requests  # noqa: PLC0415 - loaded by `native_langsmith`
+
+        with self._lock:
+            self._given_up = True
+            waiting = list(self._under_way)
+        for answer in waiting:
+            with contextlib.suppress(InvalidStateError):
+                answer.set_exception(requests.ConnectionError("the process ends"))

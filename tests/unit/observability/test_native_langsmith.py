@@ -1,0 +1,114 @@
+"""LangSmith's own tracing: what its client sends holds no secret, and no exit waits for it for long."""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import zstandard
+from langchain_core.runnables import RunnableLambda
+from langsmith.run_trees import get_cached_client
+from langsmith.utils import tracing_is_enabled
+from pydantic import SecretStr
+
+from core.process import opened_process
+from core.settings import Settings
+from observability.tracing import CLOSING_S, current_tracing
+from tests.trace_places import opened_place
+
+SECRET = "ghp_" + "a" * 36
+INFO: Any = {
+    "/info": {
+        "version": "1",
+        "batch_ingest_config": {
+            "use_multipart_endpoint": True,
+            "scale_up_qsize_trigger": 1000,
+            "scale_up_nthreads_limit": 16,
+            "scale_down_nempty_trigger": 4,
+            "size_limit": 100,
+            "size_limit_bytes": 20_971_520,
+        },
+        "instance_flags": {"zstd_compression_enabled": True},
+    }
+}
+"""What LangSmith says of itself."""
+_TRACED = """
+import asyncio
+from langchain_core.runnables import RunnableLambda
+from core.process import opened_process
+from observability.tracing import current_tracing
+
+async def main():
+    async with opened_process():
+        await current_tracing()
+        await RunnableLambda(lambda said: said).ainvoke("hello")
+    print("done", flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_runs_arrive_at_langsmith_without_secrets(postgres_url: str, tmp_path: Path) -> None:
+    async with opened_place() as place:
+        place.answers = INFO
+        settings = Settings(
+            database_url=SecretStr(postgres_url),
+            data_dir=tmp_path,
+            cache_dir=tmp_path,
+            langsmith_tracing=True,
+            langsmith_endpoint=place.url,
+            langsmith_api_key=SecretStr("lsv2_1"),
+        )
+        async with opened_process(settings):
+            await current_tracing()
+            await compressing()
+            echo = RunnableLambda(lambda said: f"heard {said}")
+            assert await echo.ainvoke(f"my token is {SECRET}") == f"heard my token is {SECRET}"
+        assert not tracing_is_enabled()
+        [request] = [one for one in place.requests if one.path == "/runs/multipart"]
+    assert request.headers["x-api-key"] == "lsv2_1"
+    assert request.headers["content-encoding"] == "zstd"
+    body = zstandard.ZstdDecompressor().decompressobj().decompress(request.body).decode()
+    assert "my token is [SECRET_DETECTED]" in body
+    assert "heard my token is" in body
+    assert SECRET not in body
+
+
+async def compressing() -> None:
+    """Wait until the client knows that LangSmith takes compressed runs."""
+    client, deadline = get_cached_client(), time.monotonic() + 30
+    while client.compressed_traces is None:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def test_a_langsmith_that_never_answers_does_not_hold_up_the_exit(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with opened_place() as place:
+        place.hangs, place.answers = "/runs", INFO
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "DATABASE_URL": postgres_url,
+            "LANGSMITH_TRACING": "true",
+            "LANGSMITH_ENDPOINT": place.url,
+            "LANGSMITH_API_KEY": "lsv2_1",
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            _TRACED,
+            env=env,
+            cwd=Path(__file__).parents[3],
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        await place.arrived.wait()
+        begun = time.monotonic()
+        out, err = await process.communicate()
+        took = time.monotonic() - begun
+    assert (process.returncode, out) == (0, b"done\n"), err.decode()
+    assert took < CLOSING_S + 1.5
