@@ -70,25 +70,22 @@ def note_decision(  # noqa: PLR0913 - a row's columns, named at the call
     part_of = current_invocation()
     if part_of is None:
         return
-    here = current_place()
-    part_of.decide(
-        Noted(
-            part_of.whose[names.TENANT],
-            part_of.whose[names.USER],
-            part_of.whose.get(names.CONVERSATION, ""),
-            part_of.run_id,
-            step,
-            kind,
-            choice[:_MOST_CHARS],
-            tuple(candidates),
-            reason[:_MOST_CHARS],
-            by,
-            datetime.now(UTC),
-            here["trace_id"],
-            here["span_id"],
-            here["agent"],
-        )
+    whose, here = part_of.whose, current_place()
+    noted = Noted(
+        tenant=whose[names.TENANT],
+        user=whose[names.USER],
+        thread_id=whose.get(names.CONVERSATION, ""),
+        run_id=part_of.run_id,
+        step=step,
+        kind=kind,
+        choice=choice[:_MOST_CHARS],
+        candidates=tuple(candidates),
+        reason=reason[:_MOST_CHARS],
+        decided_by=by,
+        decided_at=datetime.now(UTC),
+        **here,
     )
+    part_of.decide(noted)
 
 
 class DecisionStore:
