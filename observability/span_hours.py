@@ -1,0 +1,110 @@
+"""Figures from the counts by hour: their cost grows with hours and names, not with spans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, Final, LiteralString
+
+from core.database import Database
+
+_RATIO: Final = 1.1
+"""Between the bounds of a bucket of durations; `boring.duration_bucket` has the same."""
+_TIMES: LiteralString = """
+select operation, name, bucket, sum(calls)::bigint as calls, sum(errors)::bigint as errors
+from boring.span_hour
+where hour > now() - %(since)s::interval and (%(tenant)s::text is null or tenant = %(tenant)s)
+group by 1, 2, 3 order by 1, 2, 3
+"""
+_DAYS: LiteralString = """
+select (hour at time zone 'UTC')::date as day, name as model, sum(calls)::bigint as calls,
+    sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens,
+    sum(cost_usd) as cost_usd, sum(unpriced)::bigint as unpriced
+from boring.span_hour
+where operation = 'chat' and hour > now() - %(since)s::interval
+    and (%(tenant)s::text is null or tenant = %(tenant)s)
+group by 1, 2 order by 1, 2
+"""
+_AGENTS: LiteralString = """
+select distinct name from boring.span_hour
+where operation = 'invoke_agent' and hour > now() - %(since)s::interval order by name limit 100
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How a step, a tool, a model or an agent has done.
+
+    Attributes:
+        operation: as in a span.
+        p50_ms: what half of the calls stayed below; it and the next two are right to 5 %.
+    """
+
+    operation: str
+    name: str
+    calls: int
+    errors: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDay:
+    """What a model took on a day of UTC.
+
+    Attributes:
+        cost_usd: US dollars of the calls whose price is known.
+        unpriced: how many calls have no known price.
+    """
+
+    day: date
+    model: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal
+    unpriced: int
+
+
+async def times(database: Database, *, since: timedelta, tenant: str | None = None) -> list[Times]:
+    """Return how everything has done in the hours that lie `since` back, by operation and name."""
+    buckets: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
+    for row in await _rows(database, _TIMES, {"since": since, "tenant": tenant}):
+        counted = buckets.setdefault((row["operation"], row["name"]), {})
+        counted[row["bucket"]] = (row["calls"], row["errors"])
+    return [_times(operation, name, counted) for (operation, name), counted in buckets.items()]
+
+
+async def model_days(database: Database, *, since: timedelta, tenant: str | None = None) -> list[ModelDay]:
+    """Return what models took, day by day."""
+    return [ModelDay(**row) for row in await _rows(database, _DAYS, {"since": since, "tenant": tenant})]
+
+
+async def agents_seen(database: Database, *, since: timedelta) -> list[str]:
+    """Return the names of agents that have run, at most 100."""
+    return [row["name"] for row in await _rows(database, _AGENTS, {"since": since})]
+
+
+def _times(operation: str, name: str, counted: Mapping[int, tuple[int, int]]) -> Times:
+    calls = sum(number for number, _ in counted.values())
+    errors = sum(number for _, number in counted.values())
+    p50, p95, p99 = (_quantile(counted, calls, share) for share in (0.5, 0.95, 0.99))
+    return Times(operation, name, calls, errors, p50, p95, p99)
+
+
+def _quantile(counted: Mapping[int, tuple[int, int]], calls: int, share: float) -> float:
+    """Return the middle of the bucket, in milliseconds, that the quantile lies in."""
+    seen = 0
+    for bucket in sorted(counted):
+        seen += counted[bucket][0]
+        if seen >= share * calls:
+            return _RATIO ** (bucket + 0.5)
+    raise ValueError("there are no calls")
+
+
+async def _rows(database: Database, statement: LiteralString, values: Any) -> Sequence[dict[str, Any]]:
+    async with database.pool.connection() as connection:
+        return await (await connection.execute(statement, values)).fetchall()
