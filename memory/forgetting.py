@@ -125,7 +125,7 @@ HOLD_NOTHING_OF_USERS: Final = frozenset(
         "boring.document",  # the tenant's, whoever has indexed it; so are the tables of passages
         "boring.mcp_tool",
         "boring.memory_model",  # a tenant, and the name of the embedding model
-        "boring.span_hour",  # names of tenants, agents, steps, models and tools
+        "boring.span_count",  # names of tenants, agents, steps, models and tools
         "checkpoint_migrations",
     }
 )

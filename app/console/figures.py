@@ -18,7 +18,7 @@ from core.text import storable_text
 from memory.facts import user_namespace
 from memory.items import as_tenant, memory_of
 from memory.store_search import found
-from observability.span_hours import ModelDay, model_days, times
+from observability.span_counts import ModelDay, model_days, times
 from tools.breaker_table import BreakerTable
 
 _TITLES: Final = {"run_step": "Steps", "execute_tool": "Tools", "chat": "Models", "invoke_agent": "Agents"}
@@ -111,12 +111,13 @@ def _chart(
     today = datetime.now(UTC).date()
     days = [today - timedelta(days=back) for back in range(since.days, -1, -1)]
     sums = {day: sum(value(one) for one in rows if one.day == day) for day in days}
-    most = max(sums.values()) or 1.0
+    most = max(sums.values())
     columns: list[tuple[date, Sequence[Piece]]] = []
     for day in days:
         top, pieces = 100.0, list[Piece]()
         for one in rows:
-            if one.day == day and (height := 100 * value(one) / most):
+            if one.day == day and value(one):
+                height = 100 * value(one) / most
                 top -= height
                 pieces.append(Piece(one.model, models[one.model], top, height))
         columns.append((day, pieces))

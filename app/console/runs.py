@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -17,11 +17,11 @@ from app.console.rendering import page
 from core.process import current_process
 from core.text import storable_text
 from observability.run_search import decisions_found, runs_found, spans_found
-from observability.span_hours import agents_seen
+from observability.span_counts import agents_seen
 from observability.trace_log import WantedRuns
 
 if TYPE_CHECKING:
-    from observability.trace_log import SpanRow
+    from observability.trace_log import RunFigures, SpanRow
 
 STATUSES: Final = ("running", "interrupted", "finished", "stopped", "failed")
 PERIODS: Final = {
@@ -34,6 +34,7 @@ _PAGE: Final = 50
 _MOST_SPANS: Final = 1000
 _MOST_DECISIONS: Final = 500
 _MOST_DEPTH: Final = 10
+_SETTLING: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ async def show_run(request: Request) -> Response:
         "run.html",
         run=found[0],
         traces=_traces(spans),
+        is_live=_is_live(found[0]),
         is_cut=len(spans) == _MOST_SPANS,
         most=_MOST_SPANS,
         decisions=await decisions_found(database, run_id, limit=_MOST_DECISIONS),
@@ -121,6 +123,13 @@ async def list_threads(request: Request) -> Response:
     return await page(
         request, "threads.html", runs=found[:_PAGE], older=_older(asked, found, "threads"), asked=asked
     )
+
+
+def _is_live(run: RunFigures) -> bool:
+    """Tell whether the page is still to change: spans arrive a moment after the run's end."""
+    if run.finished_at is None:
+        return run.status == "running"
+    return datetime.now(UTC) - run.finished_at < _SETTLING
 
 
 def _older(asked: dict[str, str], found: Sequence[Any], place: str) -> str | None:

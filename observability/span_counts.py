@@ -1,4 +1,4 @@
-"""Figures from the counts by hour: their cost grows with hours and names, not with spans."""
+"""Figures from the counts of spans: what they cost grows with time and names, not with spans."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from core.database import Database
 
 _RATIO: Final = 1.1
 """Between the bounds of a bucket of durations; `boring.duration_bucket` has the same."""
-_TIMES: LiteralString = """
-select operation, name, bucket, sum(calls)::bigint as calls, sum(errors)::bigint as errors
-from boring.span_hour
-where hour > now() - %(since)s::interval and (%(tenant)s::text is null or tenant = %(tenant)s)
-group by 1, 2, 3 order by 1, 2, 3
+_COUNTED: LiteralString = """
+from boring.span_count
+where period = %(period)s and every_tenant = %(every)s and tenant = %(tenant)s
+    and begins >= date_trunc(%(period)s, now() - %(since)s::interval, 'UTC')
 """
-_DAYS: LiteralString = """
-select (hour at time zone 'UTC')::date as day, name as model, sum(calls)::bigint as calls,
+_TIMES: LiteralString = f"""
+select operation, name, bucket, sum(calls)::bigint as calls, sum(errors)::bigint as errors
+{_COUNTED} group by 1, 2, 3 order by 1, 2, 3
+"""
+_DAYS: LiteralString = f"""
+select (begins at time zone 'UTC')::date as day, name as model, sum(calls)::bigint as calls,
     sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens,
     sum(cost_usd) as cost_usd, sum(unpriced)::bigint as unpriced
-from boring.span_hour
-where operation = 'chat' and hour > now() - %(since)s::interval
-    and (%(tenant)s::text is null or tenant = %(tenant)s)
-group by 1, 2 order by 1, 2
+{_COUNTED} and operation = 'chat' group by 1, 2 order by 1, 2
 """
-_AGENTS: LiteralString = """
-select distinct name from boring.span_hour
-where operation = 'invoke_agent' and hour > now() - %(since)s::interval order by name limit 100
+_AGENTS: LiteralString = f"""
+select distinct name {_COUNTED} and operation = 'invoke_agent' order by name limit 100
 """
+_BY_HOUR: Final = timedelta(days=2)
+"""Up to which length a time is counted by hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,15 @@ class ModelDay:
 
 
 async def times(database: Database, *, since: timedelta, tenant: str | None = None) -> list[Times]:
-    """Return how everything has done in the hours that lie `since` back, by operation and name."""
+    """Return how everything has done, by operation and name.
+
+    Args:
+        database: holds the counts.
+        since: how far back. Its first hour counts whole, and from two days on its first day.
+        tenant: only for this one.
+    """
     buckets: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
-    for row in await _rows(database, _TIMES, {"since": since, "tenant": tenant}):
+    for row in await _rows(database, _TIMES, _asked(since, tenant)):
         counted = buckets.setdefault((row["operation"], row["name"]), {})
         counted[row["bucket"]] = (row["calls"], row["errors"])
     return [_times(operation, name, counted) for (operation, name), counted in buckets.items()]
@@ -80,12 +87,17 @@ async def times(database: Database, *, since: timedelta, tenant: str | None = No
 
 async def model_days(database: Database, *, since: timedelta, tenant: str | None = None) -> list[ModelDay]:
     """Return what models took, day by day."""
-    return [ModelDay(**row) for row in await _rows(database, _DAYS, {"since": since, "tenant": tenant})]
+    return [ModelDay(**row) for row in await _rows(database, _DAYS, _asked(since, tenant))]
 
 
 async def agents_seen(database: Database, *, since: timedelta) -> list[str]:
     """Return the names of agents that have run, at most 100."""
-    return [row["name"] for row in await _rows(database, _AGENTS, {"since": since})]
+    return [row["name"] for row in await _rows(database, _AGENTS, _asked(since, None))]
+
+
+def _asked(since: timedelta, tenant: str | None) -> dict[str, Any]:
+    period = "hour" if since < _BY_HOUR else "day"
+    return {"since": since, "period": period, "every": tenant is None, "tenant": tenant or ""}
 
 
 def _times(operation: str, name: str, counted: Mapping[int, tuple[int, int]]) -> Times:
