@@ -1,6 +1,7 @@
 """How long the console's pages take with many spans in the store.
 
-Two weeks of made runs of ten spans each, on a Postgres of its own. Each page is asked for through the
+Two weeks of made runs of ten spans and two decisions each, and 5,000 requests for approval of which 100
+wait, on a Postgres of its own. Each page is asked for through the
 application, as a browser would, without a network; the slowest median is the figure.
 """
 
@@ -12,10 +13,12 @@ import json
 import statistics
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import httpx
 from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +28,9 @@ from app.console.guarding import LOOPBACK
 from core.process import current_process, opened_process
 from core.settings import Settings
 from evals.crashes.place import embedded_database
+from guardrails.approval import Demand, Level
+from guardrails.chain import begun
+from tools.inbox import as_json
 
 SPANS: Final = 1_000_000
 _SPANS_OF_RUN: Final = 10
@@ -47,7 +53,8 @@ from generate_series(0, %(days)s) as back
 """
 _MAKE_SPANS: Final = """
 insert into boring.span (trace_id, span_id, parent_id, name, operation, agent, step, tool, model, run_id,
-    thread_id, tenant, user_id, started_at, duration_ms, status, outcome, input_tokens, output_tokens, cost_usd)
+    thread_id, tenant, user_id, started_at, duration_ms, status, outcome, input_tokens, output_tokens,
+    cost_usd)
 select md5(run_id), substr(md5(run_id || part), 1, 16),
     case when part > 0 then substr(md5(run_id || 0), 1, 16) end,
     operation || ' ' || name, operation, graph,
@@ -67,6 +74,24 @@ from boring.run, lateral (
     from generate_series(0, 9) as part) as parts
 """
 _COUNT: Final = "insert into boring.span_count select * from boring.counted_spans('-infinity', 'infinity')"
+
+
+_APPROVALS: Final = """
+insert into boring.approval (id, key, thread_id, run_id, call_id, tool, arguments, arguments_hash,
+    arguments_schema, requester, tenant, reason, chain, roles, status, settled_by, created_at, settled_at)
+select gen_random_uuid(), run_id, thread_id, run_id, 'call', 'pay', '{"amount": 500}', md5(run_id), '{}',
+    'user', 'tenant', 'amount is 500, over 100', %(chain)s, '{"clerk": ["carl"]}',
+    case when settled then 'approved' else 'open' end, case when settled then 'carl' end,
+    started_at, case when settled then finished_at end
+from (select *, row_number() over (order by started_at desc) > 100 as settled from (
+    select distinct on (thread_id) * from boring.run order by thread_id, started_at desc) as newest
+    order by started_at desc limit 5000) as made
+"""
+_DECISIONS: Final = """
+insert into boring.decision (id, thread_id, run_id, step, kind, choice, candidates, reason, decided_by)
+select gen_random_uuid(), thread_id, run_id, part, 'route', 'one', '["one", "two"]', 'It fits best.', 'model'
+from boring.run, generate_series(1, 2) as part
+"""
 
 
 async def measure(
@@ -97,6 +122,9 @@ async def _make(runs: int) -> None:
         await connection.execute(_MAKE_DAYS, values)
         await connection.execute(_MAKE_SPANS)
         await connection.execute(_COUNT)
+        chain = as_json(begun(Demand("amount is 500, over 100", (Level("clerk"),)), datetime.now(UTC)))
+        await connection.execute(_APPROVALS, {"chain": Jsonb(chain)})
+        await connection.execute(_DECISIONS)
         await connection.execute("vacuum analyze")
 
 
@@ -112,6 +140,7 @@ def _paths(runs: int) -> dict[str, str]:
         "runs_none": "/runs?user=nobody",
         "run": f"/runs/run-{runs // 2}",
         "approvals": "/approvals",
+        "approvals_settled": "/approvals?all=1",
         "charts_1d": "/charts?since=1d",
         "charts_7d": "/charts",
         "charts_30d": "/charts?since=30d",

@@ -57,8 +57,8 @@ def standing_alone(console: Starlette) -> Starlette:
     return Starlette(routes=[Route("/", _to_console), Mount(PLACE, console)])
 
 
-async def _to_console(_: Request) -> Response:
-    return RedirectResponse(f"{PLACE}/runs")
+async def _to_console(request: Request) -> Response:
+    return RedirectResponse(f"{request.scope.get('root_path', '')}{PLACE}/runs")
 
 
 async def _to_runs(request: Request) -> Response:
@@ -75,5 +75,5 @@ async def _failed(request: Request, error: Exception) -> Response:
     return await page(request, "error.html", status_code=503, code=503, detail=str(error))
 
 
-served = Starlette(routes=[Mount(PLACE, pages())])
+served = Starlette(routes=[Route(PLACE, _to_console), Mount(PLACE, pages())])
 """What `langgraph.json` names: the server adds its own routes, and its authentication where it has one."""

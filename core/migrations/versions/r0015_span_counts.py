@@ -47,6 +47,10 @@ def _create_counts() -> None:
         language sql immutable parallel safe
         return floor(ln(greatest(duration_ms, 0.01)) / ln(1.1))::smallint
     """)
+    _create_counting()
+
+
+def _create_counting() -> None:
     op.execute("""
         create function boring.counted_spans(since timestamptz, until timestamptz)
         returns setof boring.span_count language sql stable begin atomic
