@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 
@@ -49,26 +49,8 @@ select trace_id, span_id, parent_id, name, operation, agent, step, tool, model, 
 from boring.span where run_id = %(run)s and started_at >= %(since)s
 order by started_at, operation = 'invoke_agent' desc limit %(limit)s
 """
-_DECISIONS: LiteralString = """
-select step, kind, choice, candidates, reason, decided_by, confidence, decided_at
-from boring.decision where run_id = %s order by decided_at, step, kind, choice limit %s
-"""
 _SLACK = timedelta(minutes=5)
 """A span can begin before the row of its run, by other clocks."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRow:
-    """What a run decided; see `observability.decisions.Decision`."""
-
-    step: int | None
-    kind: str
-    choice: str
-    candidates: list[Any]
-    reason: str
-    decided_by: str
-    confidence: float | None
-    decided_at: datetime
 
 
 async def runs_found(
@@ -107,11 +89,6 @@ async def spans_found(database: Database, run: RunFigures, *, limit: int) -> lis
     """Return the first spans of a run, of all its traces, the first to begin first."""
     values = {"run": run.run_id, "since": run.started_at - _SLACK, "limit": limit}
     return [SpanRow(**row) for row in await _rows(database, _SPANS, values)]
-
-
-async def decisions_found(database: Database, run_id: str, *, limit: int) -> Sequence[DecisionRow]:
-    """Return what a run decided, in order."""
-    return [DecisionRow(**row) for row in await _rows(database, _DECISIONS, (run_id, limit))]
 
 
 def _figures(run: Mapping[str, Any], taken: Mapping[str, Any]) -> RunFigures:

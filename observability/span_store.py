@@ -64,7 +64,8 @@ on conflict (period, every_tenant, tenant, begins, operation, name, bucket) do u
 """
 """Stores spans and counts them, in one order so that writers wait for each other in no circle.
 
-What ends after its user was forgotten leaves no span: then there is no record of its run.
+What ends after its user was forgotten leaves no span: then there is no record of its run. Whoever forgets a
+user waits for what is being stored of them, and what comes meanwhile waits for that.
 """
 
 

@@ -16,8 +16,9 @@ from starlette.responses import Response
 from app.console.rendering import page
 from core.process import current_process
 from core.text import storable_text
-from observability.run_search import decisions_found, runs_found, spans_found
+from observability.run_search import runs_found, spans_found
 from observability.span_counts import agents_seen
+from observability.story import decisions_of_run
 from observability.trace_log import WantedRuns
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ async def show_run(request: Request) -> Response:
         is_live=_is_live(found[0]),
         is_cut=len(spans) == _MOST_SPANS,
         most=_MOST_SPANS,
-        decisions=await decisions_found(database, run_id, limit=_MOST_DECISIONS),
+        decisions=(await decisions_of_run(database, run_id))[:_MOST_DECISIONS],
     )
 
 

@@ -1,6 +1,6 @@
 """The counts of spans, which figures are made of."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -30,21 +30,21 @@ async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]
 
 
 def span(
-    operation: str, ms: float, *, tenant: str = "acme", days_ago: float = 0, **more: Any
+    operation: str, ms: float, named: Mapping[str, Any], *, tenant: str = "acme", days_ago: float = 0
 ) -> ReadableSpan:
     """Return a finished span that began some days ago."""
     ends = datetime.now(UTC).timestamp() - days_ago * DAY.total_seconds()
     made: Any = (
         TracerProvider().get_tracer("test").start_span(operation, start_time=int((ends - ms / 1e3) * 1e9))
     )
-    made.set_attributes({names.OPERATION: operation, names.TENANT: tenant, **more})
+    made.set_attributes({names.OPERATION: operation, names.TENANT: tenant, **named})
     made.end(int(ends * 1e9))
     return made
 
 
 async def test_quantiles_are_right_to_five_percent(database: Database) -> None:
     step = {names.STEP: "plan"}
-    await SpanStore(database, {}).deliver([span("run_step", ms, **step) for ms in range(1, 1001)])
+    await SpanStore(database, {}).deliver([span("run_step", ms, step) for ms in range(1, 1001)])
     for since in (timedelta(hours=1), WEEK):
         [found] = await times(database, since=since)
         assert (found.operation, found.name, found.calls, found.errors) == ("run_step", "plan", 1000, 0)
@@ -53,8 +53,8 @@ async def test_quantiles_are_right_to_five_percent(database: Database) -> None:
 
 
 async def test_a_span_that_is_delivered_twice_counts_once_and_others_add_to_it(database: Database) -> None:
-    store, one = SpanStore(database, {}), span("execute_tool", 5, **{names.TOOL: "pay"})
-    for spans in ([one], [one], [one, span("execute_tool", 5, tenant="other", **{names.TOOL: "pay"})]):
+    store, one = SpanStore(database, {}), span("execute_tool", 5, {names.TOOL: "pay"})
+    for spans in ([one], [one], [one, span("execute_tool", 5, {names.TOOL: "pay"}, tenant="other")]):
         await store.deliver(spans)
     assert [found.calls for found in await times(database, since=DAY)] == [2]
     assert [found.calls for found in await times(database, since=DAY, tenant="acme")] == [1]
@@ -67,9 +67,9 @@ async def test_tokens_and_cost_are_told_by_day_and_model_and_an_unknown_price_is
     used = {names.INPUT_TOKENS: 1_000_000, names.OUTPUT_TOKENS: 2}
     priced, own = {names.REQUEST_MODEL: "priced", **used}, {names.REQUEST_MODEL: "own", **used}
     store = SpanStore(database, {"priced": Price(input=3, output=0)})
-    await store.deliver([span("chat", ms, **priced) for ms in (5, 900)])
-    await store.deliver([span("chat", 5, days_ago=ago, **priced) for ago in (3, 9)])
-    await store.deliver([span("chat", 5, **own)])
+    await store.deliver([span("chat", ms, priced) for ms in (5, 900)])
+    await store.deliver([span("chat", 5, priced, days_ago=ago) for ago in (3, 9)])
+    await store.deliver([span("chat", 5, own)])
     days = await model_days(database, since=WEEK)
     today = [one for one in days if one.day == datetime.now(UTC).date()]
     assert [(one.model, one.calls, one.cost_usd, one.unpriced) for one in today] == [
@@ -82,5 +82,5 @@ async def test_tokens_and_cost_are_told_by_day_and_model_and_an_unknown_price_is
 
 async def test_agents_are_named_that_have_run_lately(database: Database) -> None:
     for name, ago in (("till", 0), ("old", 20)):
-        await SpanStore(database, {}).deliver([span("invoke_agent", 5, days_ago=ago, **{names.AGENT: name})])
+        await SpanStore(database, {}).deliver([span("invoke_agent", 5, {names.AGENT: name}, days_ago=ago)])
     assert await agents_seen(database, since=WEEK) == ["till"]
