@@ -10,23 +10,28 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from pydantic import SecretStr
 
+from core.context import RunContext
 from core.database import Database
 from core.prices import Price
 from core.process import opened_process
 from core.settings import Settings
+from memory.runs import begin_run
 from observability import names
 from observability.span_counts import agents_seen, model_days, times
 from observability.span_store import SpanStore
 
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
+RUN = "run"
 
 
 @pytest.fixture
 async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
     async with opened_process(settings) as process:
-        yield await process.database()
+        database = await process.database()
+        await begin_run(database, thread_id="t", run_id=RUN, graph="g", question="?", context=RunContext())
+        yield database
 
 
 def span(
@@ -37,7 +42,7 @@ def span(
     made: Any = (
         TracerProvider().get_tracer("test").start_span(operation, start_time=int((ends - ms / 1e3) * 1e9))
     )
-    made.set_attributes({names.OPERATION: operation, names.TENANT: tenant, **named})
+    made.set_attributes({names.OPERATION: operation, names.TENANT: tenant, names.RUN: RUN, **named})
     made.end(int(ends * 1e9))
     return made
 
