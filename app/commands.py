@@ -10,6 +10,7 @@ from rich.text import Text
 from app.approvals import approvals
 from app.asking import ask, chat, resume
 from app.calls import calls
+from app.console.command import console
 from app.doctor import doctor
 from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
 from app.listing import index, threads
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 asking, looking = (ask, chat, resume), (threads, runs, trace, why, stats, calls, tools)
-for command in (*asking, index, *looking, prune, doctor, serve):
+for command in (*asking, index, *looking, prune, doctor, console, serve):
     app.command()(command)
 app.add_typer(mcp, name="mcp")
 app.add_typer(approvals, name="approvals")

@@ -144,7 +144,7 @@ async def _resumed(process: Process, row: ApprovalRow, by: str, *, graph: str | 
     from app.session import go_on  # noqa: PLC0415 - loads the agent's libraries
 
     database = await process.database()
-    graph = graph or await _graph_of(database, row)
+    graph = graph or await graph_of(database, row)
     if row.status != "edited" and not await take_up(database, row.id, by):
         if as_json:
             typer.echo(json.dumps(request_as_json(row), default=str, ensure_ascii=False))
@@ -156,7 +156,7 @@ async def _resumed(process: Process, row: ApprovalRow, by: str, *, graph: str | 
         raise
 
 
-async def _graph_of(database: Database, row: ApprovalRow) -> str | None:
+async def graph_of(database: Database, row: ApprovalRow) -> str | None:
     """Return the name under which a run's graph can be had here; None for the reference agent.
 
     Raises:

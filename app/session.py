@@ -174,25 +174,30 @@ async def go_on(thread_id: str, said: Said | None = None, *, graph: str | None, 
     Raises:
         InputError: nothing is known of the thread, or there is nothing to answer.
     """
-    async with (
-        opened_session(Console(), as_json=as_json, graph=graph, known=thread_id) as session,
-        session.alone(thread_id),
-    ):
+    async with opened_session(Console(), as_json=as_json, graph=graph, known=thread_id) as session:
+        return _code(await finish_last_run(session, thread_id, said))
+
+
+async def finish_last_run(session: Session, thread_id: str, said: Said | None = None) -> Ended | Waiting:
+    """Finish the last run of a thread in a session and show it; return how far it came.
+
+    Raises:
+        InputError: nothing is known of the thread, or there is nothing to answer.
+    """
+    async with session.alone(thread_id):
         database = await session.process.database()
         noted = await asyncio.to_thread(written_down, session.process.settings.data_dir, thread_id)
         row = await latest_run(database, thread_id)
         answers = await _answers(session, thread_id, said) if said is not None else None
         if noted is not None and (row is None or row.run_id != noted.run_id):
-            ended = await session.turn(noted)
-        elif row is not None and await _has_begun(session, row):
-            ended = await session.turn(_request(row), begin=False, answers=answers)
-        elif row is not None and row.finished_at is not None:
-            ended = await _shown_again(session, thread_id)
-        elif row is not None:
-            ended = await session.turn(_request(row))
-        else:
+            return await session.turn(noted)
+        if row is None:
             raise _unknown(thread_id)
-    return _code(ended)
+        if await _has_begun(session, row):
+            return await session.turn(_request(row), begin=False, answers=answers)
+        if row.finished_at is not None:
+            return await _shown_again(session, thread_id)
+        return await session.turn(_request(row))
 
 
 async def _answers(session: Session, thread_id: str, said: Said) -> dict[str, Any]:

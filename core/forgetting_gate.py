@@ -1,6 +1,6 @@
-"""A gate for each user: those who write down what a run leaves to learn pass it together, forgetting alone.
+"""A gate for each user: those who write down what a run leaves behind pass it together, forgetting alone.
 
-Without it a run could end between two statements of forgetting, and leave the user's words behind it.
+Without it a run could end between two statements of forgetting, and leave the user's words or spans behind.
 """
 
 from psycopg import AsyncConnection

@@ -126,6 +126,7 @@ HOLD_NOTHING_OF_USERS: Final = frozenset(
         "boring.mcp_tool",
         "boring.memory_model",  # a tenant, and the name of the embedding model
         "boring.outlet",  # counts, and kinds of errors
+        "boring.span_count",  # names of tenants, agents, steps, models and tools
         "checkpoint_migrations",
     }
 )

@@ -39,14 +39,35 @@ COLUMNS: Final = {
     names.REASONING_TOKENS: "reasoning_tokens",
 }
 _INSERT: LiteralString = """
-insert into boring.span select span.*
-from jsonb_populate_recordset(null::boring.span, %s::jsonb) as span
-where span.run_id is null or exists (select from boring.run where run.run_id = span.run_id)
-on conflict do nothing
+with stored as (
+    insert into boring.span select span.*
+    from jsonb_populate_recordset(null::boring.span, %s::jsonb) as span
+    where span.run_id is null or exists (select from boring.run where run.run_id = span.run_id)
+    on conflict do nothing
+    returning started_at, operation, agent, step, tool, model, tenant, duration_ms, status, input_tokens,
+        output_tokens, cost_usd
+)
+insert into boring.span_count as counted
+select period, every_tenant, case when every_tenant then '' else tenant end,
+    date_trunc(period, started_at, 'UTC'), operation,
+    coalesce(case operation when 'chat' then model when 'execute_tool' then tool
+        when 'run_step' then step else agent end, '?'),
+    boring.duration_bucket(duration_ms), count(*), count(*) filter (where status = 'error'),
+    coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), coalesce(sum(cost_usd), 0),
+    count(*) filter (where operation = 'chat' and cost_usd is null)
+from stored,
+    (values ('hour', false), ('hour', true), ('day', false), ('day', true)) as level (period, every_tenant)
+group by 1, 2, 3, 4, 5, 6, 7 order by 1, 2, 3, 4, 5, 6, 7
+on conflict (period, every_tenant, tenant, begins, operation, name, bucket) do update set
+    calls = counted.calls + excluded.calls, errors = counted.errors + excluded.errors,
+    input_tokens = counted.input_tokens + excluded.input_tokens,
+    output_tokens = counted.output_tokens + excluded.output_tokens,
+    cost_usd = counted.cost_usd + excluded.cost_usd, unpriced = counted.unpriced + excluded.unpriced
 """
-"""What ends after its user was forgotten leaves no span: then there is no record of its run.
+"""Stores spans and counts them, in one order so that writers wait for each other in no circle.
 
-Whoever forgets a user waits for what is being stored of them, and what comes meanwhile waits for that.
+What ends after its user was forgotten leaves no span: then there is no record of its run. Whoever forgets a
+user waits for what is being stored of them, and what comes meanwhile waits for that.
 """
 
 

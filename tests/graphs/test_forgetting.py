@@ -248,6 +248,7 @@ async def test_a_dry_run_forgets_nothing(
     saver: Any, speaking: Any, process: Process, postgres_url: str
 ) -> None:
     await leave_traces(saver, speaking, process)
+    await (await current_tracing()).flush()
     before = occurrences(await copied(postgres_url))
     found = await look_for_user("acme", USER)
     assert (found.is_whole, found.threads) == (False, 4)

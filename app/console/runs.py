@@ -1,0 +1,191 @@
+"""The pages of runs: the list, one run with its spans and decisions, and the threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.console.rendering import page
+from core.process import current_process
+from core.text import storable_text
+from observability.run_search import runs_found, spans_found
+from observability.span_counts import agents_seen
+from observability.story import decisions_of_run
+from observability.trace_log import WantedRuns
+
+if TYPE_CHECKING:
+    from observability.trace_log import RunFigures, SpanRow
+
+STATUSES: Final = ("running", "interrupted", "finished", "stopped", "failed")
+PERIODS: Final = {
+    "1h": timedelta(hours=1),
+    "1d": timedelta(days=1),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
+_PAGE: Final = 50
+_MOST_SPANS: Final = 1000
+_MOST_DECISIONS: Final = 500
+_MOST_DEPTH: Final = 10
+_SETTLING: Final = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A span as the waterfall shows it.
+
+    Attributes:
+        depth: how many spans it lies in.
+        begin: where its bar begins, in percent of the trace.
+        width: of the bar, in percent.
+    """
+
+    span: SpanRow
+    depth: int
+    begin: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One invocation of a run.
+
+    Attributes:
+        started_at: of its first span.
+        duration_ms: from there to the end of the last.
+    """
+
+    trace_id: str
+    started_at: datetime
+    duration_ms: float
+    bars: Sequence[Bar]
+
+
+async def list_runs(request: Request) -> Response:
+    """Show the newest runs of those that are looked for."""
+    database = await (await current_process()).database()
+    asked = {name: storable_text(value.strip()) for name, value in request.query_params.items()}
+    period = asked.get("since", "")
+    wanted = WantedRuns(
+        agent=asked.get("agent") or None,
+        user=asked.get("user") or None,
+        tenant=asked.get("tenant") or None,
+        thread_id=asked.get("thread") or None,
+        status=asked.get("status") or None,
+        since=PERIODS.get(period),
+    )
+    found = await runs_found(database, wanted, limit=_PAGE + 1, before=_moment(asked.get("before")))
+    return await page(
+        request,
+        "runs.html",
+        runs=found[:_PAGE],
+        older=_older(asked, found, "runs"),
+        asked=asked,
+        agents=await agents_seen(database, since=PERIODS["30d"]),
+        statuses=STATUSES,
+        periods=list(PERIODS),
+    )
+
+
+async def show_run(request: Request) -> Response:
+    """Show one run: its spans as a waterfall, and what it decided."""
+    database = await (await current_process()).database()
+    run_id = storable_text(request.path_params["run_id"])
+    found = await runs_found(database, WantedRuns(run_id=run_id), limit=1)
+    if not found:
+        raise HTTPException(404, "There is no run with this id. It may have been forgotten or pruned.")
+    spans = await spans_found(database, found[0], limit=_MOST_SPANS)
+    return await page(
+        request,
+        "run.html",
+        run=found[0],
+        traces=_traces(spans),
+        is_live=_is_live(found[0]),
+        is_cut=len(spans) == _MOST_SPANS,
+        most=_MOST_SPANS,
+        decisions=(await decisions_of_run(database, run_id))[:_MOST_DECISIONS],
+    )
+
+
+async def list_threads(request: Request) -> Response:
+    """Show the threads, the last used first, each with its last run."""
+    database = await (await current_process()).database()
+    asked = {"before": request.query_params.get("before", "")}
+    before = _moment(asked["before"])
+    found = await runs_found(database, WantedRuns(), limit=_PAGE + 1, before=before, newest_of_thread=True)
+    return await page(
+        request, "threads.html", runs=found[:_PAGE], older=_older(asked, found, "threads"), asked=asked
+    )
+
+
+def _is_live(run: RunFigures) -> bool:
+    """Tell whether the page is still to change: spans arrive a moment after the run's end."""
+    if run.finished_at is None:
+        return run.status == "running"
+    return datetime.now(UTC) - run.finished_at < _SETTLING
+
+
+def _older(asked: dict[str, str], found: Sequence[Any], place: str) -> str | None:
+    """Return the address of the next page, where there is one."""
+    if len(found) <= _PAGE:
+        return None
+    kept = {name: value for name, value in asked.items() if value and name != "before"}
+    return f"{place}?{urlencode({**kept, 'before': found[_PAGE - 1].started_at.isoformat()})}"
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return the time that an address names.
+
+    Raises:
+        HTTPException: it names none.
+    """
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise HTTPException(400, "`before` is no time with its time zone, such as 2026-01-31T12:00:00+00:00.")
+    return at
+
+
+def _traces(spans: Sequence[SpanRow]) -> list[Trace]:
+    """Return the traces of a run, the first to begin first."""
+    begun = {span.trace_id: number for number, span in reversed(list(enumerate(spans)))}
+    ordered = sorted(spans, key=lambda span: begun[span.trace_id])
+    return [_trace(trace_id, list(group)) for trace_id, group in groupby(ordered, lambda one: one.trace_id)]
+
+
+def _trace(trace_id: str, spans: Sequence[SpanRow]) -> Trace:
+    first = min(span.started_at for span in spans)
+    offsets = {one.span_id: (one.started_at - first) / timedelta(milliseconds=1) for one in spans}
+    whole = max(offsets[one.span_id] + one.duration_ms for one in spans) or 1.0
+    bars = [
+        Bar(one, depth, 100 * offsets[one.span_id] / whole, max(0.4, 100 * one.duration_ms / whole))
+        for one, depth in _in_order(spans)
+    ]
+    return Trace(trace_id, first, whole, bars)
+
+
+def _in_order(spans: Sequence[SpanRow]) -> list[tuple[SpanRow, int]]:
+    """Return spans with their depth, each followed by those that lie in it."""
+    known = {one.span_id for one in spans}
+    below: dict[str, list[SpanRow]] = {}
+    for one in spans:
+        below.setdefault(one.parent_id if one.parent_id in known else "", []).append(one)
+    ordered: list[tuple[SpanRow, int]] = []
+    left = [(one, 0) for one in reversed(below.get("", []))]
+    while left:
+        one, depth = left.pop()
+        ordered.append((one, min(depth, _MOST_DEPTH)))
+        left += [(inner, depth + 1) for inner in reversed(below.get(one.span_id, []))]
+    return ordered

@@ -1,0 +1,102 @@
+"""Which runs there are, looked for by an index whatever is asked, and page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any, Final, LiteralString
+
+from psycopg.sql import SQL, Composed
+
+from core.database import Database
+from observability.trace_log import RunFigures, SpanRow, WantedRuns
+
+_COLUMNS: LiteralString = """
+select run_id, thread_id, graph, status, reason, question, started_at, finished_at,
+    coalesce(context ->> 'tenant', 'local') as tenant, coalesce(context ->> 'user', 'local') as user_id
+from boring.run
+"""
+_CONDITIONS: Final[Mapping[str, LiteralString]] = {
+    "agent": "graph = %(agent)s",
+    "user": "coalesce(context ->> 'user', 'local') = %(user)s",
+    "tenant": "coalesce(context ->> 'tenant', 'local') = %(tenant)s",
+    "thread_id": "thread_id = %(thread_id)s",
+    "status": "status = %(status)s",
+    "run_id": "run_id = %(run_id)s",
+    "since": "started_at > now() - %(since)s::interval",
+    "before": "started_at < %(before)s",
+}
+_NEWEST_OF_THREAD: LiteralString = """
+not exists (
+    select from boring.run as later where later.thread_id = run.thread_id
+        and (later.started_at, later.run_id) > (run.started_at, run.run_id))
+"""
+_TAKEN: LiteralString = """
+select run_id,
+    sum(duration_ms) filter (where operation = 'invoke_agent' and parent_id is null) as duration_ms,
+    sum(input_tokens) filter (where operation = 'chat') as input_tokens,
+    sum(output_tokens) filter (where operation = 'chat') as output_tokens,
+    case when bool_and(cost_usd is not null) filter (where operation = 'chat')
+        then sum(cost_usd) filter (where operation = 'chat') end as cost_usd,
+    count(*) filter (where operation = 'chat') as model_calls
+from boring.span where run_id = any(%(runs)s) and started_at >= %(since)s group by run_id
+"""
+_SPANS: LiteralString = """
+select trace_id, span_id, parent_id, name, operation, agent, step, tool, model, provider, run_id, thread_id,
+    started_at, duration_ms, status, outcome, error_type, input_tokens, output_tokens, cached_tokens,
+    reasoning_tokens, cost_usd, attributes, events, links
+from boring.span where run_id = %(run)s and started_at >= %(since)s
+order by started_at, operation = 'invoke_agent' desc limit %(limit)s
+"""
+_SLACK = timedelta(minutes=5)
+"""A span can begin before the row of its run, by other clocks."""
+
+
+async def runs_found(
+    database: Database,
+    wanted: WantedRuns,
+    *,
+    limit: int,
+    before: datetime | None = None,
+    newest_of_thread: bool = False,
+) -> list[RunFigures]:
+    """Return the newest runs, newest first, with what they took.
+
+    Args:
+        database: holds them.
+        wanted: which; here `run_id` is a whole id.
+        limit: most of them.
+        before: only those that began earlier.
+        newest_of_thread: only the last run of each thread.
+    """
+    values = {**asdict(wanted), "before": before}
+    values = {name: value for name, value in values.items() if value is not None}
+    conditions = [SQL("true"), *(SQL(_CONDITIONS[name]) for name in values)]
+    if newest_of_thread:
+        conditions.append(SQL(_NEWEST_OF_THREAD))
+    where = SQL("where {} order by started_at desc, run_id limit %(limit)s")
+    statement = SQL(_COLUMNS) + where.format(SQL(" and ").join(conditions))
+    rows = await _rows(database, statement, {**values, "limit": limit})
+    if not rows:
+        return []
+    asked = {"runs": [row["run_id"] for row in rows], "since": rows[-1]["started_at"] - _SLACK}
+    taken = {row["run_id"]: row for row in await _rows(database, _TAKEN, asked)}
+    return [_figures(row, taken.get(row["run_id"], {})) for row in rows]
+
+
+async def spans_found(database: Database, run: RunFigures, *, limit: int) -> list[SpanRow]:
+    """Return the first spans of a run, of all its traces, the first to begin first."""
+    values = {"run": run.run_id, "since": run.started_at - _SLACK, "limit": limit}
+    return [SpanRow(**row) for row in await _rows(database, _SPANS, values)]
+
+
+def _figures(run: Mapping[str, Any], taken: Mapping[str, Any]) -> RunFigures:
+    names = ("duration_ms", "input_tokens", "output_tokens", "cost_usd")
+    found: dict[str, Any] = {**run, **{name: taken.get(name) for name in names}}
+    return RunFigures(**found, model_calls=taken.get("model_calls", 0))
+
+
+async def _rows(database: Database, statement: LiteralString | Composed, values: Any) -> list[dict[str, Any]]:
+    async with database.pool.connection() as connection:
+        return await (await connection.execute(statement, values)).fetchall()

@@ -1,0 +1,104 @@
+"""The console on the server: the pages beside the server's own, and runs that the server goes on with."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from langgraph_sdk import get_sync_client
+
+from app.server_settings import read_server_file
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("console")  # its tests share a server, so one worker runs them
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("shop")
+    (made / "shop.py").write_text((Path(__file__).parent / "shop.py").read_text())
+    given = read_server_file(ROOT / "langgraph.json") | {"graphs": {"shop": "./shop.py:graph"}}
+    (made / "langgraph.json").write_text(json.dumps(given))
+    return made
+
+
+@pytest.fixture(scope="module")
+def started(serving: Any, folder: Path) -> Any:
+    return serving("--port", "0", "--config", str(folder / "langgraph.json")).wait_until_ready()
+
+
+def test_an_approval_in_the_console_has_the_server_go_on_with_its_run(
+    started: Any, opened: Any, folder: Path
+) -> None:
+    with opened(started) as client, httpx.Client(base_url=f"{started.url}/console") as browser:
+        thread = client.threads.create(graph_id="shop")["thread_id"]
+        asked = {"messages": [{"role": "user", "content": "Ship order 7."}]}
+        client.runs.wait(thread, "shop", input=asked, context={"user": "uma"})
+        [address] = re.findall(r"/approvals/[0-9a-f-]{36}", browser.get("/approvals").text)
+        shown = browser.get(address).text
+        assert "uma" in shown
+        hidden = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]+)"', shown))
+        decided = browser.post(address, data={**hidden, "type": "approve", "by": "ann"})
+        assert decided.status_code == 303, decided.text
+        assert decided.headers["location"].startswith("/console/runs/")
+        while len(runs := client.runs.list(thread)) < 2:
+            pass
+        client.runs.join(thread, runs[0]["run_id"])
+        assert client.threads.get(thread)["status"] == "idle"
+        assert client.threads.get_state(thread)["values"]["answer"]["text"] == "That is that."
+    assert (folder / "ledger").read_text().splitlines() == ["ship 7"]
+
+
+def test_the_console_and_the_server_keep_their_own_addresses(started: Any) -> None:
+    with httpx.Client(base_url=started.url) as browser:
+        assert "application/json" in browser.get("/info").headers["content-type"]
+        assert browser.get("/ok").json()["ok"] is True
+        shown = browser.get("/console", follow_redirects=True)
+        assert "<h1>Runs</h1>" in shown.text
+        assert "default-src 'none'" in shown.headers["content-security-policy"]
+        assert browser.get("/console/static/console.css").headers["content-type"].startswith("text/css")
+        elsewhere = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
+        assert browser.get("/console/runs", headers=elsewhere).status_code == 403
+    assert "BlockingError" not in started.errors()
+
+
+AUTH = """
+from langgraph_sdk import Auth
+
+auth = Auth()
+
+
+@auth.authenticate
+async def who(authorization: str | None) -> str:
+    if not authorization:
+        raise Auth.exceptions.HTTPException(status_code=401, detail="Who are you?")
+    return authorization.removeprefix("Bearer ")
+"""
+
+
+def test_the_servers_authentication_stands_before_the_console_and_says_who_decides(
+    serving: Any, folder: Path, server_database: str
+) -> None:
+    given = json.loads((folder / "langgraph.json").read_text())
+    (folder / "auth.py").write_text(AUTH)
+    config = folder / "with_auth.json"
+    config.write_text(json.dumps({**given, "auth": {"path": "./auth.py:auth"}}))
+    server = serving("--port", "0", "--config", str(config)).wait_until_ready()
+    signed_in = {"authorization": "Bearer ann"}
+    with httpx.Client(base_url=f"{server.url}/console") as browser:
+        assert browser.get("/runs").status_code == 401
+        browser.headers = signed_in
+        with get_sync_client(url=server.url, headers=signed_in) as client:
+            thread = client.threads.create(graph_id="shop")["thread_id"]
+            asked: Any = {"messages": [{"role": "user", "content": "Ship order 7."}]}
+            client.runs.wait(thread, "shop", input=asked, context={"user": "uma"})
+        [address] = re.findall(r"/approvals/[0-9a-f-]{36}", browser.get("/approvals").text)
+        hidden = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]+)"', browser.get(address).text))
+        decided = browser.post(address, data={**hidden, "type": "approve", "by": "bob"})
+        assert decided.status_code == 303, decided.text
+    with psycopg.connect(server_database) as connection:
+        query = "select settled_by from boring.approval where thread_id = %s"
+        assert connection.execute(query, (thread,)).fetchall() == [("ann",)]

@@ -1,0 +1,91 @@
+"""The counts of spans, which figures are made of."""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from pydantic import SecretStr
+
+from core.context import RunContext
+from core.database import Database
+from core.prices import Price
+from core.process import opened_process
+from core.settings import Settings
+from memory.runs import begin_run
+from observability import names
+from observability.span_counts import agents_seen, model_days, times
+from observability.span_store import SpanStore
+
+DAY = timedelta(days=1)
+WEEK = timedelta(days=7)
+RUN = "run"
+
+
+@pytest.fixture
+async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
+    async with opened_process(settings) as process:
+        database = await process.database()
+        await begin_run(database, thread_id="t", run_id=RUN, graph="g", question="?", context=RunContext())
+        yield database
+
+
+def span(
+    operation: str, ms: float, named: Mapping[str, Any], *, tenant: str = "acme", days_ago: float = 0
+) -> ReadableSpan:
+    """Return a finished span that began some days ago."""
+    ends = datetime.now(UTC).timestamp() - days_ago * DAY.total_seconds()
+    made: Any = (
+        TracerProvider().get_tracer("test").start_span(operation, start_time=int((ends - ms / 1e3) * 1e9))
+    )
+    made.set_attributes({names.OPERATION: operation, names.TENANT: tenant, names.RUN: RUN, **named})
+    made.end(int(ends * 1e9))
+    return made
+
+
+async def test_quantiles_are_right_to_five_percent(database: Database) -> None:
+    step = {names.STEP: "plan"}
+    await SpanStore(database, {}).deliver([span("run_step", ms, step) for ms in range(1, 1001)])
+    for since in (timedelta(hours=1), WEEK):
+        [found] = await times(database, since=since)
+        assert (found.operation, found.name, found.calls, found.errors) == ("run_step", "plan", 1000, 0)
+        told = (found.p50_ms, found.p95_ms, found.p99_ms)
+        assert told == pytest.approx((500, 950, 990), rel=0.05)
+
+
+async def test_a_span_that_is_delivered_twice_counts_once_and_others_add_to_it(database: Database) -> None:
+    store, one = SpanStore(database, {}), span("execute_tool", 5, {names.TOOL: "pay"})
+    for spans in ([one], [one], [one, span("execute_tool", 5, {names.TOOL: "pay"}, tenant="other")]):
+        await store.deliver(spans)
+    assert [found.calls for found in await times(database, since=DAY)] == [2]
+    assert [found.calls for found in await times(database, since=DAY, tenant="acme")] == [1]
+    assert await times(database, since=DAY, tenant="nobody") == []
+
+
+async def test_tokens_and_cost_are_told_by_day_and_model_and_an_unknown_price_is_no_zero(
+    database: Database,
+) -> None:
+    used = {names.INPUT_TOKENS: 1_000_000, names.OUTPUT_TOKENS: 2}
+    priced, own = {names.REQUEST_MODEL: "priced", **used}, {names.REQUEST_MODEL: "own", **used}
+    store = SpanStore(database, {"priced": Price(input=3, output=0)})
+    await store.deliver([span("chat", ms, priced) for ms in (5, 900)])
+    await store.deliver([span("chat", 5, priced, days_ago=ago) for ago in (3, 9)])
+    await store.deliver([span("chat", 5, own)])
+    days = await model_days(database, since=WEEK)
+    today = [one for one in days if one.day == datetime.now(UTC).date()]
+    assert [(one.model, one.calls, one.cost_usd, one.unpriced) for one in today] == [
+        ("own", 1, Decimal(0), 1),
+        ("priced", 2, Decimal(6), 0),
+    ]
+    assert len(days) == 3
+    assert [one.input_tokens for one in days] == [1_000_000, 1_000_000, 2_000_000]
+
+
+async def test_agents_are_named_that_have_run_lately(database: Database) -> None:
+    for name, ago in (("till", 0), ("old", 20)):
+        await SpanStore(database, {}).deliver([span("invoke_agent", 5, {names.AGENT: name}, days_ago=ago)])
+    assert await agents_seen(database, since=WEEK) == ["till"]
