@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import LiteralString
 
-from psycopg.types.json import Jsonb
+import orjson
+import psycopg
 
 from core.database import Database
+from core.errors import TransientError
 from core.forgetting_gate import pass_gate
 from observability import names
 from observability.decisions import DecisionKind
@@ -19,9 +20,10 @@ from observability.invocations import current_invocation, current_place
 _INSERT: LiteralString = """
 insert into boring.decision (id, thread_id, run_id, step, kind, choice, candidates, reason, decided_by,
     decided_at, trace_id, span_id, agent)
-select %(id)s, %(thread_id)s, %(run_id)s, %(step)s, %(kind)s, %(choice)s, %(candidates)s, %(reason)s,
-    %(decided_by)s, %(decided_at)s, %(trace_id)s, %(span_id)s, %(agent)s
-where exists (select from boring.run where run_id = %(run_id)s)
+select gen_random_uuid(), thread_id, run_id, step, kind, choice, candidates, reason, decided_by, decided_at,
+    trace_id, span_id, agent
+from jsonb_populate_recordset(null::boring.decision, %s::jsonb) as noted
+where exists (select from boring.run where run.run_id = noted.run_id)
 """
 """Nothing is kept of a run that is forgotten."""
 _MOST_CHARS = 500
@@ -95,14 +97,17 @@ class DecisionStore:
         self._database = database
 
     async def deliver(self, decisions: Sequence[Noted]) -> None:
-        """Store decisions."""
-        rows = [
-            {**asdict(one), "id": uuid.uuid4(), "candidates": Jsonb(list(one.candidates))}
-            for one in decisions
-        ]
-        async with self._database.pool.connection() as connection, connection.transaction():
-            for tenant, user in sorted({(one.tenant, one.user) for one in decisions}):
-                await pass_gate(connection, tenant, user)
-            await connection.execute("select set_config('synchronous_commit', 'off', true)")
-            async with connection.cursor() as cursor:
-                await cursor.executemany(_INSERT, rows)
+        """Store decisions.
+
+        Raises:
+            TransientError: the database can't be reached now.
+        """
+        rows = orjson.dumps(decisions).decode()
+        try:
+            async with self._database.pool.connection() as connection, connection.transaction():
+                for tenant, user in sorted({(one.tenant, one.user) for one in decisions}):
+                    await pass_gate(connection, tenant, user)
+                await connection.execute("select set_config('synchronous_commit', 'off', true)")
+                await connection.execute(_INSERT, (rows,))
+        except psycopg.OperationalError as error:
+            raise TransientError(type(error).__name__) from error
