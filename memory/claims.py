@@ -39,7 +39,7 @@ _TAKE_OVER = """
 update boring.thread_lease set worker = %(worker)s, taken_at = now()
 where thread_id = %(thread)s and worker = %(holder)s returning worker
 """
-_IS_GONE = f"select pg_try_advisory_xact_lock({LOCK_OF}) as gone"
+_IS_GONE = f"select pg_try_advisory_xact_lock_shared({LOCK_OF}) as gone"
 _RELEASE = "delete from boring.thread_lease where thread_id = any(%s) and worker = %s"
 _log = logging.getLogger(__name__)
 

@@ -147,7 +147,7 @@ from boring.run where thread_id = any(%(threads)s)
 """
 _BUSY: LiteralString = (
     "select thread_id from boring.thread_lease where thread_id = any(%(threads)s)"  # noqa: S608 - all of it is constant
-    " and not pg_try_advisory_xact_lock(" + LOCK_OF.replace("%s", "worker") + ") order by thread_id"
+    " and not pg_try_advisory_xact_lock_shared(" + LOCK_OF.replace("%s", "worker") + ") order by thread_id"
 )
 _ORPHANS = """
 update boring.memory_item set thread_id = null, run_id = null, message_id = null

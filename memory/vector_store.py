@@ -109,13 +109,16 @@ class VectorMemoryStore(TenantStore):
         place = within(tenant, op.namespace_prefix)
         end = op.offset + op.limit
         if not op.query:
-            rows = [row for row in await self._all(tenant, place) if _is_wanted(row, op)]
-            rows.sort(key=lambda row: (row.created_at, row.namespace, row.key))
+            rows = _newest_first(row for row in await self._all(tenant, place) if _is_wanted(row, op))
         else:
             rows = await self._best(tenant, op, place | INDEXED, end)
             if len(rows) < end:
                 others = await self._all(tenant, place | NOT_INDEXED)
-                rows += sorted((row for row in others if _is_wanted(row, op)), key=lambda row: row.created_at)
+                rows += sorted(
+                    (row for row in others if _is_wanted(row, op)),
+                    key=lambda row: row.updated_at,
+                    reverse=True,
+                )
         return [row.search_item() for row in rows[op.offset : end]]
 
     async def _best(self, tenant: str, op: SearchOp, place: Mapping[str, str], end: int) -> list[Row]:
@@ -206,6 +209,12 @@ class VectorMemoryStore(TenantStore):
                 f"{self.backend.name} did not keep {len(lost)} of {len(rows)} items, as {lost[0].key!r}; "
                 "its client has logged why. Correct that and put them again."
             )
+
+
+def _newest_first(rows: Iterable[Row]) -> list[Row]:
+    """Return rows by the time at which they were last written, as the store in Postgres lists them."""
+    by_name = sorted(rows, key=lambda row: (row.namespace, row.key))
+    return sorted(by_name, key=lambda row: row.updated_at, reverse=True)
 
 
 def _is_wanted(row: Row, op: SearchOp) -> bool:
