@@ -25,12 +25,13 @@ async def observe(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, 
     """
     turn = state["turn"]
     results = results_of_step(state["messages"], turn["step"])
-    database = await (await current_process()).database()
+    process = await current_process()
     await log_calls(
-        database,
+        await process.database(),
         thread_id=thread_of(runtime),
         run_id=turn["run_id"],
         calls=[(message.artifact, message.text) for message in results],
+        content=process.settings.content,
     )
     if unanswered_calls(state["messages"]):
         return {}

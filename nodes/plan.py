@@ -129,7 +129,8 @@ async def _record(planned: Planned, turn: Turn, runtime: Runtime[RunContext]) ->
         candidates=planned.names,
         reason="; ".join(f"{name}: {why}" for name, why in passed_over),
     )
-    await record_decisions(await (await current_process()).database(), [decision])
+    process = await current_process()
+    await record_decisions(await process.database(), [decision], process.settings.content)
 
 
 def _attempt(runtime: Runtime[RunContext]) -> int:

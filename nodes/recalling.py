@@ -66,7 +66,8 @@ async def _notes(turn: Turn, context: RunContext, policy: MemoryPolicy, thread_i
             candidates=[str(one.id) for one in found],
             reason=f"{len(notes)} of {len(found)} found fit into {policy.max_tokens} tokens",
         )
-        await record_decisions(await (await current_process()).database(), [decision])
+        process = await current_process()
+        await record_decisions(await process.database(), [decision], process.settings.content)
     return notes
 
 

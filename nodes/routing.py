@@ -205,7 +205,7 @@ def _nobody(parts: Sequence[Part]) -> Stop:
 
 async def _record(how: Routing, parts: Sequence[Part], turn: Turn, runtime: Runtime[RunContext]) -> None:
     thread_id, place = thread_of(runtime), namespace_of(runtime)
-    database = await (await current_process()).database()
+    process = await current_process()
     decisions = [
         Decision(
             thread_id=thread_id,
@@ -222,7 +222,7 @@ async def _record(how: Routing, parts: Sequence[Part], turn: Turn, runtime: Runt
         )
         for number, part in enumerate(parts)
     ]
-    await record_decisions(database, decisions)
+    await record_decisions(await process.database(), decisions, process.settings.content)
 
 
 def attachments_of(message: AnyMessage) -> list[str]:

@@ -110,7 +110,8 @@ async def _record(  # noqa: PLR0913 - each is a part of a decision, and all are 
         candidates=names,
         reason=reason,
     )
-    await record_decisions(database, [decision])
+    content = (await current_process()).settings.content
+    await record_decisions(database, [decision], content)
 
 
 def _names(rules: Sequence[Rule]) -> list[str]:

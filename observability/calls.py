@@ -7,6 +7,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from core.database import Database
+from observability.contents import Content, kept_calls
 
 _INSERT = """
 insert into boring.tool_call (id, thread_id, run_id, step, call_id, tool, effect, arguments, attempt, outcome,
@@ -20,7 +21,12 @@ on conflict (id) do nothing
 
 
 async def log_calls(
-    database: Database, *, thread_id: str, run_id: str, calls: Iterable[tuple[Mapping[str, Any], str]]
+    database: Database,
+    *,
+    thread_id: str,
+    run_id: str,
+    calls: Iterable[tuple[Mapping[str, Any], str]],
+    content: Content = "redacted",
 ) -> None:
     """Write finished calls in one round trip. Told twice of the same call, it keeps the first row.
 
@@ -29,6 +35,7 @@ async def log_calls(
         thread_id: the thread that the calls belong to.
         run_id: the run that the calls belong to.
         calls: for each call its `tools.runtime.CallRecord` and the result as the model saw it.
+        content: how the arguments, the result and the error are kept, see `observability.contents`.
     """
     rows = [
         {
@@ -36,12 +43,15 @@ async def log_calls(
             "id": uuid.uuid5(uuid.NAMESPACE_OID, f"{run_id}|{record['step']}|{record['call_id']}"),
             "thread_id": thread_id,
             "run_id": run_id,
-            "arguments": Jsonb(record["arguments"]),
+            "arguments": record["arguments"],
             "result": result if record["outcome"] == "ok" else None,
         }
         for record, result in calls
     ]
     if not rows:
         return
+    rows = await kept_calls(rows, content)
+    for row in rows:
+        row["arguments"] = Jsonb(row["arguments"])
     async with database.pool.connection() as connection, connection.cursor() as cursor:
         await cursor.executemany(_INSERT, rows)

@@ -8,6 +8,7 @@ from typing import Literal
 from psycopg.types.json import Jsonb
 
 from core.database import Database
+from observability.contents import Content, kept_decisions
 from observability.invocations import current_place
 
 DecisionKind = Literal[
@@ -78,17 +79,21 @@ class Decision:
     place: str = ""
 
 
-async def record_decisions(database: Database, decisions: Sequence[Decision]) -> None:
+async def record_decisions(
+    database: Database, decisions: Sequence[Decision], content: Content = "redacted"
+) -> None:
     """Record what a step decided of one kind. A step that runs again decides again: only that is on record.
 
     Args:
         database: where.
         decisions: all of the step's, at least one, numbered by `part`; all else that names them they share.
+        content: how the choice, the candidates and the reason are kept, see `observability.contents`.
     """
     here = current_place()
+    kept = kept_decisions([asdict(one) for one in decisions], content)
     rows = [
-        {**asdict(one), "id": _identity(one), "candidates": Jsonb(list(one.candidates)), **here}
-        for one in decisions
+        {**row, "id": _identity(one), "candidates": Jsonb(row["candidates"]), **here}
+        for row, one in zip(kept, decisions, strict=True)
     ]
     async with database.pool.connection() as connection, connection.transaction():
         further = range(len(decisions), _MOST_PARTS)

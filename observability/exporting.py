@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
+from opentelemetry.trace import Status, StatusCode
 
 from core.errors import TransientError
 from core.loading import load
@@ -17,6 +18,7 @@ from core.trust import system_trust
 from observability import names
 from observability.destinations import Destination
 from observability.outlet import RefusedError
+from observability.redactor import redacted, redacted_value
 from observability.span_store import row_of
 
 if TYPE_CHECKING:
@@ -73,22 +75,27 @@ class Exporter:
         return gzip.compress(encode_spans(dressed).SerializeToString(), compresslevel=1)
 
     def _dressed(self, span: ReadableSpan, resource: Resource) -> ReadableSpan:
-        """Return a span as this place wants to see it."""
+        """Return a span as this place wants to see it, redacted once more, whoever wrote it."""
+        from opentelemetry.sdk.trace import Event  # noqa: PLC0415 - loaded by `deliver`
         from opentelemetry.sdk.trace import ReadableSpan as Dressed  # noqa: PLC0415 - loaded by `deliver`
 
         row, own = row_of(span, self._prices), dict(span.attributes or {})
         if names.COST in own:
             row["cost_usd"] = own[names.COST]
+        events = [*span.events, *self._exceptions(span, row)]
         return Dressed(
-            name=span.name,
+            name=redacted(span.name),
             context=span.get_span_context(),
             parent=span.parent,
             resource=resource,
-            attributes={**own, **self._to.dialect(row)},
-            events=[*span.events, *self._exceptions(span, row)],
+            attributes=redacted_value({**own, **self._to.dialect(row)}),
+            events=[
+                Event(redacted(one.name), redacted_value(one.attributes or {}), timestamp=one.timestamp)
+                for one in events
+            ],
             links=span.links,
             kind=span.kind,
-            status=span.status,
+            status=Status(span.status.status_code, _description(span)),
             start_time=span.start_time,
             end_time=span.end_time,
             instrumentation_scope=span.instrumentation_scope,
@@ -116,6 +123,12 @@ async def opened_exporters(
     trust = await asyncio.to_thread(system_trust)
     async with httpx.AsyncClient(verify=trust, timeout=TIMEOUT_S) as client:
         yield [Exporter(one, prices, client) for one in places]
+
+
+def _description(span: ReadableSpan) -> str | None:
+    """Return what the span says of its error, redacted; only an error may say something."""
+    told = span.status.description
+    return redacted(told) if told and span.status.status_code is StatusCode.ERROR else None
 
 
 def _not_taken(reply: httpx.Response) -> int:

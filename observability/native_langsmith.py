@@ -1,4 +1,4 @@
-"""LangSmith's own tracing, where the operator turns it on: without secrets, and not holding up the exit."""
+"""LangSmith's own tracing, where the operator turns it on: without private data, and not holding up the exit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from core.loading import load
+from observability.redactor import redacted_value
 
 if TYPE_CHECKING:
     import langsmith
@@ -29,7 +30,7 @@ _TIMEOUT_MS: Final = (3_000, 10_000)
 async def native_langsmith(settings: Settings) -> AsyncGenerator[Close]:
     """Let LangSmith's client trace while the block runs, if the settings turn it on.
 
-    Secrets are taken out of what it sends, by LangSmith's own rules for them.
+    Private data and secrets are taken out of what it sends, see `observability.redactor`.
 
     Yields:
         What ends it, for some seconds at most; the end of the block does so too.
@@ -37,9 +38,8 @@ async def native_langsmith(settings: Settings) -> AsyncGenerator[Close]:
     if not settings.langsmith_tracing:
         yield _nothing
         return
-    await load("langsmith", "langsmith.anonymizer", "requests")
+    await load("langsmith", "requests")
     import langsmith  # noqa: PLC0415 - loaded above
-    from langsmith.anonymizer import create_secret_anonymizer  # noqa: PLC0415
 
     sending = _Sending()
     key = settings.langsmith_api_key
@@ -48,7 +48,7 @@ async def native_langsmith(settings: Settings) -> AsyncGenerator[Close]:
         api_key=key.get_secret_value() if key else None,
         session=sending.session(),
         timeout_ms=_TIMEOUT_MS,
-        anonymizer=create_secret_anonymizer(),
+        anonymizer=redacted_value,
         tracing_mode="langsmith",
     )
     langsmith.configure(client=client, enabled=True)  # the project it takes from LANGSMITH_PROJECT itself

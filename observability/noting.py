@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import LiteralString
 
@@ -14,6 +14,7 @@ from core.database import Database
 from core.errors import TransientError
 from core.forgetting_gate import pass_gate
 from observability import names
+from observability.contents import Content, kept_decisions
 from observability.decisions import DecisionKind
 from observability.invocations import current_invocation, current_place
 
@@ -93,8 +94,9 @@ def note_decision(  # noqa: PLR0913 - a row's columns, named at the call
 class DecisionStore:
     """Writes decisions of one process."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, content: Content = "redacted") -> None:
         self._database = database
+        self._content: Content = content
 
     async def deliver(self, decisions: Sequence[Noted]) -> None:
         """Store decisions.
@@ -102,7 +104,8 @@ class DecisionStore:
         Raises:
             TransientError: the database can't be reached now.
         """
-        rows = orjson.dumps(decisions).decode()
+        kept = kept_decisions([asdict(one) for one in decisions], self._content)
+        rows = orjson.dumps(kept).decode()
         try:
             async with self._database.pool.connection() as connection, connection.transaction():
                 for tenant, user in sorted({(one.tenant, one.user) for one in decisions}):

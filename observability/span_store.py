@@ -16,6 +16,7 @@ from core.forgetting_gate import pass_gate
 from core.prices import Price
 from observability import names
 from observability.costs import Tokens, cost_of
+from observability.redactor import redacted, redacted_value
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -85,7 +86,7 @@ class SpanStore:
         Raises:
             TransientError: the database can't be reached now.
         """
-        rows = [row_of(span, self._prices) for span in spans]
+        rows = [_private(row_of(span, self._prices)) for span in spans]
         try:
             try:
                 await self._insert(rows)
@@ -139,6 +140,15 @@ def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:
         ],
         "links": [f"{one.context.trace_id:032x}-{one.context.span_id:016x}" for one in span.links],
     }
+
+
+def _private(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row without private data, but for the names of who and what it belongs to."""
+    told = {name: redacted_value(row[name]) for name in ("attributes", "events")}
+    names_of_errors = {
+        name: held and redacted(held) for name in ("name", "error_type") if (held := row[name])
+    }
+    return {**row, **told, **names_of_errors}
 
 
 def _status(span: ReadableSpan, outcome: object) -> str:

@@ -102,7 +102,9 @@ async def _opened() -> AsyncGenerator[Tracing]:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider, sampling  # noqa: PLC0415 - loaded above
 
     async with AsyncExitStack() as stack:
-        decisions = Outlet("the database", DecisionStore(database).deliver, what="decisions")
+        decisions = Outlet(
+            "the database", DecisionStore(database, process.settings.content).deliver, what="decisions"
+        )
         ways = await stack.enter_async_context(_opened_ways(process.settings, database, decisions))
 
         class IntoWays(SpanProcessor):

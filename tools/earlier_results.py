@@ -1,8 +1,10 @@
 """The tool that opens a long result again, of which the model sees but the beginning."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
+from langchain_core.messages import AnyMessage, ToolMessage
+from langgraph._internal._constants import CONFIG_KEY_READ  # no public name; `ToolNode` injects state by it
 from langgraph.config import get_config
 from pydantic import Field
 
@@ -28,15 +30,29 @@ async def open_result(
     """Read more of the result of an earlier tool call of which only a part is shown."""
     places = get_config().get("configurable", {})
     wanted = {"thread": places.get("thread_id") or "", "run": str(places.get("run_id")), "call": call}
-    database = await (await current_process()).database()
-    async with database.pool.connection() as connection:
-        row = await (await connection.execute(_FIND, wanted)).fetchone()
-    if row is None:
+    text = _said(call, places) or await _logged(wanted)
+    if text is None:
         raise ToolError(f"there is no result of a call {call!r} in this conversation; a reference names it")
-    text: str = row["result"]
     left = max(0, len(text) - start - MAX_CHARS)
     more = f"\n[{left} characters more; go on with start={start + MAX_CHARS}.]" if left else ""
     return f"{text[start : start + MAX_CHARS]}{more}"
+
+
+def _said(call: str, places: Mapping[str, Any]) -> str | None:
+    """Return a result as the conversation holds it: whole, where the log of calls has no private data."""
+    read = places.get(CONFIG_KEY_READ)
+    messages: Sequence[AnyMessage] = (read("messages", False) if read else None) or ()
+    for message in reversed(messages):
+        if isinstance(message, ToolMessage) and message.tool_call_id.startswith(f"call_{call}"):
+            return message.text
+    return None
+
+
+async def _logged(wanted: Mapping[str, str]) -> str | None:
+    database = await (await current_process()).database()
+    async with database.pool.connection() as connection:
+        row = await (await connection.execute(_FIND, wanted)).fetchone()
+    return row and row["result"]
 
 
 def with_earlier_results(tools: Sequence[Tool]) -> list[Tool]:

@@ -71,7 +71,7 @@ async def test_runs_arrive_at_langsmith_without_secrets(postgres_url: str, tmp_p
     assert request.headers["x-api-key"] == "lsv2_1"
     assert request.headers["content-encoding"] == "zstd"
     body = zstandard.ZstdDecompressor().decompressobj().decompress(request.body).decode()
-    assert "my token is [SECRET_DETECTED]" in body
+    assert "my token is [API_KEY]" in body
     assert "heard my token is" in body
     assert SECRET not in body
 

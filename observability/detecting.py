@@ -1,0 +1,62 @@
+"""What a detector of private data or secrets is, and how what it finds is replaced.
+
+Each takes time that grows with the text alone, whatever the text: repetitions are possessive or bounded, and a
+match can begin at few places only.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+_VALUE: Final = "value"
+
+
+def _all_of(found: str) -> int:
+    return len(found)
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Finds one kind of private data or secrets.
+
+    Attributes:
+        kind: what stands in its place, in brackets.
+        expression: what it looks like. What is outside of its group `value`, if it has one, stays.
+        needles: one of these is in every text that has a match, in small letters; none: it is always looked
+            for.
+        check: returns how many of the first characters of a match are such data, 0 for none.
+    """
+
+    kind: str
+    expression: str
+    needles: Sequence[str] = ()
+    check: Callable[[str], int] = _all_of
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The expression, compiled when it is first needed."""
+        return re.compile(self.expression)
+
+    def replaced(self, text: str, small: str) -> str:
+        """Return the text without what is found in it.
+
+        Args:
+            text: any.
+            small: the same in small letters.
+        """
+        if self.needles and not any(needle in small for needle in self.needles):
+            return text
+        parts: list[str] = []
+        done = at = 0
+        while (match := self.pattern.search(text, at)) is not None:
+            group = _VALUE if _VALUE in self.pattern.groupindex else 0
+            length = self.check(match[group] or "")
+            if not length:
+                at = match.start() + 1
+                continue
+            begin = match.start(group)
+            parts += (text[done:begin], f"[{self.kind}]")
+            done = at = begin + length
+        return "".join((*parts, text[done:])) if parts else text

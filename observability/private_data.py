@@ -1,0 +1,163 @@
+"""Detectors of what belongs to persons: addresses, numbers of accounts, cards, phones and papers.
+
+Source: the pattern recognisers of Microsoft Presidio name the kinds; each format has its own source.
+"""
+
+import re
+from ipaddress import ip_address
+from typing import Final
+
+from observability.detecting import Detector
+
+_IBAN_LENGTHS: Final = {
+    country: int(length)
+    for country, length in re.findall(
+        r"([A-Z]{2})(\d\d)",
+        "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BR29BY28CH21CR22CY28CZ24DE22DK18DO28EE20EG29ES24FI18FO18FR27GB22"
+        "GE22GI23GL18GR27GT28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25MC27MD24ME22"
+        "MK19MR27MT31MU30NL18NO15PK24PL28PS29PT25QA29RO24RS22SA24SC31SE24SI19SK24SM27ST25SV28TL23TN24TR26UA29"
+        "VA22VG24XK20",
+    )
+}
+"""Source: SWIFT, IBAN Registry (ISO 13616)."""
+_CARDS: Final = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720)\d+|3[47]\d{13}"
+    r"|3(?:0[0-5]|[689])\d+|35\d{14}|6(?:011|4[4-9]|5)\d+|62\d{14,17}|(?:5[06-9]|6)\d{11,18}"
+)
+"""Source: the ranges of Visa, Mastercard, American Express, Diners Club, JCB, Discover, UnionPay, Maestro."""
+_CARD_LENGTHS: Final = (19, 18, 17, 16, 15, 14, 13)
+_DATE = r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{1,2}\.? [A-Za-z]{3,9}\.?,? \d{4}|[A-Za-z]{3,9}\.? \d{1,2},? \d{4})"
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+_NUMBERED = r"(?:\s?(?:no\.?|nr\.?|number|num|id|#))?(?:\s?[:=#]|\sis)?\s?"
+
+
+def _digits_end(found: str, many: int) -> int:
+    """Return where so many letters and digits end, of a text with separators."""
+    for place, character in enumerate(found, 1):
+        many -= character.isalnum()
+        if not many:
+            return place
+    return 0
+
+
+def _card(found: str) -> int:
+    digits = [int(one) for one in found if one.isdigit()]
+    for length in _CARD_LENGTHS:
+        if length > len(digits) or not _CARDS.fullmatch("".join(map(str, digits[:length]))):
+            continue
+        if not _luhn(digits[:length]):
+            end = _digits_end(found, length)
+            if not found[end : end + 1].isdigit():
+                return end
+    return 0
+
+
+def _luhn(digits: list[int]) -> int:
+    """Return the remainder that a right check digit makes 0. Source: ISO/IEC 7812-1, annex B."""
+    doubled = sum(sum(divmod(2 * one, 10)) for one in digits[-2::-2])
+    return (sum(digits[-1::-2]) + doubled) % 10
+
+
+def _iban(found: str) -> int:
+    letters = "".join(one for one in found if one.isalnum()).upper()
+    length = _IBAN_LENGTHS.get(letters[:2], 0)
+    if not length or len(letters) < length:
+        return 0
+    turned = letters[4:length] + letters[:4]
+    number = "".join(str(int(one, 36)) for one in turned)
+    return _digits_end(found, length) if int(number) % 97 == 1 else 0
+
+
+def _address(found: str) -> int:
+    """Check that it is an IP address, and not one that every machine calls itself."""
+    try:
+        address = ip_address(found)
+    except ValueError:
+        return 0
+    told = any(one.isdigit() for one in found) and len(found) > 5
+    return len(found) if told and not (address.is_loopback or address.is_unspecified) else 0
+
+
+def _at_least_seven(found: str) -> int:
+    return len(found) if sum(one.isdigit() for one in found) >= 7 else 0
+
+
+PRIVATE: Final = (
+    # Source: RFC 5321 and RFC 6531; %40 stands for the @ in addresses of the web (RFC 3986).
+    Detector("EMAIL", r"(?<![\w.+-])[\w.+-]++(?:@|%40)[\w-]++(?:\.[\w-]++)++", ("@", "%40")),
+    Detector("IBAN", r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,28}+", check=_iban),
+    # Source: ISO/IEC 7812; the groups as they are printed on cards.
+    Detector(
+        "CARD",
+        r"(?<!\w)(?<![0-9A-Fa-f]-)(?:\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}|\d{4}[ -]\d{6}[ -]\d{4,5}|\d{13,19})(?!\d)",
+        check=_card,
+    ),
+    # Source: US Social Security Administration, "Social Security Number Randomization".
+    Detector("SSN", r"(?<![\w-])(?!000|666|9)\d{3}([ -])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-])"),
+    # Source: HM Revenue & Customs, NIM39110.
+    Detector(
+        "NATIONAL_ID",
+        r"(?<!\w)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D](?!\w)",
+    ),
+    Detector(
+        "NATIONAL_ID",
+        r"(?i)(?<!\w)(?:national id|aadhaar|tax id|steuer-?id|nhs|social security|insurance|personal id)"
+        + _NUMBERED
+        + r"(?P<value>(?=[A-Z /-]{0,12}\d)[A-Z0-9](?:[ /-]?[A-Z0-9]){5,19}+)",
+        ("national id", "aadhaar", "tax id", "steuer", "nhs", "social security", "insurance", "personal id"),
+        _at_least_seven,
+    ),
+    # Source: ICAO Doc 9303 (nine characters).
+    Detector(
+        "PASSPORT",
+        r"(?i)(?<!\w)passport" + _NUMBERED + r"(?P<value>(?=[A-Z]{0,3}\d)[A-Z0-9]{6,9}+)(?!\w)",
+        ("passport",),
+    ),
+    Detector(
+        "DRIVING_LICENCE",
+        r"(?i)(?<!\w)(?:driving|driver'?s?) licen[cs]e"
+        + _NUMBERED
+        + r"(?P<value>(?=[A-Z-]{0,9}\d)[A-Z0-9-]{5,20}+)",
+        ("licence", "license"),
+    ),
+    Detector(
+        "DATE_OF_BIRTH",
+        r"(?i)(?<!\w)(?:born|birth ?day|birth ?date|date of birth|d\.?o\.?b\.?)(?:\s?[:=]|\s(?:is|on|in))*+\s?"
+        r"(?P<value>" + _DATE + ")",
+        ("born", "birth", "dob", "d.o.b"),
+    ),
+    Detector(
+        "MAC_ADDRESS", r"(?<![\w:-])[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}(?![\w:-])"
+    ),
+    Detector("IP_ADDRESS", rf"(?<![\w.])(?:{_OCTET}\.){{3}}{_OCTET}(?!\w|\.\d)", check=_address),
+    Detector(
+        "IP_ADDRESS",
+        r"(?<![\w:.])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{2,39}+(?!\w)",
+        (":",),
+        _address,
+    ),
+    # Source: ITU-T E.164 (15 digits at most), written as E.123 has it or with other separators.
+    Detector(
+        "PHONE",
+        r"(?<![\w+])(?:\+|00(?=[1-9]))\d{1,3}(?:[ ./-]?\(\d{1,5}\))?(?:[ ./-]{0,2}\d){5,13}+",
+        check=_at_least_seven,
+    ),
+    # Source: North American Numbering Plan.
+    Detector("PHONE", r"(?<![\w.-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-. ])[2-9]\d{2}[-. ]\d{4}(?![\w-])"),
+    Detector(
+        "PHONE",
+        r"(?i)(?<!\w)(?:tel|telephone|phone|mobile|cell|fax|handy|telefon|call me|whatsapp)"
+        + _NUMBERED
+        + r"(?:at |on )?(?P<value>\(?\d(?:[ ()./-]{0,2}\d){5,14}+)",
+        ("tel", "phone", "mobile", "cell", "fax", "handy", "call me", "whatsapp"),
+    ),
+    # Source: BIP 173 and BIP 350 (segregated witness); EIP-55.
+    Detector("WALLET", r"(?<!\w)(?:bc1[ac-hj-np-z02-9]{25,87}|0x[0-9A-Fa-f]{40})(?!\w)", ("bc1", "0x")),
+    Detector(
+        "STREET_ADDRESS",
+        r"(?<!\w)\d{1,5}[A-Za-z]? (?:[A-Z][\w'.]{0,24} ){1,3}"
+        r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Boulevard|Blvd|Court|Square|Terrace|Way)(?!\w)",
+        ("st", "ave", "r", "lane", "ln", "way", "court", "terrace", "square"),
+    ),
+)
+"""In the order in which they look."""
