@@ -14,6 +14,7 @@ from app.console.command import console
 from app.doctor import doctor
 from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
 from app.listing import index, threads
+from app.logs import write_log
 from app.mcp import mcp
 from app.memory import memory
 from app.pruning import prune
@@ -41,6 +42,7 @@ app.add_typer(memory, name="memory")
 
 def run_command() -> int:
     """Run the command of the command line; every expected error becomes one message and an exit code."""
+    write_log()
     try:
         app()
     except BoringError as error:

@@ -33,7 +33,7 @@ from observability.span_retention import drop_old_spans
 
 _GRACE_S = 1
 """Seconds that open connections, such as streams, get to end when the server stops."""
-_FORMATTER = "langgraph_api.logging.Formatter"
+_FORMATTER = "app.server_log.PrivateFormatter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,7 @@ def run_agents(listener: socket.socket, options: ServerOptions, *, keep_threads:
         url=options.url,
         n_jobs_per_worker=options.n_jobs_per_worker,
         log_level="INFO" if options.verbose else "WARNING",
+        log_as_json=options.settings.log_format == "json",
     )
     with tempfile.TemporaryDirectory(prefix="boring-serve-") as passing, patch_environment(**environment):
         folder = Path(passing)

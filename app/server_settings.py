@@ -42,7 +42,7 @@ def read_server_file(file: Path) -> dict[str, Any]:
 
 
 def server_environment(
-    given: dict[str, Any], *, url: str, n_jobs_per_worker: int, log_level: str
+    given: dict[str, Any], *, url: str, n_jobs_per_worker: int, log_level: str, log_as_json: bool = False
 ) -> dict[str, str | None]:
     """Return the variables that the server reads at its import; None takes one away.
 
@@ -53,6 +53,7 @@ def server_environment(
         url: the address that clients use.
         n_jobs_per_worker: most runs side by side.
         log_level: the least level that is logged.
+        log_as_json: each line of the log is a JSON object.
     """
     sections = {
         variable: json.dumps(given[name]) if given.get(name) else None for name, variable in _SECTIONS.items()
@@ -68,6 +69,7 @@ def server_environment(
         "LANGGRAPH_NO_VERSION_CHECK": "true",
         "LANGGRAPH_RUNTIME_EDITION": "inmem",
         "LANGSMITH_LANGGRAPH_API_VARIANT": "local_dev",
+        "LOG_JSON": "true" if log_as_json else None,
         "LOG_LEVEL": log_level,
         "MIGRATIONS_PATH": "__inmem",
         "N_JOBS_PER_WORKER": str(n_jobs_per_worker),

@@ -74,7 +74,10 @@ class TraceSettings(BaseModel):
     """`name=value`, with commas between them."""
 
     content: Literal["full", "redacted", "off"] = "redacted"
-    """How stored tool calls and decisions hold what was said: as it is, without private data, or not at all."""
+    """Whether stored tool calls and decisions hold what was said as it is, without private data, or not."""
+
+    log_format: Literal["text", "json"] = "text"
+    """What a line of the log is."""
 
     metrics_port: int | None = Field(default=None, ge=0, le=65_535)
     """Where a server shows its metrics to Prometheus. Unset: nowhere, and nothing is counted."""

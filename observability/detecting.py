@@ -1,7 +1,7 @@
 """What a detector of private data or secrets is, and how what it finds is replaced.
 
-Each takes time that grows with the text alone, whatever the text: repetitions are possessive or bounded, and a
-match can begin at few places only.
+The time that each takes grows with the length of the text and no faster, whatever the text: repetitions are
+possessive or bounded, and a long match can begin at few places only.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""LangSmith's own tracing, where the operator turns it on: without private data, and not holding up the exit."""
+"""LangSmith's own tracing, where an operator turns it on: without private data, not holding up the exit."""
 
 from __future__ import annotations
 

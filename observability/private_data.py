@@ -25,8 +25,14 @@ _CARDS: Final = re.compile(
     r"|3(?:0[0-5]|[689])\d+|35\d{14}|6(?:011|4[4-9]|5)\d+|62\d{14,17}|(?:5[06-9]|6)\d{11,18}"
 )
 """Source: the ranges of Visa, Mastercard, American Express, Diners Club, JCB, Discover, UnionPay, Maestro."""
+_SHORTEST_ADDRESS: Final = 6
+_FEWEST_DIGITS: Final = 7
+"""Of a telephone number, or a number that a state gives."""
 _CARD_LENGTHS: Final = (19, 18, 17, 16, 15, 14, 13)
-_DATE = r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{1,2}\.? [A-Za-z]{3,9}\.?,? \d{4}|[A-Za-z]{3,9}\.? \d{1,2},? \d{4})"
+_DATE = (
+    r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{1,2}\.? [A-Za-z]{3,9}\.?,? \d{4}"
+    r"|[A-Za-z]{3,9}\.? \d{1,2},? \d{4})"
+)
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _NUMBERED = r"(?:\s?(?:no\.?|nr\.?|number|num|id|#))?(?:\s?[:=#]|\sis)?\s?"
 
@@ -74,12 +80,12 @@ def _address(found: str) -> int:
         address = ip_address(found)
     except ValueError:
         return 0
-    told = any(one.isdigit() for one in found) and len(found) > 5
+    told = any(one.isdigit() for one in found) and len(found) >= _SHORTEST_ADDRESS
     return len(found) if told and not (address.is_loopback or address.is_unspecified) else 0
 
 
-def _at_least_seven(found: str) -> int:
-    return len(found) if sum(one.isdigit() for one in found) >= 7 else 0
+def _many_digits(found: str) -> int:
+    return len(found) if sum(one.isdigit() for one in found) >= _FEWEST_DIGITS else 0
 
 
 PRIVATE: Final = (
@@ -89,7 +95,8 @@ PRIVATE: Final = (
     # Source: ISO/IEC 7812; the groups as they are printed on cards.
     Detector(
         "CARD",
-        r"(?<!\w)(?<![0-9A-Fa-f]-)(?:\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}|\d{4}[ -]\d{6}[ -]\d{4,5}|\d{13,19})(?!\d)",
+        r"(?<!\w)(?<![0-9A-Fa-f]-)(?:\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}"
+        r"|\d{4}[ -]\d{6}[ -]\d{4,5}|\d{13,19})(?!\d)",
         check=_card,
     ),
     # Source: US Social Security Administration, "Social Security Number Randomization".
@@ -105,7 +112,7 @@ PRIVATE: Final = (
         + _NUMBERED
         + r"(?P<value>(?=[A-Z /-]{0,12}\d)[A-Z0-9](?:[ /-]?[A-Z0-9]){5,19}+)",
         ("national id", "aadhaar", "tax id", "steuer", "nhs", "social security", "insurance", "personal id"),
-        _at_least_seven,
+        _many_digits,
     ),
     # Source: ICAO Doc 9303 (nine characters).
     Detector(
@@ -122,8 +129,8 @@ PRIVATE: Final = (
     ),
     Detector(
         "DATE_OF_BIRTH",
-        r"(?i)(?<!\w)(?:born|birth ?day|birth ?date|date of birth|d\.?o\.?b\.?)(?:\s?[:=]|\s(?:is|on|in))*+\s?"
-        r"(?P<value>" + _DATE + ")",
+        r"(?i)(?<!\w)(?:born|birth ?day|birth ?date|date of birth|d\.?o\.?b\.?)"
+        r"(?:\s?[:=]|\s(?:is|on|in))*+\s?(?P<value>" + _DATE + ")",
         ("born", "birth", "dob", "d.o.b"),
     ),
     Detector(
@@ -140,7 +147,7 @@ PRIVATE: Final = (
     Detector(
         "PHONE",
         r"(?<![\w+])(?:\+|00(?=[1-9]))\d{1,3}(?:[ ./-]?\(\d{1,5}\))?(?:[ ./-]{0,2}\d){5,13}+",
-        check=_at_least_seven,
+        check=_many_digits,
     ),
     # Source: North American Numbering Plan.
     Detector("PHONE", r"(?<![\w.-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-. ])[2-9]\d{2}[-. ]\d{4}(?![\w-])"),

@@ -1,7 +1,7 @@
 """Takes private data and secrets out of what is kept for tracing, and out of what leaves the process.
 
-A finding is replaced by its kind in brackets, such as `[EMAIL]` or `[API_KEY]`. Redacting twice is the same as
-redacting once.
+A finding is replaced by its kind in brackets, such as `[EMAIL]` or `[API_KEY]`. Redacting
+twice is the same as redacting once.
 """
 
 import re

@@ -2,8 +2,9 @@
 
 There is no rule by randomness: such rules take words and names for secrets.
 
-Source: the rules of gitleaks and of LangSmith's `anonymizer.DEFAULT_SECRET_RULES`, as to which keys there are and
-what they look like; the expressions are our own, since some of theirs take time that grows with the square.
+Source: the rules of gitleaks and of LangSmith's `anonymizer.DEFAULT_SECRET_RULES`, as to which keys there are
+and what they look like. The expressions are our own, since some of theirs take time that grows with the
+square of a text's length.
 """
 
 from typing import Final
@@ -57,7 +58,7 @@ _KEYS: Final = (
     (r"tvly-[\w-]{20,}+", "tvly-"),  # Tavily
     (r"pcsk_\w{20,}+", "pcsk_"),  # Pinecone
 )
-"""What keys look like, and a needle of each. Source: gitleaks, `config/gitleaks.toml`; the issuers' documentation."""
+"""What keys look like, and a needle of each. Source: gitleaks, `config/gitleaks.toml`."""
 _NAMES = (
     r"pass(?:word|wd|phrase|code)|passwort|pwd|secret|credentials?|token|api[ _-]?key|access[ _-]?key"
     r"|private[ _-]?key|account[ _-]?key|shared[ _-]?key|signing[ _-]?key|encryption[ _-]?key|session[ _-]?id"
@@ -74,7 +75,7 @@ SECRETS: Final = (
         ("private key",),
     ),
     # Source: RFC 3986, section 3.2.1.
-    Detector("CREDENTIALS", r"://(?P<value>[^:@/\s\[\]]{0,128}+:[^@/\s\[\]]{1,256}+)@", ("://",)),
+    Detector("CREDENTIALS", r"://(?P<value>[^:@/\s\[\]\"']{0,128}+:[^@/\s\[\]\"']{1,256}+)@", ("://",)),
     # Source: RFC 7519, section 3.1; both parts begin with a brace and a quote, in base64.
     Detector("JWT", r"(?<![\w-])eyJ[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+){1,3}+", ("eyj",)),
     *(Detector("API_KEY", rf"(?<![A-Za-z0-9]){key}", (needle,) if needle else ()) for key, needle in _KEYS),
@@ -84,7 +85,7 @@ SECRETS: Final = (
         r"(?i)(?<!\w)(?:bearer|basic)\s{1,4}(?P<value>(?=[A-Za-z._~+/-]{0,200}[0-9=])[A-Za-z0-9._~+/-]{8,}+=*+)",
         ("bearer", "basic"),
     ),
-    Detector("COOKIE", r"(?i)(?<!\w)cookie:\s?(?P<value>[^\r\n\[]{4,8192}+)", ("cookie:",)),
+    Detector("COOKIE", r"(?i)(?<!\w)cookie:\s?(?P<value>[^\r\n\[\"']{4,8192}+)", ("cookie:",)),
     Detector(
         "SECRET",
         rf"(?i)(?:{_NAMES})(?![A-Za-z0-9])(?:[_.-][A-Za-z0-9]{{1,24}}){{0,3}}+\\?[\"']?\s{{0,4}}(?:[:=]|=>|:=)\s{{0,4}}"

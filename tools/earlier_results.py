@@ -41,7 +41,7 @@ async def open_result(
 def _said(call: str, places: Mapping[str, Any]) -> str | None:
     """Return a result as the conversation holds it: whole, where the log of calls has no private data."""
     read = places.get(CONFIG_KEY_READ)
-    messages: Sequence[AnyMessage] = (read("messages", False) if read else None) or ()
+    messages: Sequence[AnyMessage] = (read("messages") if read else None) or ()
     for message in reversed(messages):
         if isinstance(message, ToolMessage) and message.tool_call_id.startswith(f"call_{call}"):
             return message.text
