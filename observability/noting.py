@@ -28,7 +28,9 @@ where exists (select from boring.run where run.run_id = noted.run_id)
 """
 """Nothing is kept of a run that is forgotten."""
 _MOST_CHARS = 500
-"""Of a choice or a reason."""
+"""Of a choice or a reason, as they are kept."""
+_MOST_HELD_CHARS = 20_000
+"""Of one that waits: half a secret would no longer be known as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,9 @@ def note_decision(  # noqa: PLR0913 - a row's columns, named at the call
         run_id=part_of.run_id,
         step=step,
         kind=kind,
-        choice=choice[:_MOST_CHARS],
+        choice=choice[:_MOST_HELD_CHARS],
         candidates=tuple(candidates),
-        reason=reason[:_MOST_CHARS],
+        reason=reason[:_MOST_HELD_CHARS],
         decided_by=by,
         decided_at=datetime.now(UTC),
         **here,
@@ -105,6 +107,8 @@ class DecisionStore:
             TransientError: the database can't be reached now.
         """
         kept = kept_decisions([asdict(one) for one in decisions], self._content)
+        for row in kept:
+            row |= {name: row[name][:_MOST_CHARS] for name in ("choice", "reason")}
         rows = orjson.dumps(kept).decode()
         try:
             async with self._database.pool.connection() as connection, connection.transaction():
