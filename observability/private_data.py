@@ -28,6 +28,8 @@ _CARDS: Final = re.compile(
 _SHORTEST_ADDRESS: Final = 6
 _FEWEST_DIGITS: Final = 7
 """Of a telephone number, or a number that a state gives."""
+_DOUBLED: Final = str.maketrans("0123456789", "0246813579")
+"""Digits, and the sums of the digits of their doubles."""
 _CARD_LENGTHS: Final = (19, 18, 17, 16, 15, 14, 13)
 _DATE = (
     r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{1,2}\.? [A-Za-z]{3,9}\.?,? \d{4}"
@@ -47,21 +49,18 @@ def _digits_end(found: str, many: int) -> int:
 
 
 def _card(found: str) -> int:
-    digits = [int(one) for one in found if one.isdigit()]
+    digits = "".join(one for one in found if one.isdigit())
     for length in _CARD_LENGTHS:
-        if length > len(digits) or not _CARDS.fullmatch("".join(map(str, digits[:length]))):
-            continue
-        if not _luhn(digits[:length]):
+        if length <= len(digits) and _CARDS.fullmatch(digits, 0, length) and not _luhn(digits[:length]):
             end = _digits_end(found, length)
             if not found[end : end + 1].isdigit():
                 return end
     return 0
 
 
-def _luhn(digits: list[int]) -> int:
+def _luhn(digits: str) -> int:
     """Return the remainder that a right check digit makes 0. Source: ISO/IEC 7812-1, annex B."""
-    doubled = sum(sum(divmod(2 * one, 10)) for one in digits[-2::-2])
-    return (sum(digits[-1::-2]) + doubled) % 10
+    return (sum(map(int, digits[-1::-2])) + sum(map(int, digits[-2::-2].translate(_DOUBLED)))) % 10
 
 
 def _iban(found: str) -> int:

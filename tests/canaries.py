@@ -5,13 +5,13 @@ from typing import Final
 KEY: Final = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
 CANARIES: Final = {
     "EMAIL": ("write to ada.lovelace@example.org", "ada.lovelace@"),
-    "PHONE": ("call +49 30 901820 please", "901820"),
-    "PHONE by name": ("phone: 030 4455667", "4455667"),
-    "IBAN": ("pay to GB82 WEST 1234 5698 7654 32", "5698"),
+    "PHONE": ("call +49 30 901820 please", "30 901820"),
+    "PHONE by name": ("phone: 030 4455667", "030 4455667"),
+    "IBAN": ("pay to GB82 WEST 1234 5698 7654 32", "WEST 1234"),
     "CARD": ("card 4111 1111 1111 1111", "1111 1111"),
     "IP_ADDRESS": ("from 203.0.113.77", "203.0.113.77"),
     "IP_ADDRESS 6": ("from 2001:db8::ff00:42:8329", "ff00:42"),
-    "SSN": ("ssn 536-90-4399", "90-4399"),
+    "SSN": ("ssn 536-90-4399", "536-90-4399"),
     "NATIONAL_ID": ("insured as AB123456C", "AB123456C"),
     "PASSPORT": ("passport number X1234567", "X1234567"),
     "DRIVING_LICENCE": ("driving licence MORGA753116SM9IJ", "MORGA753116"),

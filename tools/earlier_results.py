@@ -52,7 +52,7 @@ async def _logged(wanted: Mapping[str, str]) -> str | None:
     database = await (await current_process()).database()
     async with database.pool.connection() as connection:
         row = await (await connection.execute(_FIND, wanted)).fetchone()
-    return row and row["result"]
+    return row["result"] if row else None
 
 
 def with_earlier_results(tools: Sequence[Tool]) -> list[Tool]:

@@ -174,7 +174,7 @@ async def test_a_request_that_stays_too_long_ends_with_a_reason(saver: Any, spea
 
 def read_page(number: int) -> str:
     """Read a page."""
-    return f"page {number} begins. " + "It goes on. " * 900 + f"Secret of page {number}."
+    return f"page {number} begins. " + "It goes on. " * 900 + f"Secret of page {number}: ada@example.org."
 
 
 async def test_a_long_result_gives_way_to_a_reference_that_the_model_can_open(
@@ -193,5 +193,5 @@ async def test_a_long_result_gives_way_to_a_reference_that_the_model_can_open(
     result = await say(agent, "What is its secret?")
     assert result["answer"]["text"] == "I know the secret."
     told = requests(chat)[-1]["messages"][-1]["content"]
-    assert told.endswith("Secret of page 1.")
+    assert told.endswith("Secret of page 1: ada@example.org.")
     assert "open_result" not in json.dumps(requests(chat)[0]["tools"])
