@@ -1,4 +1,4 @@
-"""LangSmith's own tracing: what its client sends holds no secret, and no exit waits for it for long."""
+"""LangSmith's own tracing: what its client sends holds no private data, and no exit waits for it for long."""
 
 import asyncio
 import os
@@ -19,6 +19,7 @@ from observability.tracing import CLOSING_S, current_tracing
 from tests.trace_places import opened_place
 
 SECRET = "ghp_" + "a" * 36
+TOLD = f"my token is {SECRET}, my mail ada@example.org"
 INFO: Any = {
     "/info": {
         "version": "1",
@@ -50,7 +51,7 @@ asyncio.run(main())
 """
 
 
-async def test_runs_arrive_at_langsmith_without_secrets(postgres_url: str, tmp_path: Path) -> None:
+async def test_runs_arrive_at_langsmith_without_private_data(postgres_url: str, tmp_path: Path) -> None:
     async with opened_place() as place:
         place.answers = INFO
         settings = Settings(
@@ -65,7 +66,7 @@ async def test_runs_arrive_at_langsmith_without_secrets(postgres_url: str, tmp_p
             await current_tracing()
             await compressing()
             echo = RunnableLambda(lambda said: f"heard {said}")
-            assert await echo.ainvoke(f"my token is {SECRET}") == f"heard my token is {SECRET}"
+            assert await echo.ainvoke(TOLD) == f"heard {TOLD}"
         assert not tracing_is_enabled()
         [request] = [one for one in place.requests if one.path == "/runs/multipart"]
     assert request.headers["x-api-key"] == "lsv2_1"
@@ -74,6 +75,7 @@ async def test_runs_arrive_at_langsmith_without_secrets(postgres_url: str, tmp_p
     assert "my token is [API_KEY]" in body
     assert "heard my token is" in body
     assert SECRET not in body
+    assert "ada@" not in body
 
 
 async def compressing() -> None:
