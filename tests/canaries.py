@@ -3,7 +3,8 @@
 from typing import Final
 
 KEY: Final = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
-GITHUB: Final = "_".join(("ghp", "16C7e42F292c6912E7710c838347Ae178B4a"))
+PREFIX: Final = "ghp_"
+GITHUB: Final = f"{PREFIX}16C7e42F292c6912E7710c838347Ae178B4a"
 BEGIN, END = (f"-----{word} PRIVATE KEY-----" for word in ("BEGIN", "END"))
 """Put together, so that no search for secrets takes this file for one."""
 CANARIES: Final = {
