@@ -213,20 +213,20 @@ def _write(told: Any) -> None:
 
 async def _recent(wanted: "WantedRuns", limit: int) -> "list[RunFigures]":
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
-    from observability.trace_log import recent_runs  # noqa: PLC0415
+    from observability.run_search import runs_found  # noqa: PLC0415
 
     async with opened_process() as process:
-        return await recent_runs(await process.database(), wanted, limit=limit)
+        return await runs_found(await process.database(), wanted, limit=limit)
 
 
 async def _traced(run_id: str) -> "tuple[RunFigures, list[SpanRow]]":
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
-    from observability.trace_log import spans_of_run  # noqa: PLC0415
+    from observability.run_search import spans_found  # noqa: PLC0415
 
     async with opened_process() as process:
         database = await process.database()
         one = await _run_called(database, run_id)
-        return one, await spans_of_run(database, one.run_id)
+        return one, await spans_found(database, one)
 
 
 async def _decided(run_id: str) -> "tuple[RunFigures, list[DecisionRow]]":
@@ -245,9 +245,10 @@ async def _run_called(database: "Database", run_id: str) -> "RunFigures":
     Raises:
         InputError: there is none, or more than one.
     """
-    from observability.trace_log import WantedRuns, recent_runs  # noqa: PLC0415 - see above
+    from observability.run_search import runs_found  # noqa: PLC0415 - see above
+    from observability.trace_log import WantedRuns  # noqa: PLC0415
 
-    found = await recent_runs(database, WantedRuns(run_id=run_id), limit=2)
+    found = await runs_found(database, WantedRuns(run_begins=run_id), limit=2)
     if not found:
         raise InputError(f"There is no run {run_id!r}. List the runs with: boring runs")
     if len(found) > 1:

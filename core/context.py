@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime
@@ -51,3 +51,10 @@ class RunContext:
 def context_of(runtime: Runtime[RunContext]) -> RunContext:
     """Return the run's context; a caller that gave none runs under the defaults."""
     return cast("RunContext | None", runtime.context) or RunContext()
+
+
+def field_of(context: Any, name: str, default: str) -> str:
+    """Return a field of a run's context; graphs of others may have one that is a dict, or none."""
+    if isinstance(context, dict):
+        return context.get(name, default)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return getattr(context, name, default)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
 from langgraph.graph.state import CompiledStateGraph
 
-from core.context import RunContext
+from core.context import RunContext, field_of
 from core.state import AgentInput, AgentState
 from observability import names
 from observability.invocations import KEY, Invocation
@@ -60,17 +60,11 @@ def _whose(config: RunnableConfig | None, context: Any) -> dict[str, str]:
     """Return who asks, and on which thread, as the caller says it."""
     default = RunContext()
     thread = (config or {}).get("configurable", {}).get("thread_id") or _around().get("thread_id")
-    fields: Any = context if isinstance(context, dict) else dict(_fields(context))
     whose = {
-        names.USER: str(fields.get("user") or default.user),
-        names.TENANT: str(fields.get("tenant") or default.tenant),
+        names.USER: str(field_of(context, "user", default.user) or default.user),
+        names.TENANT: str(field_of(context, "tenant", default.tenant) or default.tenant),
     }
     return whose | ({names.CONVERSATION: str(thread), names.SESSION: str(thread)} if thread else {})
-
-
-def _fields(context: object) -> Iterator[tuple[str, Any]]:
-    for name in ("user", "tenant"):
-        yield name, getattr(context, name, None)
 
 
 def _holds_interrupt(part: Any) -> bool:

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import DictRow
 
-from core.context import RunContext
+from core.context import RunContext, field_of
 from core.database import Database
 from core.errors import DatabaseError
 from core.migrations.names import APPLICATION_ROLE
@@ -165,8 +165,8 @@ def current_origin(*, message_id: str | None = None, trusted: bool = False) -> O
     context = getattr(places.get(_RUNTIME), "context", None)
     return replace(
         origin,
-        tenant=_of(context, "tenant", default.tenant),
-        user=_of(context, "user", default.user),
+        tenant=field_of(context, "tenant", default.tenant),
+        user=field_of(context, "user", default.user),
         thread_id=_text(places.get("thread_id")),
         run_id=_text(places.get("run_id")),
     )
@@ -197,13 +197,6 @@ async def as_tenant(database: Database, tenant: str, *, reading: bool = False) -
                 f" `grant {APPLICATION_ROLE} to <user>`."
             ) from error
         yield connection
-
-
-def _of(context: Any, name: str, default: str) -> str:
-    """Return a field of a run's context; graphs of others may have one that is a dict, or none."""
-    if isinstance(context, dict):
-        return context.get(name, default)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return getattr(context, name, default)
 
 
 def _text(value: object) -> str | None:

@@ -24,6 +24,7 @@ _CONDITIONS: Final[Mapping[str, LiteralString]] = {
     "thread_id": "thread_id = %(thread_id)s",
     "status": "status = %(status)s",
     "run_id": "run_id = %(run_id)s",
+    "run_begins": "starts_with(run_id, %(run_begins)s)",
     "since": "started_at > now() - %(since)s::interval",
     "before": "started_at < %(before)s",
 }
@@ -65,7 +66,7 @@ async def runs_found(
 
     Args:
         database: holds them.
-        wanted: which; here `run_id` is a whole id.
+        wanted: which.
         limit: most of them.
         before: only those that began earlier.
         newest_of_thread: only the last run of each thread.
@@ -85,8 +86,8 @@ async def runs_found(
     return [_figures(row, taken.get(row["run_id"], {})) for row in rows]
 
 
-async def spans_found(database: Database, run: RunFigures, *, limit: int) -> list[SpanRow]:
-    """Return the first spans of a run, of all its traces, the first to begin first."""
+async def spans_found(database: Database, run: RunFigures, *, limit: int | None = None) -> list[SpanRow]:
+    """Return the first spans of a run, or all, of all its traces, the first to begin first."""
     values = {"run": run.run_id, "since": run.started_at - _SLACK, "limit": limit}
     return [SpanRow(**row) for row in await _rows(database, _SPANS, values)]
 

@@ -1,48 +1,14 @@
-"""What the table of spans tells: which runs there were, what one did, how steps, tools and models do."""
+"""What is told of runs and spans, and how agents, steps, tools and models do."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, LiteralString
 
 from core.database import Database
 
-_COSTS: LiteralString = """
-    select run_id, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
-        case when bool_and(cost_usd is not null) then sum(cost_usd) end as cost_usd,
-        count(*) as model_calls
-    from boring.span where operation = 'chat' and run_id = any(array(select run_id from wanted))
-    group by run_id
-"""
-_RUNS: LiteralString = f"""
-with wanted as materialized (
-    select run_id, thread_id, graph, status, reason, question, started_at, finished_at,
-        coalesce(context ->> 'tenant', 'local') as tenant, coalesce(context ->> 'user', 'local') as user_id
-    from boring.run
-    where (%(agent)s::text is null or graph = %(agent)s)
-        and (%(user)s::text is null or coalesce(context ->> 'user', 'local') = %(user)s)
-        and (%(tenant)s::text is null or coalesce(context ->> 'tenant', 'local') = %(tenant)s)
-        and (%(thread_id)s::text is null or thread_id = %(thread_id)s)
-        and (%(status)s::text is null or status = %(status)s)
-        and (%(run_id)s::text is null or starts_with(run_id, %(run_id)s))
-        and (%(since)s::interval is null or started_at > now() - %(since)s::interval)
-    order by started_at desc, run_id limit %(limit)s
-), cost as ({_COSTS}), work as (
-    select run_id, sum(duration_ms) as duration_ms from boring.span
-    where operation = 'invoke_agent' and parent_id is null and run_id = any(array(select run_id from wanted))
-    group by run_id
-)
-select wanted.*, duration_ms, input_tokens, output_tokens, cost_usd, coalesce(model_calls, 0) as model_calls
-from wanted left join cost using (run_id) left join work using (run_id) order by started_at desc, run_id
-"""  # noqa: S608 - put together from constants
-_SPANS: LiteralString = """
-select trace_id, span_id, parent_id, name, operation, agent, step, tool, model, provider, run_id, thread_id,
-    started_at, duration_ms, status, outcome, error_type, input_tokens, output_tokens, cached_tokens,
-    reasoning_tokens, cost_usd, attributes, events, links
-from boring.span where run_id = %s order by started_at, operation = 'invoke_agent' desc
-"""
 _STEPS: LiteralString = """
 select coalesce(step, tool, model, agent) as name, operation, count(*) as calls,
     count(*) filter (where status = 'error') as errors,
@@ -63,7 +29,8 @@ class WantedRuns:
     """Which runs are looked for; what is unset does not narrow them.
 
     Attributes:
-        run_id: what the run's id begins with.
+        run_id: the whole id.
+        run_begins: what the id begins with.
         since: how far back, from the time of the database.
     """
 
@@ -73,6 +40,7 @@ class WantedRuns:
     thread_id: str | None = None
     status: str | None = None
     run_id: str | None = None
+    run_begins: str | None = None
     since: timedelta | None = None
 
 
@@ -153,17 +121,6 @@ class Figures:
     input_tokens: int | None
     output_tokens: int | None
     cost_usd: Decimal | None
-
-
-async def recent_runs(database: Database, wanted: WantedRuns, *, limit: int) -> list[RunFigures]:
-    """Return the newest runs, newest first, at most `limit`."""
-    values = {field.name: getattr(wanted, field.name) for field in fields(wanted)}
-    return [RunFigures(**row) for row in await _rows(database, _RUNS, {**values, "limit": limit})]
-
-
-async def spans_of_run(database: Database, run_id: str) -> list[SpanRow]:
-    """Return the spans of a run, of all its traces, the first to begin first."""
-    return [SpanRow(**row) for row in await _rows(database, _SPANS, (run_id,))]
 
 
 async def figures(
