@@ -9,14 +9,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from langgraph.store.base import PutOp, SearchOp
 
 from core.process import current_process
 from memory.items import Origin, as_tenant
 from memory.store import MemoryStore
-from memory.store_models import question_for
+from memory.store_models import Asked, question_for
 from memory.store_search import Ranking, found
 
 PACKAGE: Final = "zaragoza-construction-faq==1.2.1"
@@ -75,10 +75,10 @@ async def gains(pairs: Sequence[Pair]) -> Mapping[Ranking, list[float]]:
     return by_ranking
 
 
-async def _keys(question: str, asked: Any, ranking: Ranking) -> list[str]:
+async def _keys(question: str, asked: Asked, ranking: Ranking) -> list[str]:
     database = await (await current_process()).database()
     op = SearchOp(_PLACE, query=question, limit=BEST)
     async with as_tenant(database, _TENANT) as connection:
-        vector = asked.vector if ranking != "words" else None
-        rows = await found(connection, op, meaning=vector, model=asked.model, ranking=ranking)
+        how = asked if ranking != "words" else Asked(asked.model, None)
+        rows = await found(connection, op, how, ranking=ranking)
     return [row["key"] for row in rows]

@@ -25,7 +25,7 @@ from memory.items import (
 )
 from memory.items_writing import write
 from memory.store_models import Asked, answered, embedded_for
-from memory.store_search import found
+from memory.store_search import found_alone
 from memory.store_text import searchable
 from memory.store_uses import uses
 
@@ -98,8 +98,7 @@ async def recall(
     database = await (await current_process()).database()
 
     async def search(meant: Mapping[str, Asked]) -> list[DictRow]:
-        async with as_tenant(database, whose.tenant, reading=True) as connection:
-            return await found(connection, op, meaning=meant[asked].vector, model=meant[asked].model)
+        return await found_alone(database, whose.tenant, op, meant[asked])
 
     memories = [memory_of(row) for row in await answered(whose.tenant, [asked], search)]
     (await uses()).add(whose.tenant, [memory.id for memory in memories])

@@ -11,13 +11,13 @@ from typing_extensions import override
 
 from core.process import current_process
 from core.text import storable
-from memory.items import Connection, NewItem, Origin, as_tenant
+from memory.items import SHOWN, Connection, NewItem, Origin, as_tenant
 from memory.items_writing import Place, write
 from memory.store_base import TenantStore
 from memory.store_checks import checked
-from memory.store_models import Asked, answered, embedded_for
+from memory.store_models import NOTHING, Asked, answered, embedded_for
 from memory.store_namespaces import namespaces
-from memory.store_search import found, got, item, search_item
+from memory.store_search import found, found_alone, got, item, search_item
 from memory.store_uses import uses
 
 
@@ -49,6 +49,10 @@ class MemoryStore(TenantStore):
 
         async def read(meanings: Mapping[str, Asked]) -> list[Result]:
             used.clear()
+            if len(wanted) == 1 and isinstance(one := wanted[0], SearchOp) and one.query:
+                rows = await found_alone(database, origin.tenant, one, meanings[one.query], columns=SHOWN)
+                used.extend(row["id"] for row in rows)
+                return [[search_item(row) for row in rows]]
             async with as_tenant(database, origin.tenant, reading=True) as connection:
                 return [await _read(connection, op, meanings, used) for op in wanted]
 
@@ -94,8 +98,7 @@ async def _read(connection: Connection, op: Op, meanings: Mapping[str, Asked], u
         used += [] if row is None else [row["id"]]
         return None if row is None else item(row)
     if isinstance(op, SearchOp):
-        asked = meanings.get(op.query or "", Asked("", None))
-        rows = await found(connection, op, meaning=asked.vector, model=asked.model)
+        rows = await found(connection, op, meanings.get(op.query or "", NOTHING), columns=SHOWN)
         used += [row["id"] for row in rows] if op.query else []
         return [search_item(row) for row in rows]
     if isinstance(op, ListNamespacesOp):

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import DictRow
 
-from memory.items import COLUMNS, Connection
+from memory.items import Connection
 from memory.store_models import vector_by
 from memory.store_terms import CURRENT, DAY, Form, as_written, inside
 
@@ -91,7 +91,7 @@ async def found_exactly(
 @lru_cache(maxsize=100)
 def _statement(form: Form, *, is_inside: bool) -> bytes:
     return _SEARCH.format(
-        columns=COLUMNS,
+        columns=as_written(form.columns),
         day=DAY,
         current=CURRENT,
         vector=vector_by(form.model, form.dimensions),

@@ -62,6 +62,10 @@ class Asked:
     vector: list[float] | None
 
 
+NOTHING: Final = Asked("", None)
+"""Where nothing is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Embedded:
     """Texts as they are stored: embedded by the settings' model, and by the one that is searched.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -10,15 +11,17 @@ from langgraph.store.base import GetOp, Item, SearchItem, SearchOp
 from psycopg import sql
 from psycopg.rows import DictRow
 
+from core.database import Database
 from core.errors import ConfigurationError
 from core.process import current_process
-from memory.items import COLUMNS, Connection
+from memory.items import COLUMNS, SHOWN, Connection, Question, as_tenant_asking
 from memory.items_writing import halfvec
 from memory.store_building import begin_indexing
 from memory.store_exact import found_exactly
 from memory.store_filters import Conditions
-from memory.store_models import REEMBED, Asked
-from memory.store_scopes import indexed_scope
+from memory.store_models import NOTHING, REEMBED, Asked
+from memory.store_scopes import finding as to_find
+from memory.store_scopes import scope_of
 from memory.store_terms import CURRENT, EVERYTHING, Form, as_written, inside
 from memory.store_vast import found_vast
 
@@ -39,7 +42,7 @@ Postgres has no statistics of a small table, and 250 memories would take two sec
 _GET = sql.SQL("""
 select {columns} from boring.memory_item
 where path = boring.path_of(%(namespace)s) and key = %(key)s and {current}
-""").format(columns=COLUMNS, current=CURRENT)
+""").format(columns=SHOWN, current=CURRENT)
 _LIST = sql.SQL("""
 select {columns} from boring.memory_item
 where {inside} and {current} and {filter}
@@ -58,10 +61,10 @@ async def got(connection: Connection, op: GetOp) -> DictRow | None:
 async def found(
     connection: Connection,
     op: SearchOp,
+    asked: Asked = NOTHING,
     *,
-    meaning: list[float] | None = None,
-    model: str = "",
     ranking: Ranking = "both",
+    columns: sql.SQL = COLUMNS,
 ) -> list[DictRow]:
     """Return the items inside a namespace that fit a filter: the newest first, or the best for a question.
 
@@ -71,14 +74,50 @@ async def found(
     Args:
         connection: from `as_tenant`.
         op: the search.
-        meaning: the embedding of its question; None, it is ranked by words only.
-        model: which the embedding came from.
+        asked: its question as it is searched; without an embedding, it is ranked by words only.
         ranking: what a question is answered by.
+        columns: what is read of an item; `SHOWN` at least.
 
     Raises:
         ConfigurationError: there is neither an embedding nor a word to go by.
         ValueError: the filter can't be read.
     """
+    search = _search(op, asked, ranking, columns)
+    row = None
+    if search.finding is not None:
+        row = await (await connection.execute(*search.finding)).fetchone()
+    return await _found(connection, search, row)
+
+
+async def found_alone(
+    database: Database, tenant: str, op: SearchOp, asked: Asked = NOTHING, *, columns: sql.SQL = COLUMNS
+) -> list[DictRow]:
+    """Return what `found` does, in a transaction of its own, which is faster."""
+    search = _search(op, asked, "both", columns)
+    async with as_tenant_asking(database, tenant, search.finding, reading=True) as (connection, row):
+        return await _found(connection, search, row)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A search, composed.
+
+    Attributes:
+        op: what is wanted; without a question that nothing is ranked by.
+        meaning: the embedding of the question.
+        form: what the statement's text depends on.
+        values: of the statement's parameters.
+        finding: what has to be asked before, if there may be indexes.
+    """
+
+    op: SearchOp
+    meaning: list[float] | None
+    form: Form
+    values: dict[str, Any]
+    finding: Question | None
+
+
+def _search(op: SearchOp, asked: Asked, ranking: Ranking, columns: sql.SQL) -> _Search:
     conditions = Conditions()
     fits = conditions.of(op.filter).as_string() if op.filter else EVERYTHING
     values: dict[str, Any] = {
@@ -87,20 +126,36 @@ async def found(
         "limit": op.limit,
         "offset": op.offset,
     }
+    reach = min(10 + 2 * (op.limit + op.offset), _FARTHEST)
+    form = Form(asked.model, len(asked.vector or ()), fits, reach, columns.as_string())
+    finding = None
     if op.query:
-        wanted = op._replace(query=op.query if ranking != "meaning" else "")
-        rows = await _ranked(connection, wanted, Asked(model, meaning), fits=fits, values=values)
+        query = op.query if ranking != "meaning" else ""
+        values |= {"query": query, "meaning": halfvec(asked.vector)}
+        if asked.vector is not None:
+            finding = to_find(op.namespace_prefix, query, form)
+    return _Search(op, asked.vector, form, values, finding)
+
+
+async def _found(connection: Connection, search: _Search, row: DictRow | None) -> list[DictRow]:
+    """Return what is found; `row` is the answer to `search.finding`."""
+    op = search.op
+    if op.query:
+        rows = await _ranked(connection, search, row)
     else:
-        statement = _listing(fits, is_inside=bool(op.namespace_prefix))
-        rows = await (await connection.execute(statement, values)).fetchall()
+        statement = _listing(search.form.fits, search.form.columns, is_inside=bool(op.namespace_prefix))
+        rows = await (await connection.execute(statement, search.values)).fetchall()
     await _keep(connection, rows, wanted=op.refresh_ttl)
     return rows
 
 
 @lru_cache(maxsize=100)
-def _listing(fits: str, *, is_inside: bool) -> bytes:
+def _listing(fits: str, columns: str, *, is_inside: bool) -> bytes:
     return _LIST.format(
-        columns=COLUMNS, current=CURRENT, inside=inside(is_inside=is_inside), filter=as_written(fits)
+        columns=as_written(columns),
+        current=CURRENT,
+        inside=inside(is_inside=is_inside),
+        filter=as_written(fits),
     ).as_bytes()
 
 
@@ -110,18 +165,13 @@ async def _keep(connection: Connection, rows: Sequence[DictRow], *, wanted: bool
         await connection.execute(_KEEP, (expiring,))
 
 
-async def _ranked(
-    connection: Connection, op: SearchOp, asked: Asked, *, fits: str, values: dict[str, Any]
-) -> list[DictRow]:
-    values |= {"query": op.query, "meaning": halfvec(asked.vector)}
-    form = Form(
-        asked.model, len(asked.vector or ()), fits, reach=min(10 + 2 * (op.limit + op.offset), _FARTHEST)
-    )
+async def _ranked(connection: Connection, search: _Search, row: DictRow | None) -> list[DictRow]:
+    op, form, values = search.op, search.form, search.values
     place, scope = op.namespace_prefix, None
-    if asked.vector is None:
-        await _require_words(connection, op.query or "", asked.model)
+    if search.meaning is None:
+        await _require_words(connection, values["query"], form.model)
     else:
-        scope = await indexed_scope(connection, place, op.query or "", form)
+        scope = scope_of(row, form)
         if scope is not None:
             rows = await found_vast(connection, scope, form, values)
             if scope.is_old:
@@ -131,7 +181,7 @@ async def _ranked(
     rows, size = await found_exactly(connection, form, values, labels=len(place))
     exact_rows = (await current_process()).settings.memory_exact_rows
     is_small = scope is not None and not op.filter and size < exact_rows // 2
-    if asked.vector is not None and (size > exact_rows or is_small):
+    if search.meaning is not None and (size > exact_rows or is_small):
         await begin_indexing(connection, place)
     return rows
 

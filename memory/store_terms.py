@@ -40,12 +40,14 @@ class Form:
         dimensions: how many numbers those have; 0, none are compared.
         fits: the condition that an item fits the filter, as it is written.
         reach: the places of each ranking that can be among the best.
+        columns: what is read of an item, as it is written.
     """
 
     model: str
     dimensions: int
     fits: str
     reach: int
+    columns: str
 
     @property
     def depth(self) -> int:

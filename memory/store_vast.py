@@ -8,7 +8,7 @@ from typing import Any, Final
 from psycopg import sql
 from psycopg.rows import DictRow
 
-from memory.items import COLUMNS, Connection
+from memory.items import Connection
 from memory.store_models import literal, vector_by
 from memory.store_scopes import Scope, inside_scope
 from memory.store_terms import DAY, EVERYTHING, UNEXPIRED, Form, as_written
@@ -23,8 +23,9 @@ with near as materialized (
     from boring.memory_item where {inside} and {unexpired} and {filter}
     order by {vector}::halfvec({dimensions}) <=> %(meaning)s::halfvec({dimensions}) limit {depth}
 ), term as materialized (
-    select number, boring.as_term(lexeme) as term, nullif(count, -1) as common
-    from unnest(%(lexemes)s::text[], %(counts)s::bigint[]) with ordinality as each (lexeme, count, number)
+    select number, boring.as_term(lexeme) as term, count as common
+    from unnest(current_setting('boring.lexemes')::text[], current_setting('boring.counts')::bigint[])
+        with ordinality as each (lexeme, count, number)
 ), worded as materialized (
     select item, words, word_count from boring.memory_words
     where tenant = {tenant} and scope = {scope} limit {most}
@@ -36,7 +37,7 @@ with near as materialized (
     from (select number, coalesce(common, count(*))::float8 as n from hit group by number, common) as each
 ), worth as materialized (
     select item as id, sum(weight * times * 2.2
-        / (times + 1.2 * (0.25 + 0.75 * word_count / %(length)s)))::float4 as worth
+        / (times + 1.2 * (0.25 + 0.75::float8 * word_count / %(length)s)))::float4 as worth
     from hit join rarity using (number) group by item order by worth desc limit {worded}
 ), by_words as materialized (
     select id, valid_from, uses, {vector} <=> %(meaning)s::halfvec({dimensions}) as distance,
@@ -53,13 +54,11 @@ with near as materialized (
         + coalesce(9::float8 / (13 * (2 + worded.place)), 0) as score
     from candidate left join (select id, place from by_words) as worded using (id)
     order by score desc, {day} desc, uses desc, valid_from desc, id limit %(limit)s offset %(offset)s
-), best as (
-    select {columns}, nullif(score, 0) as score,
-        row_number() over (order by score desc, {day} desc, uses desc, valid_from desc, id) as place
-    from (select id, score from placed) as placed join boring.memory_item using (id)
 )
-select best.*, (select count(*) from near) as near, (select count(*) from by_words) as by_words,
-    (select count(*) from worth) as worth from best order by place
+select {columns}, nullif(score, 0) as score, (select count(*) from near) as near,
+    (select count(*) from by_words) as by_words, (select count(*) from worth) as worth
+from (select id, score from placed) as placed join boring.memory_item using (id)
+order by placed.score desc, {day} desc, uses desc, valid_from desc, id
 """)
 """The nearest by an index over the vectors, the best by an index over the words, fused as elsewhere.
 
@@ -83,8 +82,6 @@ async def found_vast(
         return None
     given = {
         **values,
-        "lexemes": list(scope.asked),
-        "counts": [-1 if count is None else count for count in scope.asked.values()],
         "rows": float(scope.word_rows),
         "length": scope.word_length,
     }
@@ -100,7 +97,7 @@ async def found_vast(
 def _statement(form: Form, tenant: str, path: str, number: int) -> bytes:
     """Return the search inside a scope; what is planned by stands in it, so that it is planned once."""
     return _SEARCH.format(
-        columns=COLUMNS,
+        columns=as_written(form.columns),
         day=DAY,
         unexpired=UNEXPIRED,
         vector=vector_by(form.model, form.dimensions),

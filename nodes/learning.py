@@ -26,7 +26,7 @@ from memory.facts import fact_item, user_namespace
 from memory.facts_settling import settle
 from memory.items import Origin, as_tenant
 from memory.store_models import Asked, answered
-from memory.store_search import found
+from memory.store_search import found_alone
 from nodes.extracting import Fact, asking, extracted, facts_form, spent_on
 from nodes.fallback import first_to_plan
 from nodes.remembering import Memory, MemoryPolicy, policy_of
@@ -151,8 +151,7 @@ async def _known(turn: Extraction, database: Database) -> list[tuple[str, str]]:
     op = SearchOp(user_namespace(turn.user, "fact"), limit=_MOST_KNOWN, query=said, refresh_ttl=False)
 
     async def search(meant: Mapping[str, Asked]) -> list[DictRow]:
-        async with as_tenant(database, turn.tenant, reading=True) as connection:
-            return await found(connection, op, meaning=meant[said].vector, model=meant[said].model)
+        return await found_alone(database, turn.tenant, op, meant[said])
 
     rows = await answered(turn.tenant, [said], search)
     told = [(row["value"].get("subject"), row["value"].get("text")) for row in rows]

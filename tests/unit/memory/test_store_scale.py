@@ -80,7 +80,7 @@ async def plan_of(query: str) -> str:
     async with as_tenant(database, "local") as connection:
         explaining: Any = Explaining(connection)
         op = SearchOp(NOTES, query=query, limit=5)
-        await found(explaining, op, meaning=asked.vector, model=asked.model)
+        await found(explaining, op, asked)
         return explaining.plan
 
 
