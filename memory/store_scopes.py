@@ -19,8 +19,6 @@ LEAST_COMMON: Final = 100
 COMMON_SHARE: Final = 2000
 """A word is common if more memories than `LEAST_COMMON` and than one in `COMMON_SHARE` have it."""
 _CANDIDATES: Final = 500
-_MOST_BREADTH: Final = 1000
-"""What `hnsw.ef_search` may be. Source: pgvector 0.8."""
 SCOPE_OF_USER: Final[LiteralString] = """
 tenant = %(tenant)s and (starts_with(path, %(place)s) or not exists (
     select from boring.memory_item as item
@@ -67,9 +65,8 @@ def made_by(model: str, dimensions: int) -> str:
 
 def finding(prefix: tuple[str, ...], query: str, form: Form) -> Question:
     """Return what tells `scope_of` about a namespace, and prepares the transaction for a search there."""
-    breadth = min(form.depth * 3 // 2, _MOST_BREADTH)
     index = made_by(form.model, form.dimensions)
-    return _BEGIN_SEARCH, (list(prefix), query, index, LEAST_COMMON, COMMON_SHARE, _CANDIDATES, breadth)
+    return _BEGIN_SEARCH, (list(prefix), query, index, LEAST_COMMON, COMMON_SHARE, _CANDIDATES, form.depth)
 
 
 def scope_of(row: DictRow | None, form: Form) -> Scope | None:

@@ -6,8 +6,8 @@ revision = "0018"
 down_revision = "0017"
 
 _BEGIN_SEARCH = """
-create function boring.begin_search(
-    prefix text[], query text, made_by text, rarely int, share int, candidates int, breadth int
+create or replace function boring.begin_search(
+    prefix text[], query text, made_by text, rarely int, share int, candidates int, depth int
 ) returns table (
     model text, dimensions int, id bigint, tenant text, path text, word_rows bigint,
     word_length double precision, old boolean, by_meaning boolean, by_words boolean
@@ -28,18 +28,22 @@ begin return query
         select lexeme, (common -> md5(lexeme))::bigint as count
         from scope, unnest(tsvector_to_array(to_tsvector('english', query))) as lexeme
     ), rarest as (
-        select lexeme, row_number() over each as place, sum(coalesce(count, rare)) over each as items
+        select lexeme, count, row_number() over each = 1
+            or sum(coalesce(count, rare)) over each <= candidates as is_asked
         from word, scope window each as (order by coalesce(count, rare), lexeme)
     ), told as (
         select set_config('boring.lexemes', coalesce(array_agg(lexeme), '{}')::text, true),
-            set_config('boring.counts', coalesce(array_agg(count), '{}')::text, true)
-        from word
-    ), setting as (
-        select set_config('boring.asked', coalesce(boring.as_query(array_agg(lexeme)), ''), true),
-            set_config('hnsw.ef_search', breadth::text, true),
+            set_config('boring.counts', coalesce(array_agg(count), '{}')::text, true),
+            set_config('boring.are_asked', coalesce(array_agg(is_asked), '{}')::text, true),
+            set_config('boring.asked',
+                coalesce(boring.as_query(array_agg(lexeme) filter (where is_asked)), ''), true),
+            set_config('boring.not_asked',
+                coalesce(boring.as_query(array_agg(lexeme) filter (where not is_asked)), ''), true),
+            set_config('hnsw.ef_search', least(1000, depth * greatest(1, (
+                select 1 + log(greatest(word_rows, 1) / 10000.0) / 2 from scope)))::int::text, true),
             set_config('hnsw.iterative_scan', 'strict_order', true),
             set_config('plan_cache_mode', 'force_generic_plan', true)
-        from rarest where place = 1 or items <= candidates
+        from rarest
     )
     select scope.model, scope.dimensions, scope.id, scope.tenant, scope.path, scope.word_rows,
         scope.word_length, scope.counted_at < now() - interval '1 day',
@@ -47,10 +51,15 @@ begin return query
             and indexrelid = to_regclass('boring.memory_scope_' || scope.id || '_' || made_by)),
         scope.has_words and exists (select from pg_index where indisvalid
             and indexrelid = to_regclass('boring.memory_words_' || scope.id))
-    from scope, told, setting;
+    from scope, told;
 end $$
 """
-"""The numbers of `common` are put together with nothing, so that they are unpacked once."""
+"""The numbers of `common` are put together with nothing, so that they are unpacked once.
+
+A search by an index of 10,000 vectors looks at as many as are wanted, by one of 1,000,000 at twice as many:
+what has to be looked at to find the same share of the nearest grows with the logarithm of how many there are.
+1000 is what pgvector 0.8 takes at most.
+"""
 
 
 def upgrade() -> None:
