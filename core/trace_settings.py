@@ -76,6 +76,9 @@ class TraceSettings(BaseModel):
     content: Literal["full", "redacted", "off"] = "redacted"
     """Whether stored tool calls and decisions hold what was said as it is, without private data, or not."""
 
+    presidio: Annotated[tuple[str, ...], NoDecode] = ()
+    """Kinds of private data that Presidio's recognisers look for as well, in the environment with commas."""
+
     log_format: Literal["text", "json"] = "text"
     """What a line of the log is."""
 
@@ -93,6 +96,13 @@ class TraceSettings(BaseModel):
         if not isinstance(value, str):
             return value
         return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip().lower())))
+
+    @field_validator("presidio", mode="before")
+    @classmethod
+    def _split_kinds(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip().upper())))
 
     @field_validator(
         "phoenix_api_key",

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from observability.redactor import redacted, redacted_value
+from observability.redactor import redacted, redacted_value, takes_long
 
 Content = Literal["full", "redacted", "off"]
 """The setting `BORING_CONTENT`."""
@@ -21,7 +21,8 @@ async def kept_calls(rows: Sequence[dict[str, Any]], content: Content) -> list[d
         return list(rows)
     if content == "off":
         return [{**row, "arguments": {}, "result": None, "error": None} for row in rows]
-    if sum(len(str(row["arguments"])) + len(row["result"] or "") for row in rows) < _LONG_CHARS:
+    chars = sum(len(str(row["arguments"])) + len(row["result"] or "") for row in rows)
+    if chars < _LONG_CHARS and not takes_long():
         return _without_private_data(rows)
     return await asyncio.to_thread(_without_private_data, rows)
 

@@ -5,14 +5,26 @@ twice is the same as redacting once.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from observability.private_data import PRIVATE
 from observability.secret_data import NAMED, SECRETS
 
-_DETECTORS: Final = (*SECRETS, *PRIVATE)
+
+class Finder(Protocol):
+    """Finds some kind of private data or secrets in a text."""
+
+    def replaced(self, text: str, small: str, /) -> str:
+        """Return the text without what is found in it; `small` is the same in small letters."""
+        ...
+
+
+_DETECTORS: Final[Sequence[Finder]] = (*SECRETS, *PRIVATE)
+_added: list[Finder] = []
+"""What the settings add, whichever process of this interpreter they are of: redacting too much is safe."""
 _HARMLESS: Final = re.compile(r"[A-Za-z_ .-]{0,19}|[a-z_]{1,16}(?:\.[a-z_]{1,16}){1,4}")
 """What no detector finds anything in: names, as most attributes hold."""
 _REMEMBERED_CHARS: Final = 128
@@ -61,6 +73,24 @@ def redacted_value(value: Any) -> Any:
     return value
 
 
+@contextmanager
+def looking_also_for(finders: Sequence[Finder]) -> Generator[None]:
+    """Look for more as long as the block runs."""
+    _added.extend(finders)
+    _remembered.cache_clear()
+    try:
+        yield
+    finally:
+        for one in finders:
+            _added.remove(one)
+        _remembered.cache_clear()
+
+
+def takes_long() -> bool:
+    """Return whether even a short text should be looked through beside the event loop."""
+    return bool(_added)
+
+
 def _under(name: str, value: Any) -> Any:
     if not isinstance(value, str | int) or isinstance(value, bool):
         return redacted_value(value)
@@ -90,4 +120,6 @@ def _looked_through(text: str) -> str:
     small = text.lower()
     for detector in _DETECTORS:
         text = detector.replaced(text, small)
+    for detector in _added:
+        text = detector.replaced(text, text.lower())
     return text

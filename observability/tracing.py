@@ -20,6 +20,7 @@ from observability.native_langsmith import native_langsmith
 from observability.noting import DecisionStore, Noted
 from observability.outlet import Outlet
 from observability.outlet_counts import OutletCounts
+from observability.presidio import presidio
 from observability.sampling import Sampling
 from observability.span_store import SpanStore
 
@@ -102,6 +103,7 @@ async def _opened() -> AsyncGenerator[Tracing]:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider, sampling  # noqa: PLC0415 - loaded above
 
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(presidio(process.settings.presidio))
         decisions = Outlet(
             "the database", DecisionStore(database, process.settings.content).deliver, what="decisions"
         )
