@@ -95,4 +95,7 @@ def traced_step(step: str, state: Any, runtime: Runtime[RunContext]) -> Abstract
         part_of.belongs_to(run_id, turn.get("trace") if turn else None)
     number = state.get("step") or (turn["step"] if turn else 0)
     attempt = info.node_attempt if info else 1
-    return step_span(part_of, step, {names.NUMBER: number, names.ATTEMPT: attempt})
+    told = {names.NUMBER: number, names.ATTEMPT: attempt}
+    if info and info.thread_id:
+        told |= {names.CHECKPOINT: info.checkpoint_id, names.CHECKPOINT_NS: info.checkpoint_ns}
+    return step_span(part_of, step, told)

@@ -79,7 +79,8 @@ class Exporter:
         from opentelemetry.sdk.trace import Event  # noqa: PLC0415 - loaded by `deliver`
         from opentelemetry.sdk.trace import ReadableSpan as Dressed  # noqa: PLC0415 - loaded by `deliver`
 
-        row, own = row_of(span, self._prices), dict(span.attributes or {})
+        row = row_of(span, self._prices)
+        own = {name: held for name, held in (span.attributes or {}).items() if name not in names.PLACES}
         if names.COST in own:
             row["cost_usd"] = own[names.COST]
         events = [*span.events, *self._exceptions(span, row)]

@@ -144,7 +144,10 @@ def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:
 
 def _private(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row without private data, but for the names of who and what it belongs to."""
-    told = {name: redacted_value(row[name]) for name in ("attributes", "events")}
+    attributes = row["attributes"]
+    places = {name: attributes[name] for name in names.PLACES if name in attributes}
+    said = {name: value for name, value in attributes.items() if name not in places}
+    told = {"attributes": redacted_value(said) | places, "events": redacted_value(row["events"])}
     names_of_errors = {
         name: held and redacted(held) for name in ("name", "error_type") if (held := row[name])
     }

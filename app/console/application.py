@@ -19,6 +19,7 @@ from app.console.guarding import Guard
 from app.console.rendering import FOLDER, page
 from app.console.resuming import Resuming
 from app.console.runs import list_runs, list_threads, show_run
+from app.console.spans import show_span
 from core.errors import BoringError
 
 PLACE: Final = "/console"
@@ -36,6 +37,7 @@ def pages(hosts: Collection[str] | None = None) -> Starlette:
             Route("/", _to_runs),
             Route("/runs", list_runs),
             Route("/runs/{run_id}", show_run),
+            Route("/runs/{run_id}/spans/{span_id}", show_span),
             Route("/approvals", list_requests),
             Route("/approvals/{approval_id}", show_request),
             Route("/approvals/{approval_id}", decide_request, methods=["POST"]),

@@ -97,22 +97,32 @@ async def list_runs(request: Request) -> Response:
 
 async def show_run(request: Request) -> Response:
     """Show one run: its spans as a waterfall, and what it decided."""
+    run, spans = await run_asked_for(request)
     database = await (await current_process()).database()
-    run_id = storable_text(request.path_params["run_id"])
-    found = await runs_found(database, WantedRuns(run_id=run_id), limit=1)
-    if not found:
-        raise HTTPException(404, "There is no run with this id. It may have been forgotten or pruned.")
-    spans = await spans_found(database, found[0], limit=_MOST_SPANS)
     return await page(
         request,
         "run.html",
-        run=found[0],
+        run=run,
         traces=_traces(spans),
-        is_live=_is_live(found[0]),
+        is_live=_is_live(run),
         is_cut=len(spans) == _MOST_SPANS,
         most=_MOST_SPANS,
-        decisions=(await decisions_of_run(database, run_id))[:_MOST_DECISIONS],
+        decisions=(await decisions_of_run(database, run.run_id))[:_MOST_DECISIONS],
     )
+
+
+async def run_asked_for(request: Request) -> tuple[RunFigures, list[SpanRow]]:
+    """Return the run that an address names, with its first spans.
+
+    Raises:
+        HTTPException: there is none.
+    """
+    database = await (await current_process()).database()
+    wanted = WantedRuns(run_id=storable_text(request.path_params["run_id"]))
+    found = await runs_found(database, wanted, limit=1)
+    if not found:
+        raise HTTPException(404, "There is no run with this id. It may have been forgotten or pruned.")
+    return found[0], await spans_found(database, found[0], limit=_MOST_SPANS)
 
 
 async def list_threads(request: Request) -> Response:

@@ -69,6 +69,10 @@ async def test_a_run_is_approved_by_a_click_and_seen_to_its_end(
     assert desk.paid() == ["500"]
     await page.get_by_text("step respond").wait_for()  # of the page that follows the run by itself
     serious += await looked_at(page, "run")
+    await page.get_by_role("link", name="step execute").last.click()
+    await page.get_by_role("link", name="Show the whole state").click()
+    assert "paid 500" in await page.locator("main").inner_text()
+    serious += await looked_at(page, "state")
     assert (serious, faults) == ([], [])
 
 
@@ -93,6 +97,10 @@ async def test_every_page_can_be_used_by_everybody_and_runs_nothing_planted(
     await page.get_by_role("row").nth(1).get_by_role("link").click()
     assert HOSTILE in await page.locator(".question").inner_text()
     serious += await looked_at(page, f"{name}-waiting")
+    await page.get_by_role("link", name="step plan").click()
+    await page.get_by_role("link", name="Show the whole state").click()
+    assert "window.planted" in await page.locator("main").inner_text()
+    serious += await looked_at(page, f"{name}-state")
     assert await page.evaluate("window.planted") is None
     assert serious == []
     assert [fault for fault in faults if "404" not in fault] == []

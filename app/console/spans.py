@@ -1,0 +1,122 @@
+"""The page of one span: what is kept of it and, of a step, what it changed and the state after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.console.plain_values import Shown, shown
+from app.console.rendering import page
+from app.console.runs import run_asked_for
+from core.process import current_process
+from memory.checkpoints import postgres_checkpointer
+from memory.step_states import StepPlace, state_after, written_by
+from observability import names
+
+if TYPE_CHECKING:
+    from observability.contents import Content
+    from observability.trace_log import SpanRow
+
+_NEXT: Final = "branch:to:"
+_SENDS: Final = "__pregel_tasks"
+_ASKED: Final = "__interrupt__"
+_MEANT: Final = {_ASKED: "asked of a person", "__resume__": "answered by a person", "__error__": "error"}
+"""Channels of LangGraph's own that say something, by what they are called here."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """A step's part in the state of its graph.
+
+    Attributes:
+        changed: what it wrote, channel by channel.
+        goes_on: the steps that it has go on.
+        whole: the state after it; None where it was not asked for, or there is none.
+        why_none: why a state is not shown; empty where it is, or was not asked for.
+    """
+
+    changed: Sequence[Shown] = ()
+    goes_on: Sequence[str] = ()
+    whole: Sequence[Shown] | None = None
+    why_none: str = ""
+
+
+async def show_span(request: Request) -> Response:
+    """Show one span of a run; with `state=1`, of a step, the whole state after it."""
+    run, spans = await run_asked_for(request)
+    wanted = request.path_params["span_id"]
+    span = next((one for one in spans if one.span_id == wanted), None)
+    if span is None:
+        raise HTTPException(
+            404, "There is no such span of this run, or it is not among those that are shown."
+        )
+    steps = [one for one in spans if one.operation == names.RUN_STEP]
+    at = next((number for number, one in enumerate(steps) if one.span_id == wanted), None)
+    is_whole = request.query_params.get("state") == "1"
+    content = (await current_process()).settings.content
+    return await page(
+        request,
+        "span.html",
+        run=run,
+        span=span,
+        attributes=_attributes(span),
+        state=await _state_of(span, content, is_whole=is_whole) if at is not None else None,
+        is_whole=is_whole,
+        content=content,
+        earlier=steps[at - 1] if at else None,
+        later=steps[at + 1] if at is not None and at + 1 < len(steps) else None,
+    )
+
+
+def _attributes(span: SpanRow) -> dict[str, Any]:
+    """Return what else is kept of a span, by name."""
+    told = {"provider": span.provider, "model": span.model, "tool": span.tool, "agent": span.agent}
+    return {name: held for name, held in (told | span.attributes).items() if held not in (None, "")}
+
+
+async def _state_of(span: SpanRow, content: Content, *, is_whole: bool) -> StepState:
+    if content == "off":
+        return StepState(why_none="BORING_CONTENT is off, so that nothing of what was said is shown.")
+    at, task = span.attributes.get(names.CHECKPOINT), span.attributes.get(names.CHECKPOINT_NS)
+    if not (isinstance(at, str) and isinstance(task, str) and span.thread_id):
+        return StepState(why_none="The span names no checkpoint: its graph kept none, or it is an older one.")
+    ended = span.started_at + timedelta(milliseconds=span.duration_ms)
+    place = StepPlace(span.thread_id, at, task, ended)
+    saver = await postgres_checkpointer()
+    written = await written_by(saver, place)
+    state = await state_after(saver, place) if is_whole or not written else None
+    if not written and state is None:
+        return StepState(why_none="Its checkpoints are not kept any more: they were pruned, or forgotten.")
+    return await asyncio.to_thread(_made, written, state, content, span.status, is_whole=is_whole)
+
+
+def _made(
+    written: Sequence[tuple[str, Any]], state: Any, content: Content, status: str, *, is_whole: bool
+) -> StepState:
+    goes_on = [channel.removeprefix(_NEXT) for channel, _ in written if channel.startswith(_NEXT)]
+    goes_on += [str(getattr(sent, "node", "?")) for channel, sent in written if channel == _SENDS]
+    changed = [
+        shown(_MEANT.get(channel, channel), value, content)
+        for channel, value in written
+        if not channel.startswith((_NEXT, "__")) or channel in _MEANT
+    ]
+    whole = [
+        shown(channel, value, content)
+        for channel, value in (state or {}).items()
+        if not channel.startswith((_NEXT, "__"))
+    ]
+    why = ""
+    if is_whole and state is None:
+        why = "There is no state after it: its checkpoint is pruned, or the step did not come to its end."
+        if status == "interrupted":
+            why = (
+                "There is no state after it yet, or never: the step waited for a person, and began anew then."
+            )
+    return StepState(changed, goes_on, whole if is_whole and state is not None else None, why)

@@ -1,0 +1,130 @@
+"""What the console tells of the state at each step."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+from langgraph.types import Command
+
+from app.console.plain_values import shown
+from core.process import Process
+from evals.scripted_model import Reply, ToolCall
+from graphs.hierarchy import Team, create_hierarchy
+from graphs.single import create_agent
+from guardrails.approval import always
+from memory.checkpoints import postgres_checkpointer
+from observability.tracing import current_tracing
+from tests.graphs.conftest import speaking as speaking
+from tests.unit.app.console.test_pages import browser as browser
+from tests.unit.app.console.test_pages import page, run_id_of
+from tests.unit.app.console.test_pages import process as process
+from tools.contract import contract
+
+
+async def steps_of(browser: httpx.AsyncClient, process: Process, thread: str) -> list[tuple[str, str]]:
+    """Return the names of a run's spans as its page has them, each with the address that it leads to."""
+    told = await page(browser, f"/runs/{await run_id_of(process, thread)}")
+    return re.findall(r'<a href="/console(/runs/[^/"]+/spans/[0-9a-f]+)">([^<]+)</a>', told)
+
+
+async def at(browser: httpx.AsyncClient, process: Process, thread: str, step: str, number: int = 0) -> str:
+    found = [path for path, name in await steps_of(browser, process, thread) if name == f"step {step}"]
+    return found[number]
+
+
+async def test_each_step_shows_what_it_changed_and_the_whole_state_after_it(
+    browser: httpx.AsyncClient, process: Process
+) -> None:
+    planned = await page(browser, await at(browser, process, "uma", "plan"))
+    changes, _, _ = planned.partition("State after it")
+    assert "multiply" in changes
+    assert "It goes on with execute." in changes
+    executed = await at(browser, process, "uma", "execute")
+    changes, _, after = (await page(browser, executed)).partition("State after it")
+    assert "42&lt;script&gt;" in changes
+    assert "from uma" not in changes
+    assert "Show the whole state" in after
+    _, _, after = (await page(browser, f"{executed}?state=1")).partition("State after it")
+    for part in ("from uma", "42&lt;script&gt;", "&#34;step&#34;: 1", "run_id"):
+        assert part in after, part
+    assert "It is 42." not in after
+    _, _, after = (await page(browser, f"{await at(browser, process, 'uma', 'respond')}?state=1")).partition(
+        "State after it"
+    )
+    assert "It is 42." in after
+    assert "<script>" not in planned + after
+
+
+async def test_states_of_teams_side_by_side_are_told_apart(
+    browser: httpx.AsyncClient, process: Process, speaking: Any
+) -> None:
+    teams = [
+        Team(name, "Works.", create_agent(llm=await speaking([f"{name} is done."]), name=name))
+        for name in ("left", "right")
+    ]
+    handed = Reply(tool_calls=tuple(ToolCall(team.name, {"task": team.name, "goal": "go"}) for team in teams))
+    llm, saver = await speaking([handed, "Both done."]), await postgres_checkpointer()
+    office = create_hierarchy(llm=llm, teams=teams, checkpointer=saver, name="office")
+    asked: Any = {"messages": [("user", "Go")]}
+    await office.ainvoke(asked, {"configurable": {"thread_id": "teams"}})
+    await (await current_tracing()).flush()
+    shown_of = {
+        number: await page(browser, f"{await at(browser, process, 'teams', 'respond', number)}?state=1")
+        for number in range(3)
+    }
+    ends = ["left is done.", "right is done.", "Both done."]
+    assert sorted(end for end in ends for one in shown_of.values() if end in one) == sorted(
+        [*ends, *ends[:2]]
+    )  # the office has both reports in its own state, a team its own alone
+
+
+async def test_a_state_that_was_pruned_or_never_came_is_said_to_be_so(
+    browser: httpx.AsyncClient, process: Process, speaking: Any
+) -> None:
+    executed = await at(browser, process, "uma", "execute")
+    saver = await postgres_checkpointer()
+    await saver.adelete_thread("uma")
+    assert "pruned" in await page(browser, f"{executed}?state=1")
+
+    async def pay(amount: int) -> str:
+        """Pay an amount."""
+        return f"paid {amount}"
+
+    llm = await speaking([Reply(tool_calls=(ToolCall("pay", {"amount": 5}),)), "Done."])
+    agent = create_agent(llm=llm, tools=[contract(pay, approval=always)], checkpointer=saver)
+    asked: Any = {"messages": [("user", "Pay")]}
+    where: Any = {"configurable": {"thread_id": "waits"}}
+    await agent.ainvoke(asked, where)
+    await (await current_tracing()).flush()
+    waiting = await page(browser, f"{await at(browser, process, 'waits', 'review')}?state=1")
+    assert "asked of a person" in waiting
+    assert "waited for a person" in waiting
+    answer = {"decisions": [{"type": "approve"}], "by": "ann"}
+    await agent.ainvoke(Command(resume=answer), where)
+    await (await current_tracing()).flush()
+    gone_on = await page(browser, f"{await at(browser, process, 'waits', 'review', 1)}?state=1")
+    assert "waited for a person" not in gone_on
+    assert "There is no such span" in await page(browser, f"{executed[:-16]}{'0' * 16}", 404)
+
+
+@pytest.mark.parametrize("content", ["redacted", "full"])
+def test_private_data_is_shown_only_where_content_is_set_to_be_full(content: Any) -> None:
+    long = "x" * 3_990 + " ada@example.org " + "y" * 9_000
+    told = shown("state", {"said": ["to ada@example.org", long], "password": "engine"}, content)
+    assert ("ada@example.org" in told.text) == ("engine" in told.text) == (content == "full")
+    assert ("[EMAIL]" in told.text) == (content == "redacted")
+    assert told.is_cut
+    assert "ada@" not in shown("state", long, "redacted").text
+
+
+def test_a_state_of_any_size_and_depth_is_shown_in_part() -> None:
+    deep: Any = []
+    for _ in range(50):
+        deep = [deep]
+    wide = [[[["x" * 100] * 100] * 100] * 100] * 100
+    for value in (deep, wide, "x" * 10_000_000, {"y" * 10_000: list(range(100_000))}):
+        told = shown("state", value, "redacted")
+        assert told.is_cut
+        assert len(told.text) <= 20_000
+    assert shown("state", {"a": [1, 2.5, None, True]}, "redacted").is_cut is False
