@@ -64,7 +64,8 @@ select md5(run_id), substr(md5(run_id || part), 1, 16),
     started_at + part * interval '200 ms', exp(4 + 2 * random()),
     case when random() < 0.03 then 'error' else 'ok' end, 'ok',
     case operation when 'chat' then 800 end, case operation when 'chat' then 60 end,
-    case operation when 'chat' then 0.0004 end
+    case operation when 'chat' then round((0.0004 * exp(2 * random()))::numeric, 6)
+        + case when mod(hashtext(run_id), 50) = 0 then null else 0 end end
 from boring.run, lateral (
     select part, (array['invoke_agent', 'run_step', 'run_step', 'chat', 'run_step', 'execute_tool',
             'run_step', 'run_step', 'chat', 'run_step'])[part + 1] as operation,
@@ -72,6 +73,11 @@ from boring.run, lateral (
             'tool-' || mod(ascii(right(run_id, 1)) * part, 12), 'observe', 'plan', 'model-' || mod(part, 4),
             'respond'])[part + 1] as name
     from generate_series(0, 9) as part) as parts
+"""
+_COSTS: Final = """
+insert into boring.run_cost (run_id, model_calls, cost_usd, unpriced)
+select run_id, count(*), coalesce(sum(cost_usd), 0), count(*) filter (where cost_usd is null)
+from boring.span where operation = 'chat' group by run_id
 """
 _COUNT: Final = "insert into boring.span_count select * from boring.counted_spans('-infinity', 'infinity')"
 
@@ -122,6 +128,7 @@ async def _make(runs: int) -> None:
         await connection.execute(_MAKE_DAYS, values)
         await connection.execute(_MAKE_SPANS)
         await connection.execute(_COUNT)
+        await connection.execute(_COSTS)
         chain = as_json(begun(Demand("amount is 500, over 100", (Level("clerk"),)), datetime.now(UTC)))
         await connection.execute(_APPROVALS, {"chain": Jsonb(chain)})
         await connection.execute(_DECISIONS)
@@ -137,6 +144,13 @@ def _paths(runs: int) -> dict[str, str]:
         "runs_of_tenant": "/runs?tenant=tenant-7",
         "runs_failed": "/runs?status=failed",
         "runs_by_all": rare,
+        "runs_dearest": "/runs?by=dearest",
+        "runs_dearest_of_tenant": "/runs?by=dearest&tenant=tenant-7&since=7d",
+        "runs_dearest_of_user": "/runs?by=dearest&user=user-7&status=failed",
+        "runs_dear": "/runs?least=0.0055&most=0.0059",
+        "runs_not_so_dear": "/runs?least=0.001",
+        "runs_too_dear": "/runs?least=100",
+        "runs_of_unknown_cost": "/runs?cost=unknown",
         "runs_none": "/runs?user=nobody",
         "run": f"/runs/run-{runs // 2}",
         "approvals": "/approvals",

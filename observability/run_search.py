@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, Final, LiteralString
+from decimal import Decimal
+from typing import Any, Final, Literal, LiteralString
 
 from psycopg.sql import SQL, Composed
 
@@ -14,8 +15,9 @@ from observability.trace_log import RunFigures, SpanRow, WantedRuns
 
 _COLUMNS: LiteralString = """
 select run_id, thread_id, graph, status, reason, question, started_at, finished_at,
-    coalesce(context ->> 'tenant', 'local') as tenant, coalesce(context ->> 'user', 'local') as user_id
-from boring.run
+    coalesce(context ->> 'tenant', 'local') as tenant, coalesce(context ->> 'user', 'local') as user_id,
+    case when unpriced = 0 then cost_usd end as cost_usd, coalesce(model_calls, 0) as model_calls
+from boring.run left join boring.run_cost using (run_id)
 """
 _CONDITIONS: Final[Mapping[str, LiteralString]] = {
     "agent": "graph = %(agent)s",
@@ -26,7 +28,19 @@ _CONDITIONS: Final[Mapping[str, LiteralString]] = {
     "run_id": "run_id = %(run_id)s",
     "run_begins": "starts_with(run_id, %(run_begins)s)",
     "since": "started_at > now() - %(since)s::interval",
-    "before": "started_at < %(before)s",
+    "least_usd": "unpriced = 0 and cost_usd >= %(least_usd)s",
+    "most_usd": "unpriced = 0 and cost_usd <= %(most_usd)s",
+    "priced": "unpriced is not null and (unpriced = 0) = %(priced)s",
+}
+Order = Literal["newest", "dearest"]
+"""In which runs are listed; of equal ones, by their ids."""
+_ORDERS: Final[Mapping[Order, LiteralString]] = {
+    "newest": "started_at desc, run_id",
+    "dearest": "run_cost.cost_usd desc, run_id",
+}
+_BEHIND: Final[Mapping[Order, LiteralString]] = {
+    "newest": "started_at <= %(at)s and (started_at < %(at)s or run_id > %(last)s)",
+    "dearest": "cost_usd <= %(at)s and (cost_usd < %(at)s or run_id > %(last)s)",
 }
 _NEWEST_OF_THREAD: LiteralString = """
 not exists (
@@ -37,10 +51,7 @@ _TAKEN: LiteralString = """
 select run_id,
     sum(duration_ms) filter (where operation = 'invoke_agent' and parent_id is null) as duration_ms,
     sum(input_tokens) filter (where operation = 'chat') as input_tokens,
-    sum(output_tokens) filter (where operation = 'chat') as output_tokens,
-    case when bool_and(cost_usd is not null) filter (where operation = 'chat')
-        then sum(cost_usd) filter (where operation = 'chat') end as cost_usd,
-    count(*) filter (where operation = 'chat') as model_calls
+    sum(output_tokens) filter (where operation = 'chat') as output_tokens
 from boring.span where run_id = any(%(runs)s) and started_at >= %(since)s group by run_id
 """
 _SPANS: LiteralString = """
@@ -54,34 +65,41 @@ _SLACK = timedelta(minutes=5)
 """A span can begin before the row of its run, by other clocks."""
 
 
-async def runs_found(
+async def runs_found(  # noqa: PLR0913 - each says which of the runs
     database: Database,
     wanted: WantedRuns,
     *,
     limit: int,
-    before: datetime | None = None,
+    by: Order = "newest",
+    behind: tuple[datetime | Decimal, str] | None = None,
     newest_of_thread: bool = False,
 ) -> list[RunFigures]:
-    """Return the newest runs, newest first, with what they took.
+    """Return runs with what they took.
 
     Args:
         database: holds them.
         wanted: which.
         limit: most of them.
-        before: only those that began earlier.
+        by: their order; `dearest` lists those of known cost only.
+        behind: only what stands behind this run in that order: when it began or what it cost, and its id.
         newest_of_thread: only the last run of each thread.
     """
-    values = {**asdict(wanted), "before": before}
-    values = {name: value for name, value in values.items() if value is not None}
+    values: dict[str, Any] = {name: value for name, value in asdict(wanted).items() if value is not None}
     conditions = [SQL("true"), *(SQL(_CONDITIONS[name]) for name in values)]
+    if by == "dearest":
+        conditions.append(SQL("unpriced = 0"))
+    if behind is not None:
+        values["at"], values["last"] = behind
+        conditions.append(SQL(_BEHIND[by]))
     if newest_of_thread:
         conditions.append(SQL(_NEWEST_OF_THREAD))
-    where = SQL("where {} order by started_at desc, run_id limit %(limit)s")
-    statement = SQL(_COLUMNS) + where.format(SQL(" and ").join(conditions))
+    where = SQL("where {} order by {} limit %(limit)s")
+    statement = SQL(_COLUMNS) + where.format(SQL(" and ").join(conditions), SQL(_ORDERS[by]))
     rows = await _rows(database, statement, {**values, "limit": limit})
     if not rows:
         return []
-    asked = {"runs": [row["run_id"] for row in rows], "since": rows[-1]["started_at"] - _SLACK}
+    oldest = min(row["started_at"] for row in rows)
+    asked = {"runs": [row["run_id"] for row in rows], "since": oldest - _SLACK}
     taken = {row["run_id"]: row for row in await _rows(database, _TAKEN, asked)}
     return [_figures(row, taken.get(row["run_id"], {})) for row in rows]
 
@@ -93,9 +111,9 @@ async def spans_found(database: Database, run: RunFigures, *, limit: int | None 
 
 
 def _figures(run: Mapping[str, Any], taken: Mapping[str, Any]) -> RunFigures:
-    names = ("duration_ms", "input_tokens", "output_tokens", "cost_usd")
+    names = ("duration_ms", "input_tokens", "output_tokens")
     found: dict[str, Any] = {**run, **{name: taken.get(name) for name in names}}
-    return RunFigures(**found, model_calls=taken.get("model_calls", 0))
+    return RunFigures(**found)
 
 
 async def _rows(database: Database, statement: LiteralString | Composed, values: Any) -> list[dict[str, Any]]:

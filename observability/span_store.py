@@ -46,7 +46,13 @@ with stored as (
     where span.run_id is null or exists (select from boring.run where run.run_id = span.run_id)
     on conflict do nothing
     returning started_at, operation, agent, step, tool, model, tenant, duration_ms, status, input_tokens,
-        output_tokens, cost_usd
+        output_tokens, cost_usd, run_id
+), cost as (
+    insert into boring.run_cost as known (run_id, model_calls, cost_usd, unpriced)
+    select run_id, count(*), coalesce(sum(cost_usd), 0), count(*) filter (where cost_usd is null)
+    from stored where operation = 'chat' and run_id is not null group by run_id order by run_id
+    on conflict (run_id) do update set model_calls = known.model_calls + excluded.model_calls,
+        cost_usd = known.cost_usd + excluded.cost_usd, unpriced = known.unpriced + excluded.unpriced
 )
 insert into boring.span_count as counted
 select period, every_tenant, case when every_tenant then '' else tenant end,
@@ -65,7 +71,7 @@ on conflict (period, every_tenant, tenant, begins, operation, name, bucket) do u
     output_tokens = counted.output_tokens + excluded.output_tokens,
     cost_usd = counted.cost_usd + excluded.cost_usd, unpriced = counted.unpriced + excluded.unpriced
 """
-"""Stores spans and counts them, in one order so that writers wait for each other in no circle.
+"""Stores spans, counts them and adds up what runs cost, in one order so that writers wait in no circle.
 
 What ends after its user was forgotten leaves no span: then there is no record of its run. Whoever forgets a
 user waits for what is being stored of them, and what comes meanwhile waits for that.

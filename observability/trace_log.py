@@ -32,6 +32,9 @@ class WantedRuns:
         run_id: the whole id.
         run_begins: what the id begins with.
         since: how far back, from the time of the database.
+        least_usd: only runs of known cost, and of so many US dollars at least.
+        most_usd: the same, at most.
+        priced: False finds runs that have asked a model whose price is not known; True those of known cost.
     """
 
     agent: str | None = None
@@ -42,6 +45,9 @@ class WantedRuns:
     run_id: str | None = None
     run_begins: str | None = None
     since: timedelta | None = None
+    least_usd: Decimal | None = None
+    most_usd: Decimal | None = None
+    priced: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

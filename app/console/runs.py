@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -22,6 +23,7 @@ from observability.story import decisions_of_run
 from observability.trace_log import WantedRuns
 
 if TYPE_CHECKING:
+    from observability.run_search import Order
     from observability.trace_log import RunFigures, SpanRow
 
 STATUSES: Final = ("running", "interrupted", "finished", "stopped", "failed")
@@ -70,24 +72,27 @@ class Trace:
 
 
 async def list_runs(request: Request) -> Response:
-    """Show the newest runs of those that are looked for."""
+    """Show the newest runs of those that are looked for, or the dearest."""
     database = await (await current_process()).database()
     asked = {name: storable_text(value.strip()) for name, value in request.query_params.items()}
-    period = asked.get("since", "")
+    by: Order = "dearest" if asked.get("by") == "dearest" else "newest"
     wanted = WantedRuns(
         agent=asked.get("agent") or None,
         user=asked.get("user") or None,
         tenant=asked.get("tenant") or None,
         thread_id=asked.get("thread") or None,
         status=asked.get("status") or None,
-        since=PERIODS.get(period),
+        since=PERIODS.get(asked.get("since", "")),
+        least_usd=_dollars(asked, "least"),
+        most_usd=_dollars(asked, "most"),
+        priced={"known": True, "unknown": False}.get(asked.get("cost", "")),
     )
-    found = await runs_found(database, wanted, limit=_PAGE + 1, before=_moment(asked.get("before")))
+    found = await runs_found(database, wanted, limit=_PAGE + 1, by=by, behind=_behind(asked, by))
     return await page(
         request,
         "runs.html",
         runs=found[:_PAGE],
-        older=_older(asked, found, "runs"),
+        more=_more(asked, found, "runs", by),
         asked=asked,
         agents=await agents_seen(database, since=PERIODS["30d"]),
         statuses=STATUSES,
@@ -128,11 +133,11 @@ async def run_asked_for(request: Request) -> tuple[RunFigures, list[SpanRow]]:
 async def list_threads(request: Request) -> Response:
     """Show the threads, the last used first, each with its last run."""
     database = await (await current_process()).database()
-    asked = {"before": request.query_params.get("before", "")}
-    before = _moment(asked["before"])
-    found = await runs_found(database, WantedRuns(), limit=_PAGE + 1, before=before, newest_of_thread=True)
+    asked = {"behind": request.query_params.get("behind", "")}
+    behind = _behind(asked, "newest")
+    found = await runs_found(database, WantedRuns(), limit=_PAGE + 1, behind=behind, newest_of_thread=True)
     return await page(
-        request, "threads.html", runs=found[:_PAGE], older=_older(asked, found, "threads"), asked=asked
+        request, "threads.html", runs=found[:_PAGE], more=_more(asked, found, "threads"), asked=asked
     )
 
 
@@ -143,29 +148,50 @@ def _is_live(run: RunFigures) -> bool:
     return datetime.now(UTC) - run.finished_at < _SETTLING
 
 
-def _older(asked: dict[str, str], found: Sequence[Any], place: str) -> str | None:
+def _more(asked: dict[str, str], found: Sequence[RunFigures], place: str, by: Order = "newest") -> str | None:
     """Return the address of the next page, where there is one."""
     if len(found) <= _PAGE:
         return None
-    kept = {name: value for name, value in asked.items() if value and name != "before"}
-    return f"{place}?{urlencode({**kept, 'before': found[_PAGE - 1].started_at.isoformat()})}"
+    kept = {name: value for name, value in asked.items() if value and name != "behind"}
+    last = found[_PAGE - 1]
+    at = last.started_at.isoformat() if by == "newest" else f"{last.cost_usd:f}"
+    return f"{place}?{urlencode({**kept, 'behind': f'{at},{last.run_id}'})}"
 
 
-def _moment(text: str | None) -> datetime | None:
-    """Return the time that an address names.
+def _behind(asked: dict[str, str], by: Order) -> tuple[datetime | Decimal, str] | None:
+    """Return behind which run an address asks to go on.
 
     Raises:
         HTTPException: it names none.
     """
-    if not text:
+    if not asked.get("behind"):
+        return None
+    text, _, last = asked["behind"].partition(",")
+    try:
+        at = datetime.fromisoformat(text) if by == "newest" else Decimal(text)
+    except (ValueError, ArithmeticError):
+        at = None
+    is_known = at.tzinfo is not None if isinstance(at, datetime) else at is not None and at.is_finite()
+    if at is None or not is_known:
+        raise HTTPException(400, "`behind` names no place in this list. Open the list anew.")
+    return at, last
+
+
+def _dollars(asked: dict[str, str], name: str) -> Decimal | None:
+    """Return an amount that an address names.
+
+    Raises:
+        HTTPException: it is none.
+    """
+    if not asked.get(name):
         return None
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise HTTPException(400, "`before` is no time with its time zone, such as 2026-01-31T12:00:00+00:00.")
-    return at
+        amount = Decimal(asked[name])
+    except ArithmeticError:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise HTTPException(400, f"`{name}` is no amount of US dollars. Give one such as 0.05.")
+    return amount
 
 
 def _traces(spans: Sequence[SpanRow]) -> list[Trace]:

@@ -17,8 +17,10 @@ from core.process import opened_process
 from core.settings import Settings
 from memory.runs import begin_run
 from observability import names
+from observability.run_search import runs_found
 from observability.span_counts import agents_seen, model_days, times
 from observability.span_store import SpanStore
+from observability.trace_log import WantedRuns
 
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
@@ -89,3 +91,19 @@ async def test_agents_are_named_that_have_run_lately(database: Database) -> None
     for name, ago in (("till", 0), ("old", 20)):
         await SpanStore(database, {}).deliver([span("invoke_agent", 5, {names.AGENT: name}, days_ago=ago)])
     assert await agents_seen(database, since=WEEK) == ["till"]
+
+
+async def test_what_a_run_costs_adds_up_over_batches_and_is_unknown_with_one_unknown_price(
+    database: Database,
+) -> None:
+    used = {names.INPUT_TOKENS: 1_000_000, names.OUTPUT_TOKENS: 0}
+    store = SpanStore(database, {"priced": Price(input=3, output=0)})
+    first = span("chat", 5, {names.REQUEST_MODEL: "priced", **used})
+    for spans in ([first], [first], [span("chat", 6, {names.REQUEST_MODEL: "priced", **used})]):
+        await store.deliver(spans)
+    [known] = await runs_found(database, WantedRuns(least_usd=Decimal(6), most_usd=Decimal(6)), limit=9)
+    assert (known.cost_usd, known.model_calls) == (Decimal(6), 2)
+    await store.deliver([span("chat", 5, {names.REQUEST_MODEL: "own", **used})])
+    [unknown] = await runs_found(database, WantedRuns(priced=False), limit=9)
+    assert (unknown.cost_usd, unknown.model_calls) == (None, 3)
+    assert await runs_found(database, WantedRuns(priced=True), limit=9) == []

@@ -1,5 +1,6 @@
 """The console's pages on what real runs have left."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -155,11 +156,50 @@ async def test_long_lists_have_pages(browser: httpx.AsyncClient, process: Proces
             " now() - n * interval '1 s'"
             " from generate_series(1, 120) as n"
         )
-    path, seen = "/runs?agent=many", list[int]()
+    assert await walked(browser, "/runs?agent=many") == list(range(1, 121))
+
+
+async def test_runs_are_found_and_ordered_by_cost_and_unknown_is_never_zero(
+    browser: httpx.AsyncClient, process: Process
+) -> None:
+    for asked, whose in (
+        ("cost=known", "uma"),
+        ("cost=unknown", "hugo"),
+        ("by=dearest", "uma"),
+        ("least=0", "uma"),
+        ("least=0.0000001&most=0.01", "uma"),
+        ("most=1000", "uma"),
+    ):
+        found = await page(browser, f"/runs?{asked}")
+        assert [name for name in ("uma", "hugo") if f"from {name}" in found] == [whose], asked
+    assert "No such runs" in await page(browser, "/runs?least=0.01")
+    for asked in ("least=much", "most=-1", "least=NaN", "behind=x,y", "by=dearest&behind=NaN,y"):
+        assert "such as 0.05" in (told := await page(browser, f"/runs?{asked}", 400)) or "anew" in told
+    async with (await process.database()).pool.connection() as connection:
+        await connection.execute(
+            "insert into boring.run (thread_id, run_id, graph, status, question, started_at)"
+            " select 't' || n, 'r' || n, 'many', 'finished', 'number ' || n || '.', now()"
+            " from generate_series(1, 120) as n"
+        )
+        await connection.execute(
+            "insert into boring.run_cost (run_id, model_calls, cost_usd, unpriced)"
+            " select 'r' || n, 1, n / 3 * 0.01, case when n > 110 then 1 else 0 end"
+            " from generate_series(1, 120) as n"
+        )
+    for order, known in (("dearest", 110), ("newest", 120)):
+        seen = await walked(browser, f"/runs?agent=many&by={order}")
+        assert sorted(seen) == list(range(1, known + 1))
+        if order == "dearest":
+            assert [n // 3 for n in seen] == sorted((n // 3 for n in seen), reverse=True)
+
+
+async def walked(browser: httpx.AsyncClient, path: str) -> list[int]:
+    """Return the numbers in the questions of a list, from its first page to its last."""
+    seen = list[int]()
     while path:
         shown = await page(browser, path)
-        seen += [n for n in range(1, 121) if f"number {n}." in shown]
+        seen += [int(n) for n in re.findall(r"number ([0-9]+)\.", shown)]
         _, _, rest = shown.partition('rel="next"')
-        before = shown.rpartition('" rel="next"')[0].rpartition('href="/console')[2]
-        path = before.replace("&amp;", "&") if rest else ""
-    assert seen == list(range(1, 121))
+        after = shown.rpartition('" rel="next"')[0].rpartition('href="/console')[2]
+        path = after.replace("&amp;", "&") if rest else ""
+    return seen
