@@ -190,10 +190,16 @@ async def approvals_left(database: Database, settled_by: str) -> list[ApprovalRo
     return await _rows(database, _LEFT, (settled_by,))
 
 
-async def approvals_named(database: Database, beginning: str) -> list[ApprovalRow]:
-    """Return the requests whose id begins like this."""
+async def approvals_named(
+    database: Database, beginning: str, *, tenant: str | None = None
+) -> list[ApprovalRow]:
+    """Return the requests whose id begins like this, or only those of a tenant."""
     pattern = storable_text(beginning).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    return await _rows(database, "where id::text like %s order by created_at", (pattern,))
+    where: LiteralString = (
+        "where id::text like %(pattern)s and (%(tenant)s::text is null or tenant = %(tenant)s)"
+        " order by created_at"
+    )
+    return await _rows(database, where, {"pattern": pattern, "tenant": tenant})
 
 
 async def approvals(

@@ -61,6 +61,10 @@ select trace_id, span_id, parent_id, name, operation, agent, step, tool, model, 
 from boring.span where run_id = %(run)s and started_at >= %(since)s
 order by started_at, operation = 'invoke_agent' desc limit %(limit)s
 """
+_OTHERS_ON_THREAD: LiteralString = """
+select from boring.run
+where thread_id = %(thread)s and coalesce(context ->> 'tenant', 'local') <> %(tenant)s limit 1
+"""
 _SLACK = timedelta(minutes=5)
 """A span can begin before the row of its run, by other clocks."""
 
@@ -108,6 +112,12 @@ async def spans_found(database: Database, run: RunFigures, *, limit: int | None 
     """Return the first spans of a run, or all, of all its traces, the first to begin first."""
     values = {"run": run.run_id, "since": run.started_at - _SLACK, "limit": limit}
     return [SpanRow(**row) for row in await _rows(database, _SPANS, values)]
+
+
+async def is_thread_of(database: Database, thread_id: str, tenant: str) -> bool:
+    """Tell whether all runs of a thread are of this tenant."""
+    rows = await _rows(database, _OTHERS_ON_THREAD, {"thread": thread_id, "tenant": tenant})
+    return not rows
 
 
 def _figures(run: Mapping[str, Any], taken: Mapping[str, Any]) -> RunFigures:

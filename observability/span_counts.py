@@ -90,9 +90,9 @@ async def model_days(database: Database, *, since: timedelta, tenant: str | None
     return [ModelDay(**row) for row in await _rows(database, _DAYS, _asked(since, tenant))]
 
 
-async def agents_seen(database: Database, *, since: timedelta) -> list[str]:
+async def agents_seen(database: Database, *, since: timedelta, tenant: str | None = None) -> list[str]:
     """Return the names of agents that have run, at most 100."""
-    return [row["name"] for row in await _rows(database, _AGENTS, _asked(since, None))]
+    return [row["name"] for row in await _rows(database, _AGENTS, _asked(since, tenant))]
 
 
 def _asked(since: timedelta, tenant: str | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.console.guarding import form_of
 from app.console.rendering import page
+from app.console.viewing import viewer_of
 from app.questions import account_name
 from core.errors import InputError
 from core.process import current_process
@@ -38,7 +39,8 @@ async def list_requests(request: Request) -> Response:
     database = await (await current_process()).database()
     await close_overtaken(database)
     settled = request.query_params.get("all") == "1"
-    rows = await approvals(database, settled=settled, limit=_MOST)
+    tenant = viewer_of(request).tenant
+    rows = await approvals(database, settled=settled, tenant=tenant, limit=_MOST)
     return await page(
         request, "approvals.html", requests=[(row, _asked(row)) for row in rows], settled=settled
     )
@@ -51,6 +53,8 @@ async def show_request(request: Request) -> Response:
 
 async def decide_request(request: Request) -> Response:
     """Take the decision of a form, and go on with the run if it can."""
+    if not viewer_of(request).may_decide:
+        raise HTTPException(403, "You may look at requests, and not decide on them.")
     fields = await form_of(request)
     row = await _row(request)
     process = await current_process()
@@ -89,8 +93,8 @@ async def _shown(
         fault=fault,
         words=given.get("words", ""),
         arguments=given.get("arguments") or json.dumps(row.arguments, ensure_ascii=False, indent=2),
-        by=_signed_in(request) or given.get("by") or account_name(),
-        is_signed_in=_signed_in(request) is not None,
+        by=viewer_of(request).name or given.get("by") or account_name(),
+        is_signed_in=viewer_of(request).name is not None,
     )
 
 
@@ -102,7 +106,7 @@ async def _row(request: Request) -> ApprovalRow:
     """Return the request that an address names.
 
     Raises:
-        HTTPException: there is none.
+        HTTPException: there is none that who asks may see.
     """
     try:
         name = str(UUID(request.path_params["approval_id"]))
@@ -110,20 +114,15 @@ async def _row(request: Request) -> ApprovalRow:
         name = "-"
     database = await _database()
     await close_overtaken(database)
-    found = await approvals_named(database, name)
+    found = await approvals_named(database, name, tenant=viewer_of(request).tenant)
     if not found:
         raise HTTPException(404, "There is no request with this id. It may have been forgotten.")
     return found[0]
 
 
-def _signed_in(request: Request) -> str | None:
-    """Return who asks, where a server in front has authenticated them; their word does not count then."""
-    user = request.scope.get("user")
-    return str(user.identity) if user is not None and user.is_authenticated else None
-
-
 def _decider(request: Request, fields: dict[str, str]) -> str:
-    by = storable_text(_signed_in(request) or fields.get("by", "").strip())
+    """Return who decides. Where a server in front has authenticated who asks, their word does not count."""
+    by = storable_text(viewer_of(request).name or fields.get("by", "").strip())
     if not by:
         raise InputError("Nobody is named who decides. Give your name.")
     return by

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from app.console.rendering import page
 from app.console.runs import PERIODS
+from app.console.viewing import for_operators, viewer_of
 from core.process import current_process
 from core.text import storable_text
 from memory.facts import user_namespace
@@ -59,7 +60,7 @@ async def show_charts(request: Request) -> Response:
     database = await (await current_process()).database()
     period = request.query_params.get("since", "7d")
     since = PERIODS.get(period, PERIODS["7d"])
-    tenant = storable_text(request.query_params.get("tenant", "").strip()) or None
+    tenant = viewer_of(request).tenant_of(storable_text(request.query_params.get("tenant", "").strip()))
     done = await times(database, since=since, tenant=tenant)
     days = await model_days(database, since=since, tenant=tenant)
     models = {name: number % _COLOURS for number, name in enumerate(sorted({one.model for one in days}))}
@@ -84,7 +85,8 @@ async def show_charts(request: Request) -> Response:
 
 
 async def list_breakers(request: Request) -> Response:
-    """Show the circuit breakers."""
+    """Show the circuit breakers, which all tenants share."""
+    for_operators(request)
     table = BreakerTable(await (await current_process()).database())
     return await page(request, "breakers.html", breakers=await table.all())
 
@@ -92,7 +94,7 @@ async def list_breakers(request: Request) -> Response:
 async def show_memory(request: Request) -> Response:
     """Show what is known of a user, the newest first."""
     asked = {name: storable_text(request.query_params.get(name, "").strip()) for name in ("user", "tenant")}
-    tenant, user = asked["tenant"] or "local", asked["user"]
+    tenant, user = viewer_of(request).tenant_of(asked["tenant"]) or "local", asked["user"]
     memories: list[Any] = []
     if user:
         database = await (await current_process()).database()

@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.console.viewing import let_in
+
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 COOKIE: Final = "boring_console"
 FORM_FIELD: Final = "token"
@@ -30,7 +32,7 @@ _HEADERS: Final[Mapping[str, str]] = {
 
 
 class Guard:
-    """Refuses what other sites ask for, and sends with every answer what a browser may do with it.
+    """Refuses other sites and who may see nothing; sends with each answer what a browser may do with it.
 
     Attributes:
         hosts: the only names that the console is asked for under; None where a server in front decides.
@@ -51,7 +53,7 @@ class Guard:
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        why = self._refused(Headers(scope=scope), str(scope["method"]))
+        why = self._refused(Headers(scope=scope), str(scope["method"])) or let_in(scope)
         answer: ASGIApp = self._app if why is None else PlainTextResponse(why, status_code=403)
         await answer(scope, receive, guarded)
 

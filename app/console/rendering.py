@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from app.console.guarding import FORM_FIELD, remember_token, token_of
+from app.console.viewing import viewer_of
 from app.traces import dollars
 from tools.mcp.pins import visible
 
@@ -34,7 +35,13 @@ async def page(request: Request, template: str, *, status_code: int = 200, **val
     token = token_of(request)
     root = str(request.scope.get("root_path", ""))
     place = request.url.path.removeprefix(root)
-    shown = {**values, "root": root, "path": place, "csrf": (FORM_FIELD, token)}
+    shown = {
+        **values,
+        "root": root,
+        "path": place,
+        "csrf": (FORM_FIELD, token),
+        "viewer": viewer_of(request),
+    }
     html = await asyncio.to_thread(lambda: _environment().get_template(template).render(shown))
     response = HTMLResponse(html, status_code)
     remember_token(request, response, token)

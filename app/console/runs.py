@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.console.rendering import page
+from app.console.viewing import viewer_of
 from core.process import current_process
 from core.text import storable_text
 from observability.run_search import runs_found, spans_found
@@ -75,11 +76,12 @@ async def list_runs(request: Request) -> Response:
     """Show the newest runs of those that are looked for, or the dearest."""
     database = await (await current_process()).database()
     asked = {name: storable_text(value.strip()) for name, value in request.query_params.items()}
+    tenant = viewer_of(request).tenant_of(asked.get("tenant"))
     by: Order = "dearest" if asked.get("by") == "dearest" else "newest"
     wanted = WantedRuns(
         agent=asked.get("agent") or None,
         user=asked.get("user") or None,
-        tenant=asked.get("tenant") or None,
+        tenant=tenant,
         thread_id=asked.get("thread") or None,
         status=asked.get("status") or None,
         since=PERIODS.get(asked.get("since", "")),
@@ -94,7 +96,7 @@ async def list_runs(request: Request) -> Response:
         runs=found[:_PAGE],
         more=_more(asked, found, "runs", by),
         asked=asked,
-        agents=await agents_seen(database, since=PERIODS["30d"]),
+        agents=await agents_seen(database, since=PERIODS["30d"], tenant=tenant),
         statuses=STATUSES,
         periods=list(PERIODS),
     )
@@ -120,10 +122,10 @@ async def run_asked_for(request: Request) -> tuple[RunFigures, list[SpanRow]]:
     """Return the run that an address names, with its first spans.
 
     Raises:
-        HTTPException: there is none.
+        HTTPException: there is none that who asks may see.
     """
     database = await (await current_process()).database()
-    wanted = WantedRuns(run_id=storable_text(request.path_params["run_id"]))
+    wanted = WantedRuns(run_id=storable_text(request.path_params["run_id"]), tenant=viewer_of(request).tenant)
     found = await runs_found(database, wanted, limit=1)
     if not found:
         raise HTTPException(404, "There is no run with this id. It may have been forgotten or pruned.")
@@ -134,8 +136,8 @@ async def list_threads(request: Request) -> Response:
     """Show the threads, the last used first, each with its last run."""
     database = await (await current_process()).database()
     asked = {"behind": request.query_params.get("behind", "")}
-    behind = _behind(asked, "newest")
-    found = await runs_found(database, WantedRuns(), limit=_PAGE + 1, behind=behind, newest_of_thread=True)
+    behind, wanted = _behind(asked, "newest"), WantedRuns(tenant=viewer_of(request).tenant)
+    found = await runs_found(database, wanted, limit=_PAGE + 1, behind=behind, newest_of_thread=True)
     return await page(
         request, "threads.html", runs=found[:_PAGE], more=_more(asked, found, "threads"), asked=asked
     )

@@ -15,10 +15,12 @@ from starlette.responses import Response
 from app.console.plain_values import Shown, shown
 from app.console.rendering import page
 from app.console.runs import run_asked_for
+from app.console.viewing import viewer_of
 from core.process import current_process
 from memory.checkpoints import postgres_checkpointer
 from memory.step_states import StepPlace, state_after, written_by
 from observability import names
+from observability.run_search import is_thread_of
 
 if TYPE_CHECKING:
     from observability.contents import Content
@@ -67,7 +69,7 @@ async def show_span(request: Request) -> Response:
         run=run,
         span=span,
         attributes=_attributes(span),
-        state=await _state_of(span, content, is_whole=is_whole) if at is not None else None,
+        state=await _state_shown(request, span, content, is_whole=is_whole) if at is not None else None,
         is_whole=is_whole,
         content=content,
         earlier=steps[at - 1] if at else None,
@@ -79,6 +81,13 @@ def _attributes(span: SpanRow) -> dict[str, Any]:
     """Return what else is kept of a span, by name."""
     told = {"provider": span.provider, "model": span.model, "tool": span.tool, "agent": span.agent}
     return {name: held for name, held in (told | span.attributes).items() if held not in (None, "")}
+
+
+async def _state_shown(request: Request, span: SpanRow, content: Content, *, is_whole: bool) -> StepState:
+    tenant, database = viewer_of(request).tenant, await (await current_process()).database()
+    if tenant is not None and not await is_thread_of(database, span.thread_id or "", tenant):
+        return StepState(why_none="Other tenants use the thread too, so that only operators see its states.")
+    return await _state_of(span, content, is_whole=is_whole)
 
 
 async def _state_of(span: SpanRow, content: Content, *, is_whole: bool) -> StepState:

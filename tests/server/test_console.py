@@ -72,10 +72,11 @@ auth = Auth()
 
 
 @auth.authenticate
-async def who(authorization: str | None) -> str:
+async def who(authorization: str | None) -> Auth.types.MinimalUserDict:
     if not authorization:
         raise Auth.exceptions.HTTPException(status_code=401, detail="Who are you?")
-    return authorization.removeprefix("Bearer ")
+    name, tenant, *permissions = authorization.removeprefix("Bearer ").split()
+    return {"identity": name, "tenant": tenant, "permissions": permissions}
 """
 
 
@@ -87,15 +88,21 @@ def test_the_servers_authentication_stands_before_the_console_and_says_who_decid
     config = folder / "with_auth.json"
     config.write_text(json.dumps({**given, "auth": {"path": "./auth.py:auth"}}))
     server = serving("--port", "0", "--config", str(config)).wait_until_ready()
-    signed_in = {"authorization": "Bearer ann"}
+    signed_in = {"authorization": "Bearer ann acme console:approver"}
     with httpx.Client(base_url=f"{server.url}/console") as browser:
         assert browser.get("/runs").status_code == 401
+        studio = {"x-auth-scheme": "langsmith"}
+        stranger = {"authorization": "Bearer eve acme"}
+        for headers in (studio, stranger):  # who comes as Studio does is asked for nothing by the server
+            assert browser.get("/runs", headers=headers).status_code == 403
         browser.headers = signed_in
         with get_sync_client(url=server.url, headers=signed_in) as client:
             thread = client.threads.create(graph_id="shop")["thread_id"]
             asked: Any = {"messages": [{"role": "user", "content": "Ship order 7."}]}
-            client.runs.wait(thread, "shop", input=asked, context={"user": "uma"})
+            client.runs.wait(thread, "shop", input=asked, context={"user": "uma", "tenant": "acme"})
         [address] = re.findall(r"/approvals/[0-9a-f-]{36}", browser.get("/approvals").text)
+        elsewhere = {"authorization": "Bearer ann other console:approver"}
+        assert browser.get(address, headers=elsewhere).status_code == 404
         hidden = dict(re.findall(r'type="hidden" name="([a-z]+)" value="([^"]+)"', browser.get(address).text))
         decided = browser.post(address, data={**hidden, "type": "approve", "by": "bob"})
         assert decided.status_code == 303, decided.text
