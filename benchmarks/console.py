@@ -161,6 +161,7 @@ def _paths(runs: int) -> dict[str, str]:
         "charts_of_tenant": "/charts?since=30d&tenant=tenant-7",
         "threads": "/threads",
         "breakers": "/breakers",
+        "evals": "/evals?tenant=tenant-7",
         "memory": "/memory?user=user-7&tenant=tenant-7",
     }
 

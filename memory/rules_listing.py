@@ -21,6 +21,10 @@ order by array_position(array['proposed', 'on_trial', 'active', 'retired'], stat
     version desc
 limit %(limit)s
 """  # noqa: S608 - put together from constants
+_TRIED: LiteralString = f"""
+select {COLUMNS} from boring.rule where tenant = %s and trial is not null
+order by decided_at desc, id limit %s
+"""  # noqa: S608 - put together from constants
 _EVENTS = (
     "select at, who, from_status, to_status, why from boring.rule_event where rule_id = %s order by number"
 )
@@ -86,6 +90,13 @@ async def rules(database: Database, tenant: str, wanted: Wanted, *, limit: int =
     }
     async with as_tenant(database, tenant) as connection:
         found = await connection.execute(_LIST, {**values, "tenant": tenant, "limit": limit})
+        return [rule_of(row) for row in await found.fetchall()]
+
+
+async def rules_tried(database: Database, tenant: str, *, limit: int = 100) -> list[Rule]:
+    """Return the versions that were tried, each with what came of its last trial, the newest first."""
+    async with as_tenant(database, tenant, reading=True) as connection:
+        found = await connection.execute(_TRIED, (tenant, limit))
         return [rule_of(row) for row in await found.fetchall()]
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.console.approvals import decide_request, list_requests, show_request
-from app.console.figures import list_breakers, show_charts, show_memory
+from app.console.figures import list_breakers, list_evals, show_charts, show_memory
 from app.console.guarding import Guard
 from app.console.rendering import FOLDER, page
 from app.console.resuming import Resuming
@@ -45,6 +45,7 @@ def pages(hosts: Collection[str] | None = None) -> Starlette:
             Route("/threads", list_threads),
             Route("/breakers", list_breakers),
             Route("/memory", show_memory),
+            Route("/evals", list_evals),
             Mount("/static", StaticFiles(directory=FOLDER / "static", check_dir=False)),
         ],
         middleware=[Middleware(Guard, hosts=hosts)],

@@ -18,6 +18,7 @@ from core.process import current_process
 from core.text import storable_text
 from memory.facts import user_namespace
 from memory.items import as_tenant, memory_of
+from memory.rules_listing import rules_tried
 from memory.store_search import found
 from observability.span_counts import ModelDay, model_days, times
 from tools.breaker_table import BreakerTable
@@ -25,6 +26,7 @@ from tools.breaker_table import BreakerTable
 _TITLES: Final = {"run_step": "Steps", "execute_tool": "Tools", "chat": "Models", "invoke_agent": "Agents"}
 _COLOURS: Final = 6
 _MOST_MEMORIES: Final = 200
+_MOST_TRIALS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,14 @@ async def show_memory(request: Request) -> Response:
     return await page(
         request, "memory.html", memories=memories, user=user, tenant=tenant, most=_MOST_MEMORIES
     )
+
+
+async def list_evals(request: Request) -> Response:
+    """Show what came of trials of rules, the only evals whose results are kept."""
+    asked = storable_text(request.query_params.get("tenant", "").strip())
+    tenant = viewer_of(request).tenant_of(asked) or "local"
+    tried = await rules_tried(await (await current_process()).database(), tenant, limit=_MOST_TRIALS)
+    return await page(request, "evals.html", tried=tried, tenant=tenant, most=_MOST_TRIALS)
 
 
 def _chart(

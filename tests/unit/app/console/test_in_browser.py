@@ -20,7 +20,16 @@ SHOTS = os.environ.get("BORING_SCREENSHOTS")
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 HOSTILE = "<script>window.planted = 1</script><img src=x onerror='window.planted = 1'>"
-PATHS = ("/runs", "/approvals", "/charts", "/threads", "/breakers", "/memory?user=local", "/runs/nonsense")
+PATHS = (
+    "/runs",
+    "/approvals",
+    "/charts",
+    "/threads",
+    "/breakers",
+    "/memory?user=local",
+    "/evals",
+    "/runs/nonsense",
+)
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed on this machine")
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import httpx
 import pytest
@@ -15,11 +16,14 @@ from app.console.guarding import LOOPBACK
 from core.context import RunContext
 from core.process import Process, opened_process
 from core.settings import Settings
+from evals.rule_trials import try_rule
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
 from graphs.single import create_agent
 from memory.checkpoints import postgres_checkpointer
 from observability.decisions import Decision, record_decisions
 from observability.tracing import current_tracing
+from tests.unit.evals.test_rule_trials import CASES
+from tests.unit.memory.rulebook import proposed
 from tools.contract import contract
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e"
@@ -203,3 +207,27 @@ async def walked(browser: httpx.AsyncClient, path: str) -> list[int]:
         after = shown.rpartition('" rel="next"')[0].rpartition('href="/console')[2]
         path = after.replace("&amp;", "&") if rest else ""
     return seen
+
+
+async def test_what_came_of_a_trial_of_a_rule_is_shown(browser: httpx.AsyncClient, process: Process) -> None:
+    database = await process.database()
+    assert "No rule of acme was tried yet" in await page(browser, "/evals?tenant=acme")
+    rule = await proposed(database, f"Answer in metres. {HOSTILE}")
+    async with ScriptedModel(lambda asked: "metres" if "in metres" in str(asked) else "feet") as model:
+        llm = ChatOpenAI(base_url=model.base_url, api_key=SecretStr(model.api_key), model="scripted")
+        agent = create_agent(llm=llm, name="towers")
+        await try_rule(rule.id, CASES, agent=agent, tenant="acme", by="ann")
+    shown = await page(browser, "/evals?tenant=acme")
+    row = re.sub("<[^>]+>", " ", shown.partition("Answer in metres.")[2].partition("</tr>")[0]).split()
+    assert "<script>" not in shown
+    assert row[row.index("towers") :][:9] == [
+        "towers",
+        "better",
+        "10",
+        "10",
+        "0",
+        "0",
+        "0.000977",
+        "proposed",
+        ANY,
+    ]

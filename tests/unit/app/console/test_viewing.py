@@ -24,9 +24,11 @@ from memory.checkpoints import postgres_checkpointer
 from memory.facts import user_namespace
 from memory.items import NewItem, Origin, as_tenant
 from memory.items_writing import write
+from memory.rules import Scope as RuleScope
 from observability.tracing import current_tracing
 from tests.unit.app.console.test_pages import process as process
 from tests.unit.app.console.test_pages import run_id_of
+from tests.unit.memory.rulebook import proposed
 from tools.contract import contract
 
 THEIRS = "otterbeach"
@@ -83,7 +85,9 @@ async def other(process: Process) -> dict[str, str]:
             " values ('tool', 'open', 3, 30, %s)",
             (THEIRS,),
         )
+    rule = await proposed(database, f"Greet {THEIRS}.", scope=RuleScope("other"), by="omar")
     async with as_tenant(database, "other") as connection:
+        await connection.execute("update boring.rule set trial = '{}' where id = %s", (rule.id,))
         origin = Origin("other", "omar")
         told = NewItem(user_namespace("omar"), "k", {}, f"likes {THEIRS}", None, None, "fact", None, origin)
         await write(connection, "other", items=[told])
@@ -101,6 +105,7 @@ ASKED_OF: dict[str, Sequence[str]] = {
     "/threads": ("",),
     "/breakers": ("",),
     "/memory": ("?user=omar&tenant=other", "?user=omar"),
+    "/evals": ("", "?tenant=other"),
     "/": ("",),
 }
 """How every page is asked for what is another tenant's."""
@@ -138,7 +143,14 @@ async def test_operators_see_every_tenant(other: dict[str, str]) -> None:
     async with signed_in(Person("olga"), ["console:operator"]) as browser:
         for address in addresses(other):
             assert (await browser.get(address, follow_redirects=True)).status_code == 200, address
-        for address in ("/runs", f"/runs/{other['run_id']}", "/approvals", "/threads", "/breakers"):
+        for address in (
+            "/runs",
+            f"/runs/{other['run_id']}",
+            "/approvals",
+            "/threads",
+            "/breakers",
+            "/evals?tenant=other",
+        ):
             assert THEIRS in (await browser.get(f"/console{address}")).text, address
         assert "likes" in (await browser.get("/console/memory?user=omar&tenant=other")).text
 
