@@ -81,9 +81,16 @@ async def state_after(saver: Saver, place: StepPlace) -> Mapping[str, Any] | Non
     """
     async with saver.connection() as connection:
         row = await (await connection.execute(_FOLLOWING, place.values)).fetchone()
-    if row is None:
-        return None
-    at = {"thread_id": place.thread_id, "checkpoint_ns": place.ns, "checkpoint_id": row["checkpoint_id"]}
+    return None if row is None else await _state_at(saver, place, row["checkpoint_id"])
+
+
+async def state_before(saver: Saver, place: StepPlace) -> Mapping[str, Any] | None:
+    """Return the state that a step began with, by channel; None where that is pruned."""
+    return await _state_at(saver, place, place.checkpoint_id)
+
+
+async def _state_at(saver: Saver, place: StepPlace, checkpoint_id: str) -> Mapping[str, Any] | None:
+    at = {"thread_id": place.thread_id, "checkpoint_ns": place.ns, "checkpoint_id": checkpoint_id}
     config: RunnableConfig = {"configurable": at}
     found = await saver.aget_tuple(config)
     if found is None:

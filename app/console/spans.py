@@ -1,11 +1,10 @@
-"""The page of one span: what is kept of it and, of a step, what it changed and the state after it."""
+"""The page of one span: what is kept of it; of a step, its part in the state; of a call, what was said."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.exceptions import HTTPException
@@ -15,10 +14,11 @@ from starlette.responses import Response
 from app.console.plain_values import Shown, shown
 from app.console.rendering import page
 from app.console.runs import run_asked_for
+from app.console.said import Said, place_of, said_at_model, said_at_tool
 from app.console.viewing import viewer_of
 from core.process import current_process
 from memory.checkpoints import postgres_checkpointer
-from memory.step_states import StepPlace, state_after, written_by
+from memory.step_states import state_after, written_by
 from observability import names
 from observability.run_search import is_thread_of
 
@@ -31,6 +31,7 @@ _SENDS: Final = "__pregel_tasks"
 _ASKED: Final = "__interrupt__"
 _MEANT: Final = {_ASKED: "asked of a person", "__resume__": "answered by a person", "__error__": "error"}
 """Channels of LangGraph's own that say something, by what they are called here."""
+_SHARED: Final = "Other tenants use the thread too, so that only operators see what stands in it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ async def show_span(request: Request) -> Response:
         attributes=_attributes(span),
         state=await _state_shown(request, span, content, is_whole=is_whole) if at is not None else None,
         is_whole=is_whole,
+        said=await _said(request, span, spans, content),
         content=content,
         earlier=steps[at - 1] if at else None,
         later=steps[at + 1] if at is not None and at + 1 < len(steps) else None,
@@ -86,18 +88,28 @@ def _attributes(span: SpanRow) -> dict[str, Any]:
 async def _state_shown(request: Request, span: SpanRow, content: Content, *, is_whole: bool) -> StepState:
     tenant, database = viewer_of(request).tenant, await (await current_process()).database()
     if tenant is not None and not await is_thread_of(database, span.thread_id or "", tenant):
-        return StepState(why_none="Other tenants use the thread too, so that only operators see its states.")
+        return StepState(why_none=_SHARED)
     return await _state_of(span, content, is_whole=is_whole)
+
+
+async def _said(request: Request, span: SpanRow, spans: Sequence[SpanRow], content: Content) -> Said | None:
+    """Return what was asked and answered at a call of a model or a tool; None for other spans."""
+    if span.operation == names.EXECUTE_TOOL:
+        return await said_at_tool(span, content)
+    if span.operation != names.CHAT:
+        return None
+    tenant, database = viewer_of(request).tenant, await (await current_process()).database()
+    if tenant is not None and not await is_thread_of(database, span.thread_id or "", tenant):
+        return Said(why_none=_SHARED)
+    step = next((one for one in spans if one.span_id == span.parent_id), None)
+    return await said_at_model(None if step is None else place_of(step), content)
 
 
 async def _state_of(span: SpanRow, content: Content, *, is_whole: bool) -> StepState:
     if content == "off":
         return StepState(why_none="BORING_CONTENT is off, so that nothing of what was said is shown.")
-    at, task = span.attributes.get(names.CHECKPOINT), span.attributes.get(names.CHECKPOINT_NS)
-    if not (isinstance(at, str) and isinstance(task, str) and span.thread_id):
+    if (place := place_of(span)) is None:
         return StepState(why_none="The span names no checkpoint: its graph kept none, or it is an older one.")
-    ended = span.started_at + timedelta(milliseconds=span.duration_ms)
-    place = StepPlace(span.thread_id, at, task, ended)
     saver = await postgres_checkpointer()
     written = await written_by(saver, place)
     state = await state_after(saver, place) if is_whole or not written else None

@@ -1,5 +1,6 @@
 """What the console tells of the state at each step."""
 
+import html
 import re
 from typing import Any
 
@@ -15,6 +16,7 @@ from graphs.single import create_agent
 from guardrails.approval import always
 from memory.checkpoints import postgres_checkpointer
 from observability.tracing import current_tracing
+from tests.canaries import CANARIES, SENTENCES, left_in
 from tests.graphs.conftest import speaking as speaking
 from tests.unit.app.console.test_pages import browser as browser
 from tests.unit.app.console.test_pages import page, run_id_of
@@ -29,7 +31,8 @@ async def steps_of(browser: httpx.AsyncClient, process: Process, thread: str) ->
 
 
 async def at(browser: httpx.AsyncClient, process: Process, thread: str, step: str, number: int = 0) -> str:
-    found = [path for path, name in await steps_of(browser, process, thread) if name == f"step {step}"]
+    known = {step, f"step {step}"}
+    found = [path for path, name in await steps_of(browser, process, thread) if name in known]
     return found[number]
 
 
@@ -54,6 +57,52 @@ async def test_each_step_shows_what_it_changed_and_the_whole_state_after_it(
     )
     assert "It is 42." in after
     assert "<script>" not in planned + after
+
+
+async def test_what_was_asked_and_answered_is_shown_at_calls_of_models_and_tools(
+    browser: httpx.AsyncClient, process: Process
+) -> None:
+    calls = (("chat scripted", 0), ("chat scripted", 1), ("execute_tool multiply", 0))
+    told = [await page(browser, await at(browser, process, "uma", *call)) for call in calls]
+    parts = [one.partition("What was asked")[2].partition("What was answered") for one in told]
+    (asked, _, planned), (shown, _, answered), (given, _, came) = parts
+    for said, word in (
+        (asked, "from uma"),
+        (planned, "multiply"),
+        (shown, "42&lt;script&gt;"),
+        (answered, "It is 42."),
+        (given, "&#34;a&#34;: 6"),
+        (came, "42&lt;script&gt;"),
+    ):
+        assert word in said, word
+    for said, word in ((asked, "multiply"), (planned, "from uma"), (shown, "It is 42."), (given, "42&lt;")):
+        assert word not in said, word
+    await (await postgres_checkpointer()).adelete_thread("uma")
+    assert "pruned" in await page(browser, await at(browser, process, "uma", "chat scripted"))
+
+
+@pytest.mark.parametrize("content", ["redacted", "full", "off"])
+async def test_content_is_shown_as_it_is_set(
+    browser: httpx.AsyncClient, process: Process, speaking: Any, content: Any
+) -> None:
+    async def look_up(text: str) -> str:
+        """Look something up."""
+        return f"found {text}"
+
+    saver = await postgres_checkpointer()
+    llm = await speaking([Reply(tool_calls=(ToolCall("look_up", {"text": SENTENCES}),)), SENTENCES])
+    agent = create_agent(llm=llm, tools=[contract(look_up)], checkpointer=saver)
+    asked: Any = {"messages": [("user", SENTENCES)]}
+    object.__setattr__(process.settings, "content", content)
+    await agent.ainvoke(asked, {"configurable": {"thread_id": "private"}})
+    await (await current_tracing()).flush()
+    addresses = [path for path, _ in await steps_of(browser, process, "private")]
+    told = [html.unescape(await page(browser, f"{path}?state=1")) for path in addresses]
+    assert len(told) > 8
+    left = {kind for one in told for kind in left_in(one)}
+    assert left == (set(CANARIES) if content == "full" else set())
+    assert any("[IBAN]" in one for one in told) == (content == "redacted")
+    assert any("BORING_CONTENT is off" in one for one in told) == (content == "off")
 
 
 async def test_states_of_teams_side_by_side_are_told_apart(
