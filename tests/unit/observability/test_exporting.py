@@ -43,7 +43,8 @@ def run(tracing: Tracing, *, fails: bool = False) -> None:
     """Write the spans of a run that asks a model, calls a tool and waits for a person."""
     with spans.invocation(tracing.tracer, "clerk", WHOSE, decide=tracing.decisions.put) as one:
         one.belongs_to("run-1", None)
-        with spans.step_span(one, "plan", {}), spans.model_span("m", "api.openai.com/v1") as spoken:
+        at = {names.CHECKPOINT: "here-and-nowhere-else", names.CHECKPOINT_NS: "here-and-nowhere-else"}
+        with spans.step_span(one, "plan", at), spans.model_span("m", "api.openai.com/v1") as spoken:
             spoken.tokens = Tokens(100, 20, cached=40, reasoning=5)
         with spans.step_span(one, "execute", {}), spans.tool_span("pay", "call-1") as call:
             spans.end_of_call(call, "error" if fails else "interrupted")
@@ -55,6 +56,7 @@ async def sent(place: Place, postgres_url: str, folder: Path, **told: Any) -> Re
         run(opened, fails=True)
         await opened.flush()
         [request] = place.requests
+    assert "nowhere-else" not in str(request.spans)
     return request
 
 
