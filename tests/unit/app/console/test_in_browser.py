@@ -82,7 +82,7 @@ async def test_a_run_is_approved_by_a_click_and_seen_to_its_end(
     await page.get_by_role("link", name="Show the whole state").click()
     assert "paid 500" in await page.locator("main").inner_text()
     serious += await looked_at(page, "state")
-    await page.get_by_role("link", name="Run ").click()
+    await page.get_by_role("navigation", name="Around it").get_by_role("link").first.click()
     await page.get_by_role("link", name="chat scripted").last.click()
     assert "It is paid." in await page.locator("main").inner_text()
     serious += await looked_at(page, "call")
