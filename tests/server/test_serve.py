@@ -1,5 +1,6 @@
 """`boring serve` itself: how it starts, how it ends, what it leaves behind."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -69,7 +70,7 @@ def test_the_next_server_has_the_threads_and_finishes_the_run_that_was_cut_off(
     serving: Any, opened: Any
 ) -> None:
     port = str(free_port())
-    server = serving("--port", port).wait_until_ready()
+    server = serving("--port", port, BORING_LOG_FORMAT="json").wait_until_ready()
     with opened(server) as client:
         thread = client.threads.create(metadata={"topic": "names"})["thread_id"]
         client.runs.wait(thread, "single", input=asks("I am Ada."))
@@ -80,7 +81,9 @@ def test_the_next_server_has_the_threads_and_finishes_the_run_that_was_cut_off(
         assert server.end(signal.SIGTERM) == 0
     assert not server.leftovers()
     assert is_free(int(port))
-    assert "will retry" in server.errors()
+    logged = [json.loads(line) for line in server.errors().splitlines()]
+    [told] = [line for line in logged if "will retry" in line["event"]]
+    assert (told["run_id"], told["thread_id"], told["level"]) == (run, cut_off, "warning"), told
 
     server = serving("--port", port).wait_until_ready()
     with opened(server) as client:

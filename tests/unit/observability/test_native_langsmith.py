@@ -1,9 +1,11 @@
 """LangSmith's own tracing: what its client sends holds no private data, and no exit waits for it for long."""
 
 import asyncio
+import json
 import os
 import sys
 import time
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +73,37 @@ async def test_runs_arrive_at_langsmith_without_private_data(postgres_url: str, 
         [request] = [one for one in place.requests if one.path == "/runs/multipart"]
     assert request.headers["x-api-key"] == "lsv2_1"
     assert request.headers["content-encoding"] == "zstd"
-    body = zstandard.ZstdDecompressor().decompressobj().decompress(request.body).decode()
-    assert "my token is [API_KEY]" in body
-    assert "heard my token is" in body
-    assert SECRET not in body
-    assert "ada@" not in body
+    body = zstandard.ZstdDecompressor().decompressobj().decompress(request.body)
+    assert SECRET not in body.decode()
+    assert "ada@" not in body.decode()
+    parts = parts_of(request.headers["content-type"], body)
+    [run_id] = {name.split(".")[1] for name in parts}
+    begun, ended = parts[f"post.{run_id}"], parts[f"patch.{run_id}"]
+    for one in (begun, ended):
+        assert (one["id"], one["trace_id"]) == (run_id, run_id)
+        assert one["dotted_order"].endswith(run_id)
+    assert (begun["run_type"], begun["session_name"]) == ("chain", "default")
+    assert begun["start_time"] <= ended["end_time"]
+    told = parts[f"post.{run_id}.inputs"]["input"]
+    assert told == "my token is [API_KEY], my mail [EMAIL]"
+    assert parts[f"patch.{run_id}.outputs"] == {"output": f"heard {told}"}
+
+
+def parts_of(content_type: str, body: bytes) -> dict[str, Any]:
+    """Read what LangSmith's multipart interface takes: each part is JSON, has a name and tells its length."""
+    parts: dict[str, Any] = {}
+    message = message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
+    assert message.get_content_type() == "multipart/form-data"
+    for part in message.walk():
+        if part is message:
+            continue
+        name, read = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        assert isinstance(name, str)
+        assert isinstance(read, bytes)
+        assert part.get_content_type() == "application/json"
+        assert part["content-length"] == str(len(read))
+        parts[name] = json.loads(read)
+    return parts
 
 
 async def compressing() -> None:
