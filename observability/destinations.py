@@ -81,6 +81,14 @@ def _langsmith(settings: Settings) -> Destination:
     return Destination("langsmith", url, headers, {}, dialects.langsmith, names_exceptions=True)
 
 
+def langsmith_itself(settings: Settings) -> Destination:
+    """Return where LangSmith takes feedback on runs that its own client has traced."""
+    key = settings.langsmith_api_key
+    headers = {"x-api-key": key.get_secret_value()} if key else {}
+    url = f"{settings.langsmith_endpoint.strip().rstrip('/')}/feedback"
+    return Destination("langsmith itself", url, headers, {}, dialects.plain)
+
+
 def _otlp(settings: Settings) -> Destination:
     headers = _parsed(settings.otlp_headers)
     url = _address(settings.otlp_endpoint, "OTEL_EXPORTER_OTLP_ENDPOINT", _PATH)
