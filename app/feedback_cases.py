@@ -3,12 +3,13 @@
 import asyncio
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, LiteralString
+from typing import Any, Final, LiteralString
 
 import typer
+from langchain_core.runnables import RunnableConfig
 
 from app.turns import RUN_KEY
 from core.database import Database
@@ -18,6 +19,8 @@ from memory.checkpoints import postgres_checkpointer
 from memory.saver import Saver
 from observability.feedback import Feedback, WantedFeedback, feedback_found
 
+_MOST_CHECKPOINTS: Final = 500
+"""How far back an answer is looked for in a thread whose checkpoints do not name their runs."""
 _QUESTIONS: LiteralString = "select run_id, question from boring.run where run_id = any(%s)"
 _LAST: LiteralString = (
     """
@@ -115,16 +118,25 @@ def corrected(found: Sequence[RatedRun]) -> list[dict[str, Any]]:
 
 
 async def _answer(saver: Saver, one: Feedback) -> str | None:
-    """Return what a run answered, from its last checkpoint or, where none names it, the thread's."""
+    """Return what a run answered, from its last checkpoint."""
+    async for values in _values(saver, one):
+        answer, turn = values.get("answer"), values.get("turn")
+        if answer and turn and turn["run_id"] == one.run_id:
+            return str(answer["text"])
+    return None
+
+
+async def _values(saver: Saver, one: Feedback) -> AsyncGenerator[dict[str, Any]]:
+    """Yield what a thread held, from the run's last checkpoint if one names it, else from the newest on."""
     async with saver.connection() as connection:
         found = await connection.execute(_LAST, {"thread": one.thread_id, "run": one.run_id})
         row = await found.fetchone()
     place = {"checkpoint_id": row["checkpoint_id"]} if row else {}
-    kept = await saver.aget_tuple(
-        {"configurable": {"thread_id": one.thread_id, "checkpoint_ns": "", **place}}
-    )
-    values: dict[str, Any] = kept.checkpoint["channel_values"] if kept else {}
-    answer, turn = values.get("answer"), values.get("turn")
-    if not answer or not turn or turn["run_id"] != one.run_id:
-        return None
-    return str(answer["text"])
+    config: RunnableConfig = {"configurable": {"thread_id": one.thread_id, "checkpoint_ns": "", **place}}
+    if row:
+        kept = await saver.aget_tuple(config)
+        if kept is not None:
+            yield kept.checkpoint["channel_values"]
+        return
+    async for kept in saver.alist(config, limit=_MOST_CHECKPOINTS):
+        yield kept.checkpoint["channel_values"]
