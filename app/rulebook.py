@@ -25,7 +25,7 @@ from memory.rules_changing import activate, reject, retire, roll_back
 from memory.rules_learning import learn_from_edits, learn_from_repairs
 from memory.rules_listing import RuleEvent, RuleEvidence, Wanted, rule_history, rule_named, rules
 from memory.rules_proposing import NewRule, propose
-from observability.feedback import NewFeedback, tenant_of_run
+from observability.feedback import NewFeedback, owner_of_run
 from tools.mcp.pins import visible
 
 _SHOWN_CHARS = 60
@@ -114,8 +114,8 @@ async def learnt_from_feedback(run_id: str, comment: str, *, by: str, as_json: b
     if not comment.strip():
         raise RuleRefusedError("The comment is empty. Say what was wrong, or what is to be done instead.")
     async with opened_process() as process:
-        tenant = await tenant_of_run(await process.database(), run_id)
-        rated = await rate(tenant or "", NewFeedback(run_id, by, score=0.0, comment=comment))
+        tenant, _ = await owner_of_run(await process.database(), run_id)
+        rated = await rate(tenant, NewFeedback(run_id, by, score=0.0, comment=comment))
     if rated.rule is None:
         raise RuleRefusedError(rated.refused)
     _told(

@@ -30,9 +30,14 @@ _RUN: LiteralString = """
 select thread_id, graph, coalesce(context ->> 'user', 'local') as user_id, finished_at from boring.run
 where run_id = %(run_id)s and coalesce(context ->> 'tenant', 'local') = %(tenant)s
 """
-_TENANT: LiteralString = (
-    "select coalesce(context ->> 'tenant', 'local') as tenant from boring.run where run_id = %s"
-)
+_CALLED_AS: LiteralString = """
+select run_id from boring.span
+where attributes ->> 'boring.called_as' = %s and attributes ? 'boring.called_as' limit 1
+"""
+_OWNER: LiteralString = """
+select coalesce(context ->> 'tenant', 'local') as tenant, coalesce(context ->> 'user', 'local') as user_id
+from boring.run where run_id = %s
+"""
 COLUMNS: Final[LiteralString] = """
     id, tenant, user_id, run_id, thread_id, agent, key, score, comment, correction, source, signal, given_by,
     created_at, updated_at
@@ -57,6 +62,7 @@ where (%(run_id)s::text is null or run_id = %(run_id)s)
     and (%(user)s::text is null or user_id = %(user)s)
     and (%(agent)s::text is null or agent = %(agent)s)
     and (%(key)s::text is null or key = %(key)s)
+    and (%(by)s::text is null or given_by = %(by)s)
     and (%(source)s::text is null or source = %(source)s)
     and (%(most)s::float is null or score <= %(most)s)
     and (%(since)s::interval is null or updated_at > now() - %(since)s::interval)
@@ -68,6 +74,10 @@ select run_id, avg(score) filter (where source <> 'signal') as score,
     coalesce(array_agg(signal order by created_at) filter (where signal is not null), '{}') as signals
 from boring.feedback where run_id = any(%s) group by run_id
 """
+
+
+class NoSuchRunError(InputError):
+    """Feedback is about a run that the tenant does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +146,7 @@ class WantedFeedback:
 
     Attributes:
         user: whose runs.
+        by: who said it.
         most: only scores up to this one.
         since: how far back, from the time of the database.
     """
@@ -144,6 +155,7 @@ class WantedFeedback:
     user: str | None = None
     agent: str | None = None
     key: str | None = None
+    by: str | None = None
     source: Source | None = None
     most: float | None = None
     since: timedelta | None = None
@@ -168,18 +180,19 @@ async def store_feedback(database: Database, tenant: str, new: NewFeedback) -> G
     """Keep what somebody says of a run of the tenant.
 
     Raises:
-        InputError: the tenant has no such run, nothing is said, or it is out of range.
+        NoSuchRunError: the tenant has no such run.
+        InputError: nothing is said, or it is out of range.
     """
     values = {"tenant": storable_text(tenant), **_checked(new)}
     async with database.pool.connection() as connection:
         run = await (await connection.execute(_RUN, values)).fetchone()
     if run is None:
-        raise InputError(f"There is no run {new.run_id!r}. `boring runs` lists the runs.")
+        raise NoSuchRunError(f"There is no run {new.run_id!r}. `boring runs` lists the runs.")
     values |= {**run, "source": "user" if values["by"] == run["user_id"] else "operator"}
     async with database.pool.connection() as connection, connection.transaction():
         await pass_gate(connection, values["tenant"], run["user_id"])
         if not (await connection.execute(_RUN, values)).rowcount:
-            raise InputError(f"The run {new.run_id!r} was forgotten meanwhile.")
+            raise NoSuchRunError(f"The run {new.run_id!r} was forgotten meanwhile.")
         await _become(connection, values["tenant"])
         earlier = await (await connection.execute(_EARLIER, values)).fetchone()
         row = await (await connection.execute(_GIVE, values)).fetchone()
@@ -191,11 +204,21 @@ async def store_feedback(database: Database, tenant: str, new: NewFeedback) -> G
     return Given(Feedback(**row), goes_on=before is None or ended is None or ended > before)
 
 
-async def tenant_of_run(database: Database, run_id: str) -> str | None:
-    """Return whose run it is; None where there is none."""
+async def run_called_as(database: Database, given: str) -> str:
+    """Return the id of the run that a caller knows under an id of their own, else the same id.
+
+    A run that waited for a person goes on in a call of its own, to which a server gives another id.
+    """
     async with database.pool.connection() as connection:
-        row = await (await connection.execute(_TENANT, (storable_text(run_id),))).fetchone()
-    return row["tenant"] if row else None
+        row = await (await connection.execute(_CALLED_AS, (storable_text(given),))).fetchone()
+    return row["run_id"] if row else storable_text(given)
+
+
+async def owner_of_run(database: Database, run_id: str) -> tuple[str, str]:
+    """Return whose run it is, the tenant and the user; both are empty where there is none."""
+    async with database.pool.connection() as connection:
+        row = await (await connection.execute(_OWNER, (storable_text(run_id),))).fetchone()
+    return (row["tenant"], row["user_id"]) if row else ("", "")
 
 
 async def feedback_found(

@@ -33,6 +33,10 @@ def upgrade() -> None:
     """)
     op.execute("create index feedback_by_time on boring.feedback (tenant, updated_at desc)")
     op.execute("create index feedback_by_user on boring.feedback (tenant, user_id)")
+    op.execute("""
+        create index span_called_as on boring.span ((attributes ->> 'boring.called_as'))
+        where attributes ? 'boring.called_as'
+    """)
     op.execute("alter table boring.feedback enable row level security")
     op.execute("alter table boring.feedback force row level security")
     op.execute("""

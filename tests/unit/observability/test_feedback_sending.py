@@ -25,6 +25,7 @@ from observability.tracing import Tracing, current_tracing
 from tests.trace_places import Place, Request, opened_place
 
 RUN = "4f9619ff-8b86-4d01-b42d-00cf4fc964ff"
+PROJECT = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 SAID: dict[str, Any] = {
     "score": 0.0,
     "comment": "Wrong. Write to ada@example.com.",
@@ -71,8 +72,8 @@ async def rated(place: Place, postgres_url: str, folder: Path, **told: Any) -> t
         assert not place.requests
         one = await give_feedback("acme", NewFeedback(RUN, "ada", **SAID))
         await tracing.feedback[0].flush()
-    assert [request.path.endswith("/v1/traces") for request in place.requests] == [True, False]
-    return one, place.requests[1]
+    assert [request.path.endswith("/v1/traces") for request in place.requests][:2] == [True, False]
+    return one, place.requests[-1]
 
 
 async def test_phoenix_gets_an_annotation_of_the_span_that_answered_after_the_run_that_was_left_out(
@@ -109,9 +110,11 @@ async def test_langsmith_gets_feedback_on_the_run_that_it_makes_of_the_span(
             "langsmith_endpoint": place.url,
             "langsmith_api_key": key,
         }
+        place.answers["/sessions?name=default&limit=1"] = [{"id": PROJECT}]
         one, request = await rated(place, postgres_url, tmp_path, **settings)
         assert (request.path, request.headers["x-api-key"]) == ("/feedback", "key")
         body = told(request)
+        assert body["session_id"] == PROJECT
         FeedbackCreate.model_validate({**body, "trace_id": None})
         assert UUID(body["run_id"]) == langsmith_run_id_from_otel_span_id(bytes.fromhex(last_root(place)))
         said = {name: body[name] for name in ("id", "key", "score", "comment", "correction")}
