@@ -92,8 +92,7 @@ def trace(
         )
     )
     console.print(Text(f"thread {one.thread_id}, user {one.user_id}, tenant {one.tenant}"), highlight=False)
-    for line in _said(feedback):
-        console.print(line, highlight=False)
+    _show_said(console, feedback)
     if not spans:
         console.print("No spans are kept of it.")
     for tree in _trees(spans):
@@ -119,8 +118,7 @@ def why(
         console.print(Text(f"{number:>3}. {one_line(sentence)}"), highlight=False)
     if not decisions:
         console.print("No decisions are on record of it.")
-    for line in _said(feedback):
-        console.print(line, highlight=False)
+    _show_said(console, feedback)
 
 
 def stats(*, since: SinceOption = None, as_json: JsonOption = False) -> None:
@@ -165,11 +163,11 @@ def _places(rows: "list[OutletFigures]") -> Table:
     return table
 
 
-def _said(feedback: "list[Feedback]") -> list[Text]:
-    """Return a line for everything that was said of a run."""
+def _show_said(console: Console, feedback: "list[Feedback]") -> None:
     from app.feedback_words import said_of  # noqa: PLC0415 - commands import what they need when they run
 
-    return [Text(one_line(f"{it.given_by} said: {said_of(it)}")) for it in reversed(feedback)]
+    for it in reversed(feedback):
+        console.print(Text(one_line(f"{it.given_by} said: {said_of(it)}")), highlight=False)
 
 
 def _rating_of(ratings: "Mapping[str, Rating]", one: "RunFigures") -> dict[str, Any] | None:

@@ -7,7 +7,16 @@ down_revision = "0018"
 
 
 def upgrade() -> None:
-    """Create the table, and the rule that separates tenants."""
+    """Create the table, the rule that separates tenants, and the index of runs by other ids."""
+    _create_feedback()
+    _separate_tenants()
+    op.execute("""
+        create index span_called_as on boring.span ((attributes ->> 'boring.called_as'))
+        where attributes ? 'boring.called_as'
+    """)
+
+
+def _create_feedback() -> None:
     op.execute("""
         create table boring.feedback (
             id uuid primary key default gen_random_uuid(),
@@ -33,10 +42,9 @@ def upgrade() -> None:
     """)
     op.execute("create index feedback_by_time on boring.feedback (tenant, updated_at desc)")
     op.execute("create index feedback_by_user on boring.feedback (tenant, user_id)")
-    op.execute("""
-        create index span_called_as on boring.span ((attributes ->> 'boring.called_as'))
-        where attributes ? 'boring.called_as'
-    """)
+
+
+def _separate_tenants() -> None:
     op.execute("alter table boring.feedback enable row level security")
     op.execute("alter table boring.feedback force row level security")
     op.execute("""
