@@ -79,8 +79,8 @@ def trace(
     """Show what a run did as a tree: its steps, model calls and tool calls, with times, tokens and cost."""
     one, spans, feedback = run(_traced(run_id))
     if as_json:
-        said = [asdict(it) for it in feedback]
-        _write({**asdict(one), "spans": [asdict(span) for span in spans], "feedback": said})
+        told = {"spans": [asdict(span) for span in spans], "feedback": [asdict(it) for it in feedback]}
+        _write({**asdict(one), **told})
         return
     console = Console()
     cells = _cells(one)
@@ -171,8 +171,7 @@ def _show_said(console: Console, feedback: "list[Feedback]") -> None:
 
 
 def _rating_of(ratings: "Mapping[str, Rating]", one: "RunFigures") -> dict[str, Any] | None:
-    rating = ratings.get(one.run_id)
-    return None if rating is None else asdict(rating)
+    return asdict(ratings[one.run_id]) if one.run_id in ratings else None
 
 
 def _cells(one: "RunFigures", rating: "Rating | None" = None) -> tuple[str, ...]:
