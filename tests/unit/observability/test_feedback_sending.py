@@ -4,11 +4,13 @@ import base64
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import pytest
 from langsmith.integrations.otel import langsmith_run_id_from_otel_span_id
 from langsmith.schemas import FeedbackCreate
 from psycopg import AsyncConnection
@@ -20,8 +22,10 @@ from core.settings import Settings
 from memory.runs import begin_run
 from observability import names, spans
 from observability.feedback import Feedback, NewFeedback
+from observability.feedback_forms import FORMS, Root
 from observability.rating import give_feedback
 from observability.tracing import Tracing, current_tracing
+from tests.canaries import SENTENCES, left_in
 from tests.trace_places import Place, Request, opened_place
 
 RUN = "4f9619ff-8b86-4d01-b42d-00cf4fc964ff"
@@ -167,6 +171,18 @@ async def test_a_run_that_langsmiths_own_client_has_traced_is_rated_under_its_ow
             await tracing.feedback[0].flush()
         [request] = [one for one in place.requests if one.path == "/feedback"]
         assert told(request)["run_id"] == RUN
+
+
+@pytest.mark.parametrize("place", FORMS)
+def test_no_private_data_in_a_comment_or_a_correction_leaves(place: str) -> None:
+    now, said = datetime.now(UTC), SENTENCES
+    for changed in (now, now + timedelta(hours=1)):
+        one = Feedback(
+            uuid4(), "acme", "u1", RUN, "t1", "clerk", "k", None, said, said, "user", None, "u1", now, changed
+        )
+        call = FORMS[place]("http://place/v1/traces", one, Root("1" * 32, "2" * 16, now))
+        sent = json.dumps([call.body, call.otherwise and call.otherwise.body], ensure_ascii=False)
+        assert not left_in(sent)
 
 
 async def test_a_place_that_does_not_know_the_run_yet_is_told_again(
