@@ -13,6 +13,7 @@ from app.calls import calls
 from app.console.command import console
 from app.doctor import doctor
 from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
+from app.feedback import feedback
 from app.listing import index, threads
 from app.logs import write_log
 from app.mcp import mcp
@@ -37,6 +38,7 @@ for command in (*asking, index, *looking, prune, doctor, console, serve):
 app.add_typer(mcp, name="mcp")
 app.add_typer(approvals, name="approvals")
 app.add_typer(rules, name="rules")
+app.add_typer(feedback, name="feedback")
 app.add_typer(memory, name="memory")
 
 

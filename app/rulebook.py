@@ -17,13 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from app.calls import one_line
+from app.rating import rate
 from core.errors import InputError
 from core.process import opened_process
-from memory.rules import Rule, Scope
+from memory.rules import Rule, RuleRefusedError, Scope
 from memory.rules_changing import activate, reject, retire, roll_back
-from memory.rules_learning import learn_from_edits, learn_from_feedback, learn_from_repairs
+from memory.rules_learning import learn_from_edits, learn_from_repairs
 from memory.rules_listing import RuleEvent, RuleEvidence, Wanted, rule_history, rule_named, rules
 from memory.rules_proposing import NewRule, propose
+from observability.feedback import NewFeedback, owner_of_run
 from tools.mcp.pins import visible
 
 _SHOWN_CHARS = 60
@@ -103,10 +105,24 @@ async def tried(
 
 
 async def learnt_from_feedback(run_id: str, comment: str, *, by: str, as_json: bool) -> None:
-    """Propose a rule from a comment on a run."""
-    async with opened_process():
-        rule = await learn_from_feedback(run_id, comment, by)
-    _told(rule, f"boring rules show {str(rule.id)[:8]} --tenant {rule.scope.tenant}", as_json=as_json)
+    """Propose a rule from a comment on a run, which is a thumbs down.
+
+    Raises:
+        InputError: there is no such run, or nothing is said.
+        RuleRefusedError: too many proposals wait already; the comment is kept.
+    """
+    if not comment.strip():
+        raise RuleRefusedError("The comment is empty. Say what was wrong, or what is to be done instead.")
+    async with opened_process() as process:
+        tenant, _ = await owner_of_run(await process.database(), run_id)
+        rated = await rate(tenant, NewFeedback(run_id, by, score=0.0, comment=comment))
+    if rated.rule is None:
+        raise RuleRefusedError(rated.refused)
+    _told(
+        rated.rule,
+        f"boring rules show {str(rated.rule.id)[:8]} --tenant {rated.rule.scope.tenant}",
+        as_json=as_json,
+    )
 
 
 async def learnt(tenant: str, *, times: int, since: timedelta | None, as_json: bool) -> None:

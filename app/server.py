@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from core.process import opened_process
 from core.protocols import Model
 from core.settings import PROJECT_ROOT, Settings
 from memory.retention import configured_retention, swept_regularly
+from observability.signals import find_signals
 from observability.span_retention import drop_old_spans
 
 _GRACE_S = 1
@@ -104,7 +106,9 @@ class AgentServer(uvicorn.Server):
             database = await process.database()
             retention = configured_retention(self._options.settings)
             days = self._options.settings.retention_span_days
-            also = [partial(drop_old_spans, database, days)] if days else []
+            also: list[Callable[[], Awaitable[object]]] = [partial(find_signals, database)]
+            if days:
+                also.append(partial(drop_old_spans, database, days))
             await self._owned.enter_async_context(swept_regularly(retention, also=also))
             await self._show_metrics(self._owned)
             await super().startup(sockets)

@@ -18,9 +18,11 @@ from app.since import SinceOption
 from core.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import timedelta
 
     from core.database import Database
+    from observability.feedback import Feedback, Rating
     from observability.outlet_counts import OutletFigures
     from observability.story import DecisionRow
     from observability.trace_log import Figures, RunFigures, SpanRow, WantedRuns
@@ -51,9 +53,9 @@ def runs(  # noqa: PLR0913 - each is an option of the command line
     from observability.trace_log import WantedRuns  # noqa: PLC0415 - commands import what they need when they run
 
     wanted = WantedRuns(agent=agent, user=user, thread_id=thread, status=status, since=since)
-    found = run(_recent(wanted, limit))
+    found, ratings = run(_recent(wanted, limit))
     if as_json:
-        _write([asdict(one) for one in found])
+        _write([{**asdict(one), "rating": _rating_of(ratings, one)} for one in found])
         return
     if not found:
         typer.echo('No such runs. Begin one with: boring ask "What is 17 * 23?"')
@@ -61,10 +63,11 @@ def runs(  # noqa: PLR0913 - each is an option of the command line
     table = Table("began", "agent", "status", box=None, pad_edge=False)
     for name in ("seconds", "tokens", "cost"):
         table.add_column(name, justify="right")
+    table.add_column("rating")
     table.add_column("question", overflow="ellipsis", no_wrap=True)
     table.add_column("run", no_wrap=True)
     for one in found:
-        table.add_row(*(Text(cell) for cell in _cells(one)))
+        table.add_row(*(Text(cell) for cell in _cells(one, ratings.get(one.run_id))))
     Console().print(table)
 
 
@@ -74,9 +77,10 @@ def trace(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a run did as a tree: its steps, model calls and tool calls, with times, tokens and cost."""
-    one, spans = run(_traced(run_id))
+    one, spans, feedback = run(_traced(run_id))
     if as_json:
-        _write({**asdict(one), "spans": [asdict(span) for span in spans]})
+        told = {"spans": [asdict(span) for span in spans], "feedback": [asdict(it) for it in feedback]}
+        _write({**asdict(one), **told})
         return
     console = Console()
     cells = _cells(one)
@@ -88,6 +92,7 @@ def trace(
         )
     )
     console.print(Text(f"thread {one.thread_id}, user {one.user_id}, tenant {one.tenant}"), highlight=False)
+    _show_said(console, feedback)
     if not spans:
         console.print("No spans are kept of it.")
     for tree in _trees(spans):
@@ -100,9 +105,10 @@ def why(
     as_json: JsonOption = False,
 ) -> None:
     """Tell in sentences what a run decided, among what, why, and who decided."""
-    one, decisions = run(_decided(run_id))
+    one, decisions, feedback = run(_decided(run_id))
     if as_json:
-        _write({**asdict(one), "decisions": [asdict(decision) for decision in decisions]})
+        said = [asdict(it) for it in feedback]
+        _write({**asdict(one), "decisions": [asdict(it) for it in decisions], "feedback": said})
         return
     from observability.story import sentences  # noqa: PLC0415 - commands import what they need when they run
 
@@ -112,6 +118,7 @@ def why(
         console.print(Text(f"{number:>3}. {one_line(sentence)}"), highlight=False)
     if not decisions:
         console.print("No decisions are on record of it.")
+    _show_said(console, feedback)
 
 
 def stats(*, since: SinceOption = None, as_json: JsonOption = False) -> None:
@@ -156,7 +163,20 @@ def _places(rows: "list[OutletFigures]") -> Table:
     return table
 
 
-def _cells(one: "RunFigures") -> tuple[str, ...]:
+def _show_said(console: Console, feedback: "list[Feedback]") -> None:
+    from app.feedback_words import said_of  # noqa: PLC0415 - commands import what they need when they run
+
+    for it in reversed(feedback):
+        console.print(Text(one_line(f"{it.given_by} said: {said_of(it)}")), highlight=False)
+
+
+def _rating_of(ratings: "Mapping[str, Rating]", one: "RunFigures") -> dict[str, Any] | None:
+    return asdict(ratings[one.run_id]) if one.run_id in ratings else None
+
+
+def _cells(one: "RunFigures", rating: "Rating | None" = None) -> tuple[str, ...]:
+    from app.feedback_words import rating_told  # noqa: PLC0415 - commands import what they need when they run
+
     took = "" if one.duration_ms is None else f"{one.duration_ms / 1000:.1f}"
     tokens = "" if one.input_tokens is None else str(one.input_tokens + (one.output_tokens or 0))
     ended = one.status if one.reason in {None, "answered", one.status} else f"{one.status} ({one.reason})"
@@ -167,6 +187,7 @@ def _cells(one: "RunFigures") -> tuple[str, ...]:
         took,
         tokens,
         dollars(one.cost_usd) if one.model_calls else "",
+        rating_told(rating),
         one_line(one.question or "")[:_MOST_QUESTION_CHARS],
         one.run_id,
     )
@@ -211,35 +232,48 @@ def _write(told: Any) -> None:
     typer.echo(json.dumps(told, default=str, ensure_ascii=False))
 
 
-async def _recent(wanted: "WantedRuns", limit: int) -> "list[RunFigures]":
+async def _recent(wanted: "WantedRuns", limit: int) -> "tuple[list[RunFigures], dict[str, Rating]]":
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
+    from observability.feedback import ratings_of  # noqa: PLC0415
     from observability.run_search import runs_found  # noqa: PLC0415
 
     async with opened_process() as process:
-        return await runs_found(await process.database(), wanted, limit=limit)
+        database = await process.database()
+        found = await runs_found(database, wanted, limit=limit)
+        ratings: dict[str, Rating] = {}
+        for tenant in {one.tenant for one in found}:
+            run_ids = [one.run_id for one in found if one.tenant == tenant]
+            ratings |= await ratings_of(database, tenant, run_ids)
+        return found, ratings
 
 
-async def _traced(run_id: str) -> "tuple[RunFigures, list[SpanRow]]":
+async def _traced(run_id: str) -> "tuple[RunFigures, list[SpanRow], list[Feedback]]":
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
     from observability.run_search import spans_found  # noqa: PLC0415
 
     async with opened_process() as process:
         database = await process.database()
-        one = await _run_called(database, run_id)
-        return one, await spans_found(database, one)
+        one = await run_called(database, run_id)
+        return one, await spans_found(database, one), await _feedback_on(database, one)
 
 
-async def _decided(run_id: str) -> "tuple[RunFigures, list[DecisionRow]]":
+async def _decided(run_id: str) -> "tuple[RunFigures, list[DecisionRow], list[Feedback]]":
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
     from observability.story import decisions_of_run  # noqa: PLC0415
 
     async with opened_process() as process:
         database = await process.database()
-        one = await _run_called(database, run_id)
-        return one, await decisions_of_run(database, one.run_id)
+        one = await run_called(database, run_id)
+        return one, await decisions_of_run(database, one.run_id), await _feedback_on(database, one)
 
 
-async def _run_called(database: "Database", run_id: str) -> "RunFigures":
+async def _feedback_on(database: "Database", one: "RunFigures") -> "list[Feedback]":
+    from observability.feedback import WantedFeedback, feedback_found  # noqa: PLC0415 - see above
+
+    return await feedback_found(database, one.tenant, WantedFeedback(run_id=one.run_id))
+
+
+async def run_called(database: "Database", run_id: str) -> "RunFigures":
     """Return the run whose id begins like this.
 
     Raises:

@@ -30,6 +30,8 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
         parent, whose = _parent(), _whose(config, options.get("context"))
         tracing = await current_tracing()
         with invocation(tracing.tracer, self.name, whose, decide=tracing.decisions.put, parent=parent) as one:
+            if parent is None:
+                one.called_as = str((config or {}).get("run_id") or "")
             carried = cast("RunnableConfig", {**(config or {})})
             carried["configurable"] = {**carried.get("configurable", {}), KEY: one}
             async for part in super().astream(input, carried, **options):

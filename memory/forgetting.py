@@ -82,6 +82,11 @@ PARTS: Final[Sequence[Part]] = (
         "tenant = %(tenant)s and %(user)s in (user_id, said_by)",
     ),
     Part(
+        "feedback",
+        "boring.feedback",
+        "(tenant = %(tenant)s and %(user)s in (user_id, given_by) or " + _OF_THREAD + ")",
+    ),
+    Part(
         "requests for approval",
         "boring.approval",
         "(tenant = %(tenant)s and requester = %(user)s or " + _OF_THREAD + ")",

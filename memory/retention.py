@@ -166,10 +166,11 @@ async def _sweep_regularly(sweeps: Sequence[Callable[[], Awaitable[object]]], ev
     while True:
         for one in sweeps:
             try:
-                _log.info("Retention: %s", await one())
+                _log.info("Swept: %s", await one())
             except (BoringError, psycopg.Error) as error:
                 _log.warning(
-                    "What is not to be kept could not be deleted; it is tried again later: %s", error
+                    "A sweep of what is not to be kept, or for signals, failed; the next one is later: %s",
+                    error,
                 )
         await asyncio.sleep(every_s)
 

@@ -31,6 +31,7 @@ class Destination:
         resource: attributes of what the spans come from.
         dialect: what its spans are told beside their own attributes.
         names_exceptions: an error is told by an event `exception` as well.
+        project: where LangSmith tells the ids of projects, and the name of the one that is meant.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Destination:
     resource: Mapping[str, str]
     dialect: Dialect
     names_exceptions: bool = False
+    project: tuple[str, str] | None = None
 
 
 def destinations(settings: Settings) -> list[Destination]:
@@ -78,7 +80,19 @@ def _langsmith(settings: Settings) -> Destination:
     if settings.langsmith_project:
         headers["langsmith-project"] = settings.langsmith_project
     url = _address(settings.langsmith_endpoint, "LANGSMITH_ENDPOINT", "/otel" + _PATH)
-    return Destination("langsmith", url, headers, {}, dialects.langsmith, names_exceptions=True)
+    project = (f"{url.removesuffix('/otel' + _PATH)}/sessions", settings.langsmith_project or "default")
+    return Destination(
+        "langsmith", url, headers, {}, dialects.langsmith, names_exceptions=True, project=project
+    )
+
+
+def langsmith_itself(settings: Settings) -> Destination:
+    """Return where LangSmith takes feedback on runs that its own client has traced."""
+    key = settings.langsmith_api_key
+    headers = {"x-api-key": key.get_secret_value()} if key else {}
+    base = settings.langsmith_endpoint.strip().rstrip("/")
+    project = (f"{base}/sessions", settings.langsmith_project or "default")
+    return Destination("langsmith itself", f"{base}/feedback", headers, {}, dialects.plain, project=project)
 
 
 def _otlp(settings: Settings) -> Destination:

@@ -30,6 +30,7 @@ class Invocation:
         run_id: of the run that it is part of; empty until the first step knows it.
         parent: of the agent that has handed work to this one.
         is_placed: it is known whether it is the first of its run.
+        called_as: the id that the caller gave this call; empty if none.
         outcome: how it ended, in the words of the record of runs; None as long as nobody has said.
     """
 
@@ -41,6 +42,7 @@ class Invocation:
     run_id: str = ""
     parent: Invocation | None = None
     is_placed: bool = False
+    called_as: str = ""
     outcome: str | None = None
 
     def belongs_to(self, run_id: str, first: str | None) -> None:
@@ -48,6 +50,8 @@ class Invocation:
         if not self.run_id:
             self.run_id = run_id
             self.span.set_attribute(names.RUN, run_id)
+            if self.called_as not in {"", run_id}:
+                self.span.set_attribute(names.CALLED_AS, self.called_as)
         if first is None or self.is_placed:
             return
         self.is_placed = True

@@ -25,6 +25,8 @@ USER: Final = "user.id"
 
 RUN: Final = "boring.run.id"
 TENANT: Final = "boring.tenant"
+CALLED_AS: Final = "boring.called_as"
+"""The id that the caller gave a call which goes on with an earlier run."""
 STEP: Final = "boring.step"
 """The name of a node."""
 NUMBER: Final = "boring.step.number"

@@ -15,6 +15,8 @@ from core.loading import load
 from core.process import current_process
 from observability.destinations import destinations
 from observability.exporting import opened_exporters
+from observability.feedback import Feedback
+from observability.feedback_sending import feedback_outlets
 from observability.metrics import process_metrics
 from observability.native_langsmith import native_langsmith
 from observability.noting import DecisionStore, Noted
@@ -68,11 +70,13 @@ class Tracing:
         tracer: writes spans.
         ways: where they go, the database first.
         decisions: where those of runs go.
+        feedback: where what people say of runs goes.
     """
 
     tracer: Tracer
     ways: Sequence[Way]
     decisions: Outlet[Noted]
+    feedback: Sequence[Outlet[Feedback]] = ()
 
     @property
     def outlets(self) -> list[Outlet[ReadableSpan]]:
@@ -82,7 +86,7 @@ class Tracing:
     async def flush(self) -> None:
         """Deliver what has ended so far."""
         async with asyncio.TaskGroup() as group:
-            for outlet in (*self.outlets, self.decisions):
+            for outlet in (*self.outlets, self.decisions, *self.feedback):
                 group.create_task(outlet.flush())
 
 
@@ -107,7 +111,7 @@ async def _opened() -> AsyncGenerator[Tracing]:
         decisions = Outlet(
             "the database", DecisionStore(database, process.settings.content).deliver, what="decisions"
         )
-        ways = await stack.enter_async_context(_opened_ways(process.settings, database, decisions))
+        ways, feedback = await stack.enter_async_context(_opened_ways(process.settings, database, decisions))
 
         class IntoWays(SpanProcessor):
             def on_end(self, span: ReadableSpan) -> None:
@@ -116,31 +120,32 @@ async def _opened() -> AsyncGenerator[Tracing]:
 
         provider = TracerProvider(sampler=sampling.ALWAYS_ON, shutdown_on_exit=False)
         provider.add_span_processor(IntoWays())
-        yield Tracing(provider.get_tracer("boring_agents"), ways, decisions)
+        yield Tracing(provider.get_tracer("boring_agents"), ways, decisions, feedback)
 
 
 @asynccontextmanager
 async def _opened_ways(
     settings: Settings, database: Database, decisions: Outlet[Noted]
-) -> AsyncGenerator[list[Way]]:
+) -> AsyncGenerator[tuple[list[Way], list[Outlet[Feedback]]]]:
     places = destinations(settings)
-    async with (
-        opened_exporters(places, settings.prices) as exporters,
-        native_langsmith(settings) as close_native,
-    ):
+    async with AsyncExitStack() as stack:
+        exporters = await stack.enter_async_context(opened_exporters(places, settings.prices))
+        close_native = await stack.enter_async_context(native_langsmith(settings))
         ways = [Way(Outlet(DATABASE, SpanStore(database, settings.prices).deliver))]
         for place, exporter in zip(places, exporters, strict=True):
             outlet = Outlet(place.name, exporter.deliver)
             ways.append(Way(outlet, Sampling(settings.traces_sample, outlet.put)))
         if settings.metrics_port is not None:
             ways.append(Way(Outlet(METRICS, await _counting_metrics(settings))))
+        of_spans = {way.outlet.name: way.outlet for way in ways}
+        feedback = await stack.enter_async_context(feedback_outlets(settings, database, of_spans))
         counts = OutletCounts(database)
-        outlets: list[Outlet[Any]] = [*(way.outlet for way in ways), decisions]
+        outlets: list[Outlet[Any]] = [*(way.outlet for way in ways), decisions, *feedback]
         for outlet in outlets:
             outlet.open()
-        counting = asyncio.create_task(_keep_counting(counts, ways), name="count spans")
+        counting = asyncio.create_task(_keep_counting(counts, ways, feedback), name="count spans")
         try:
-            yield ways
+            yield ways, feedback
         finally:
             counting.cancel()
             await asyncio.wait([counting])
@@ -148,7 +153,7 @@ async def _opened_ways(
                 group.create_task(close_native())
                 for outlet in outlets:
                     group.create_task(outlet.close(within_s=CLOSING_S - _COUNTING_S))
-            await _count(counts, ways)
+            await _count(counts, ways, feedback)
 
 
 async def _counting_metrics(settings: Settings) -> Callable[[Sequence[ReadableSpan]], Awaitable[None]]:
@@ -161,19 +166,22 @@ async def _counting_metrics(settings: Settings) -> Callable[[Sequence[ReadableSp
     return count
 
 
-async def _keep_counting(counts: OutletCounts, ways: Sequence[Way]) -> None:
+async def _keep_counting(
+    counts: OutletCounts, ways: Sequence[Way], feedback: Sequence[Outlet[Feedback]]
+) -> None:
     while True:
         await asyncio.sleep(_COUNTED_EVERY_S)
-        await _count(counts, ways)
+        await _count(counts, ways, feedback)
 
 
-async def _count(counts: OutletCounts, ways: Sequence[Way]) -> None:
+async def _count(counts: OutletCounts, ways: Sequence[Way], feedback: Sequence[Outlet[Feedback]]) -> None:
     if ways[-1].outlet.name == METRICS:
         for way in ways:
             _show(way)
     try:
         async with asyncio.timeout(_COUNTING_S):
-            await counts.add([(way.outlet, way.sampling) for way in ways if way.outlet.name != METRICS])
+            of_spans = [(way.outlet, way.sampling) for way in ways if way.outlet.name != METRICS]
+            await counts.add([*of_spans, *((outlet, None) for outlet in feedback)])
     except (TimeoutError, psycopg.Error) as error:
         _log.warning("What became of spans could not be counted: %s", type(error).__name__)
 

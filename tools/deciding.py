@@ -19,6 +19,7 @@ from core.text import storable, storable_text
 from guardrails.chain import Agreement, NotAllowedError, Roles, agreed, level_for
 from memory.approvals import ApprovalRow, hash_of, locked_approval, overtaken_approval, time_of
 from memory.rules_learning import learn_from_edits
+from observability.signals import note_signal
 from tools.inbox import NEW_MESSAGE, Event, as_json, chain_of, change, standing
 from tools.questions import UNKNOWN, ApprovalAnswer, Decision, whats_unstorable
 
@@ -98,8 +99,12 @@ async def decide_all(
 
 
 async def _learn(database: Database, row: ApprovalRow) -> None:
-    """Propose what can be learnt from changed arguments. The decision stands, whatever becomes of that."""
+    """Propose what can be learnt from changed arguments, and note that they were changed.
+
+    The decision stands, whatever becomes of that.
+    """
     try:
+        await note_signal(database, row.run_id, "edited_approval")
         await learn_from_edits(database, approval_id=str(row.id))
     except (BoringError, psycopg.Error):
         _log.exception(

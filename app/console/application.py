@@ -20,6 +20,7 @@ from app.console.rendering import FOLDER, page
 from app.console.resuming import Resuming
 from app.console.runs import list_runs, list_threads, show_run
 from app.console.spans import show_span
+from app.feedback_routes import FEEDBACK_ROUTES
 from core.errors import BoringError
 
 PLACE: Final = "/console"
@@ -78,5 +79,5 @@ async def _failed(request: Request, error: Exception) -> Response:
     return await page(request, "error.html", status_code=503, code=503, detail=str(error))
 
 
-served = Starlette(routes=[Route(PLACE, _to_console), Mount(PLACE, pages())])
+served = Starlette(routes=[*FEEDBACK_ROUTES, Route(PLACE, _to_console), Mount(PLACE, pages())])
 """What `langgraph.json` names: the server adds its own routes, and its authentication where it has one."""

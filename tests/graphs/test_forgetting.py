@@ -30,6 +30,7 @@ from memory.store import MemoryStore
 from memory.store_building import index_namespace
 from observability.audit import verify_audit
 from observability.decisions import Decision, record_decisions
+from observability.feedback import NewFeedback, store_feedback
 from observability.tracing import current_tracing
 from tests.graphs.remembering import gives, learnt, remembering, rows, turn
 from tools.contract import contract
@@ -107,6 +108,7 @@ async def leave_traces(saver: Any, speaking: Any, process: Process) -> None:
     await MemoryStore(origin=OF_ADA).aput(("shared", "notes"), "k", {"text": words})
     decision = Decision(f"thread-{CANARY}", "x", 1, "route", CANARY, [CANARY], f"because of {CANARY}")
     await record_decisions(database, [decision])
+    await store_feedback(database, "acme", NewFeedback(row.run_id, USER, 0, words, words))
     await saver.acopy_thread(f"thread-{CANARY}", "copy")
     await _large_namespaces()
     await _rules(database)

@@ -24,6 +24,8 @@ from core.settings import Settings
 from graphs.single import create_agent
 from guardrails.approval import always
 from memory.checkpoints import postgres_checkpointer
+from observability.feedback import NewFeedback
+from observability.rating import give_feedback
 from observability.tracing import current_tracing
 from tests.graphs.approvals import ASKED, config, pays
 from tools.contract import contract
@@ -51,8 +53,8 @@ pytestmark = [
 class Phoenix:
     url: str
 
-    async def get(self, path: str) -> Any:
-        async with httpx.AsyncClient(base_url=f"{self.url}/v1/projects/shop") as client:
+    async def get(self, path: str, project: str = "shop") -> Any:
+        async with httpx.AsyncClient(base_url=f"{self.url}/v1/projects/{project}") as client:
             reply = await client.get(path)
             reply.raise_for_status()
             return reply.json()["data"]
@@ -160,11 +162,44 @@ def kinds(spans: list[dict[str, Any]]) -> set[tuple[str, str, str | None]]:
     return {(one["name"], one["span_kind"], named.get(one["parent_id"])) for one in spans}
 
 
-async def arrived(phoenix: Phoenix, many: int) -> list[dict[str, Any]]:
+async def test_phoenix_shows_what_was_said_of_a_run_that_sampling_had_left_out(
+    phoenix: Phoenix, postgres_url: str, tmp_path: Path, speaking: Any
+) -> None:
+    told: Any = {"traces": ("phoenix",), "phoenix_endpoint": phoenix.url, "phoenix_project": "rated"}
+    settings = Settings(
+        database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path, traces_sample=0.0, **told
+    )
+    async with opened_process(settings):
+        agent = create_agent(llm=await speaking(["It is 41."]), name="clerk")
+        ended = await agent.ainvoke(ASKED, context=RunContext(user="ada"))
+        tracing = await current_tracing()
+        await tracing.flush()
+        assert tracing.outlets[1].delivered == 0
+        run_id = ended["turn"]["run_id"]
+        await give_feedback("local", NewFeedback(run_id, "ada", score=0.5))
+        await tracing.feedback[0].flush()
+        one = await give_feedback("local", NewFeedback(run_id, "ada", 0.0, "Write to ada@example.com."))
+        await tracing.feedback[0].flush()
+        many = tracing.outlets[1].delivered
+    spans = {one["name"]: one for one in await arrived(phoenix, many, "rated")}
+    root = spans["invoke_agent clerk"]["context"]["span_id"]
+    annotation: Any = None
+    for _ in range(500):
+        found = await phoenix.get(f"/span_annotations?span_ids={root}", "rated")
+        if found and found[0]["result"]["score"] == 0.0:
+            [annotation] = found
+            break
+    assert (annotation["name"], annotation["annotator_kind"]) == ("user_score", "HUMAN")
+    assert annotation["identifier"] == str(one.id)
+    said = annotation["result"]
+    assert (said["label"], said["explanation"]) == ("thumbs_down", "Write to [EMAIL].")
+
+
+async def arrived(phoenix: Phoenix, many: int, project: str = "shop") -> list[dict[str, Any]]:
     """Return the spans when Phoenix, which stores them in the background, has all."""
     for _ in range(500):
         try:
-            spans = await phoenix.get("/spans?limit=1000")
+            spans = await phoenix.get("/spans?limit=1000", project)
         except httpx.HTTPStatusError:  # the project comes with its first span
             continue
         if len(spans) >= many:

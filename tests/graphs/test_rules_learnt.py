@@ -13,6 +13,7 @@ from guardrails.approval import Level, over
 from memory.rules import Rule, RuleRefusedError, Scope
 from memory.rules_learning import learn_from_edits, learn_from_feedback, learn_from_repairs
 from memory.rules_listing import Wanted, rule_history, rules
+from observability.feedback import WantedFeedback, feedback_found
 from tests.graphs.approvals import Shop, pays
 
 POLICY = over("amount", 100, levels=[Level("manager")])
@@ -56,6 +57,8 @@ async def test_an_edit_of_an_approval_proposes_the_difference(shop: Shop) -> Non
     request = await shop.request()
     assert (evidence.user, evidence.said_by, evidence.thread_id) == ("uma", "ann", "t")
     assert (evidence.approval_id, evidence.call_id) == (str(request.id), request.call_id)
+    [sign] = await feedback_found(await shop.process.database(), "acme", WantedFeedback())
+    assert (sign.signal, sign.score, sign.run_id) == ("edited_approval", None, request.run_id)
 
 
 async def test_equal_edits_are_one_proposal_that_grows(shop: Shop) -> None:

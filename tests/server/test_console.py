@@ -4,11 +4,13 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
 import pytest
 from langgraph_sdk import get_sync_client
+from langsmith import Client
 
 from app.server_settings import read_server_file
 
@@ -49,6 +51,12 @@ def test_an_approval_in_the_console_has_the_server_go_on_with_its_run(
         client.runs.join(thread, runs[0]["run_id"])
         assert client.threads.get(thread)["status"] == "idle"
         assert client.threads.get_state(thread)["values"]["answer"]["text"] == "That is that."
+        rating = Client(api_url=started.url, api_key="unused", info={})
+        for run in runs:  # the one that asked for approval, and the one that went on: both are the same run
+            said: Any = {"score": 1, "comment": "Quick.", "session_id": uuid4()}
+            rating.create_feedback(run["run_id"], "user_score", **said)
+        [kept] = rating.list_feedback(run_ids=[runs[-1]["run_id"]])
+        assert (kept.score, kept.comment, kept.run_id) == (1.0, "Quick.", UUID(runs[-1]["run_id"]))
     assert (folder / "ledger").read_text().splitlines() == ["ship 7"]
 
 
@@ -107,5 +115,10 @@ def test_the_servers_authentication_stands_before_the_console_and_says_who_decid
         decided = browser.post(address, data={**hidden, "type": "approve", "by": "bob"})
         assert decided.status_code == 303, decided.text
     with psycopg.connect(server_database) as connection:
-        query = "select settled_by from boring.approval where thread_id = %s"
-        assert connection.execute(query, (thread,)).fetchall() == [("ann",)]
+        query = "select settled_by, run_id from boring.approval where thread_id = %s"
+        [(settled_by, run_id)] = connection.execute(query, (thread,)).fetchall()
+        assert settled_by == "ann"
+        rating = {"run_id": run_id, "score": 0, "by": "bob"}
+        assert httpx.post(f"{server.url}/feedback", json=rating).status_code == 401
+        said = httpx.post(f"{server.url}/feedback", json=rating, headers=signed_in)
+        assert said.json()["feedback_source"]["metadata"] == {"by": "ann"}, said.text

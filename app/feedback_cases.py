@@ -1,0 +1,142 @@
+"""Runs that people have rated, as cases for evaluations."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, LiteralString
+
+import typer
+from langchain_core.runnables import RunnableConfig
+
+from app.turns import RUN_KEY
+from core.database import Database
+from core.errors import InputError
+from core.process import opened_process
+from memory.checkpoints import postgres_checkpointer
+from memory.saver import Saver
+from observability.feedback import Feedback, WantedFeedback, feedback_found
+
+_MOST_CHECKPOINTS: Final = 500
+"""How far back an answer is looked for in a thread whose checkpoints do not name their runs."""
+_QUESTIONS: LiteralString = "select run_id, question from boring.run where run_id = any(%s)"
+_LAST: LiteralString = (
+    """
+select checkpoint_id from checkpoints
+where thread_id = %(thread)s and checkpoint_ns = ''
+    and %(run)s in (metadata ->> 'run_id', metadata ->> '"""
+    + RUN_KEY
+    + """')
+order by checkpoint_id desc limit 1
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RatedRun:
+    """A run with what one person said of it.
+
+    Attributes:
+        answer: what it answered; None where its checkpoints are gone, or it has not ended.
+        score: 0 to 1; None where none was given.
+    """
+
+    run_id: str
+    agent: str
+    question: str
+    answer: str | None
+    key: str
+    score: float | None
+    comment: str | None
+    correction: str | None
+    given_by: str
+
+
+async def exported(tenant: str, wanted: WantedFeedback, *, limit: int, cases: Path | None) -> None:
+    """Write the rated runs of a tenant as JSON, and those that were corrected as cases.
+
+    Raises:
+        InputError: the file can't be written.
+    """
+    async with opened_process() as process:
+        found = await rated_runs(await process.database(), tenant, wanted, limit=limit)
+    typer.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False, indent=2))
+    if cases is not None:
+        try:
+            await asyncio.to_thread(
+                cases.write_text, json.dumps(corrected(found), ensure_ascii=False, indent=2)
+            )
+        except OSError as error:
+            raise InputError(f"--cases {cases} can't be written: {error.strerror}") from error
+
+
+async def rated_runs(
+    database: Database, tenant: str, wanted: WantedFeedback, *, limit: int
+) -> list[RatedRun]:
+    """Return what people said of a tenant's runs, with question and answer; signals are left out."""
+    said = [one for one in await feedback_found(database, tenant, wanted, limit=limit) if not one.signal]
+    async with database.pool.connection() as connection:
+        rows = await (await connection.execute(_QUESTIONS, ([one.run_id for one in said],))).fetchall()
+    questions = {row["run_id"]: row["question"] or "" for row in rows}
+    saver, answers = await postgres_checkpointer(), dict[str, str | None]()
+    for one in said:
+        if one.run_id not in answers:
+            answers[one.run_id] = await _answer(saver, one)
+    return [
+        RatedRun(
+            run_id=one.run_id,
+            agent=one.agent,
+            question=questions[one.run_id],
+            answer=answers[one.run_id],
+            key=one.key,
+            score=one.score,
+            comment=one.comment,
+            correction=one.correction,
+            given_by=one.given_by,
+        )
+        for one in said
+        if one.run_id in questions
+    ]
+
+
+def corrected(found: Sequence[RatedRun]) -> list[dict[str, Any]]:
+    """Return the corrected runs as `evals.questions` has cases: a right answer holds the correction's words.
+
+    Of several corrections of one question any is right.
+    """
+    facts: dict[str, list[str]] = {}
+    for one in found:
+        if one.correction and one.question:
+            pattern = r"\s+".join(re.escape(word) for word in one.correction.split())
+            facts.setdefault(one.question, []).append(pattern)
+    return [
+        {"question": question, "facts": [list(dict.fromkeys(patterns))], "source": None}
+        for question, patterns in facts.items()
+    ]
+
+
+async def _answer(saver: Saver, one: Feedback) -> str | None:
+    """Return what a run answered, from its last checkpoint."""
+    async for values in _values(saver, one):
+        answer, turn = values.get("answer"), values.get("turn")
+        if answer and turn and turn["run_id"] == one.run_id:
+            return str(answer["text"])
+    return None
+
+
+async def _values(saver: Saver, one: Feedback) -> AsyncGenerator[dict[str, Any]]:
+    """Yield what a thread held, from the run's last checkpoint if one names it, else from the newest on."""
+    async with saver.connection() as connection:
+        found = await connection.execute(_LAST, {"thread": one.thread_id, "run": one.run_id})
+        row = await found.fetchone()
+    place = {"checkpoint_id": row["checkpoint_id"]} if row else {}
+    config: RunnableConfig = {"configurable": {"thread_id": one.thread_id, "checkpoint_ns": "", **place}}
+    if row:
+        kept = await saver.aget_tuple(config)
+        if kept is not None:
+            yield kept.checkpoint["channel_values"]
+        return
+    async for kept in saver.alist(config, limit=_MOST_CHECKPOINTS):
+        yield kept.checkpoint["channel_values"]

@@ -1,0 +1,117 @@
+"""`boring feedback`, and what it shows with runs, traces and rules."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from core.context import RunContext
+from core.process import opened_process
+from core.settings import Settings
+from evals.questions import load_questions
+from evals.scripted_model import ScriptedModel
+from graphs.single import create_agent
+from memory.checkpoints import postgres_checkpointer
+from tests.commands import boring as command
+
+ANSWERS = {"Capital of France?": "It is Lyon.", "6 * 7?": "It is 42."}
+
+
+class Shop:
+    def __init__(self, env: dict[str, str], runs: list[str]) -> None:
+        self.env = env
+        self.wrong, self.right = runs
+
+    async def boring(self, *words: str, code: int = 0) -> str:
+        ended = await command(*words, env=self.env)
+        assert ended.code == code, ended
+        return ended.out if code == 0 else ended.err
+
+    async def told(self, *words: str) -> Any:
+        return json.loads(await self.boring(*words, "--json"))
+
+
+@pytest.fixture
+async def shop(postgres_url: str, tmp_path: Path) -> Shop:
+    """Two runs of one thread, the first of which answers wrongly."""
+    settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
+    runs: list[str] = []
+    async with ScriptedModel(list(ANSWERS.values())) as model, opened_process(settings):
+        llm = ChatOpenAI(base_url=model.base_url, api_key=SecretStr(model.api_key), model="scripted")
+        agent = create_agent(llm=llm, name="clerk", checkpointer=await postgres_checkpointer())
+        for question in ANSWERS:
+            asked: Any = {"messages": [("user", question)]}
+            place: Any = {"configurable": {"thread_id": "t1"}}
+            ended = await agent.ainvoke(asked, place, context=RunContext(user="local"))
+            runs.append(ended["turn"]["run_id"])
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DATABASE_URL": postgres_url, "COLUMNS": "250"}
+    return Shop(env, runs)
+
+
+async def test_a_run_is_rated_and_shown_with_it(shop: Shop) -> None:
+    out = await shop.boring("feedback", shop.right[:13], "--up")
+    assert f"{shop.right}: thumbs up, by local" in out
+    await shop.boring("feedback", shop.wrong, "--score", "0.3", "--by", "ann", "--key", "tone")
+    assert "ann said: 0.3 (tone)" in await shop.boring("trace", shop.wrong)
+    assert "local said: thumbs up" in await shop.boring("why", shop.right)
+    ratings = {one["run_id"]: one["rating"] for one in await shop.told("runs")}
+    assert ratings[shop.right] == {"score": 1.0, "people": 1, "signals": []}
+    assert ratings[shop.wrong]["score"] == 0.3
+    assert "rating" in await shop.boring("runs")
+    [newest, _] = await shop.told("feedback")
+    assert (newest["given_by"], newest["source"], newest["key"]) == ("ann", "operator", "tone")
+    assert [one["run_id"] for one in await shop.told("feedback", "list", "--most", "0.5")] == [shop.wrong]
+    assert await shop.told("feedback", "list", "--tenant", "acme") == []
+    assert "ann" in await shop.boring("feedback")
+
+
+async def test_a_bad_rating_with_a_comment_proposes_a_rule_and_a_comment_on_a_rule_is_a_rating(
+    shop: Shop,
+) -> None:
+    rated = await shop.told("feedback", shop.wrong, "--down", "--comment", "Look it up in a document.")
+    [rule] = await shop.told("rules")
+    assert (rule["id"], rule["text"], rule["source"]) == (
+        rated["rule"],
+        "Look it up in a document.",
+        "feedback",
+    )
+    await shop.boring("feedback", shop.right, "--up", "--comment", "Fine.")
+    assert len(await shop.told("rules")) == 1
+    await shop.boring("rules", "feedback", shop.right, "--comment", "Say it in words.", "--by", "ann")
+    shown = await shop.told("feedback", "show", shop.right)
+    [said] = [one for one in shown["feedback"] if one["given_by"] == "ann"]
+    assert (said["score"], said["comment"]) == (0.0, "Say it in words.")
+    assert len(await shop.told("rules")) == 2
+
+
+async def test_what_can_not_be_meant_is_refused(shop: Shop) -> None:
+    for words, why in (
+        ((shop.right, "--up", "--down"), "Give one of them"),
+        ((shop.right, "--score", "2"), "The score is 2.0. Give one from 0"),
+        ((shop.right,), "Nothing is said of the run"),
+        (("nonsense", "--up"), "There is no run 'nonsense'"),
+    ):
+        assert why in await shop.boring("feedback", *words, code=2)
+    assert await shop.told("feedback") == []
+
+
+async def test_rated_runs_are_exported_with_their_answers_and_corrected_ones_as_cases(
+    shop: Shop, tmp_path: Path
+) -> None:
+    await shop.boring("feedback", shop.right, "--up")
+    await shop.boring("feedback", shop.wrong, "--down", "--correction", "Paris (FR)")
+    cases = tmp_path / "cases.json"
+    told = json.loads(await shop.boring("feedback", "export", "--cases", str(cases)))
+    rows = {(one["question"], one["answer"], one["score"], one["correction"]) for one in told}
+    assert rows == {
+        ("6 * 7?", "It is 42.", 1.0, None),
+        ("Capital of France?", "It is Lyon.", 0.0, "Paris (FR)"),
+    }
+    [case] = load_questions(cases)
+    assert case.question == "Capital of France?"
+    assert case.is_right("It is Paris  (FR).")
+    assert not case.is_right("It is Lyon.")

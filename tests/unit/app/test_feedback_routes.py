@@ -1,0 +1,132 @@
+"""`/feedback` of the server takes what LangSmith's clients send; who says it is told by who is signed in."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langsmith.schemas import Feedback
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.authentication import SimpleUser
+from starlette.types import Receive, Scope, Send
+
+from app.feedback_routes import FEEDBACK_ROUTES
+from core.context import RunContext
+from core.process import Process, opened_process
+from core.settings import Settings
+from memory.runs import begin_run
+from observability.feedback import WantedFeedback, feedback_found
+
+RUN, OTHER = "4f9619ff-8b86-4d01-b42d-00cf4fc964ff", "5f9619ff-8b86-4d01-b42d-00cf4fc964ff"
+
+
+class Member(SimpleUser):
+    def __init__(self, username: str, tenant: str) -> None:
+        super().__init__(username)
+        self.tenant = tenant
+
+
+@pytest.fixture
+async def process(postgres_url: str, tmp_path: Path) -> AsyncIterator[Process]:
+    async with opened_process(Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path)) as process:
+        for run_id, tenant in ((RUN, "acme"), (OTHER, "umbrella")):
+            await begin_run(
+                await process.database(),
+                thread_id="t1",
+                run_id=run_id,
+                graph="clerk",
+                question="6 * 7?",
+                context=RunContext(user="ada", tenant=tenant),
+            )
+        yield process
+
+
+def client(user: Any = None) -> httpx.AsyncClient:
+    """A client of the routes, signed in as somebody or of a server without authentication."""
+    app = Starlette(routes=FEEDBACK_ROUTES)
+
+    async def signed_in(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, **({"user": user} if user else {})}, receive, send)
+
+    return httpx.AsyncClient(transport=httpx.ASGITransport(signed_in), base_url="http://server")
+
+
+async def test_who_is_signed_in_says_it_of_their_tenant_whatever_the_request_says(process: Process) -> None:
+    async with client(Member("ann", "acme")) as browser:
+        body = {
+            "run_id": RUN,
+            "score": 0,
+            "comment": "No.",
+            "by": "bob",
+            "given_by": "bob",
+            "tenant": "umbrella",
+        }
+        kept = await browser.post("/feedback", json=body)
+        assert kept.status_code == 200, kept.text
+        assert Feedback(**kept.json()).comment == "No."
+        assert (await browser.post("/feedback", json={**body, "run_id": OTHER})).status_code == 404
+        assert len((await browser.get("/feedback", params={"run": [RUN, OTHER]})).json()) == 1
+    async with client(Member("eve", "acme")) as browser:
+        assert (await browser.get("/feedback", params={"run": RUN})).json() == []
+    async with client(SimpleUser("eve")) as browser:
+        assert (await browser.post("/feedback", json=body)).status_code == 404
+    database = await process.database()
+    [one] = await feedback_found(database, "acme", WantedFeedback())
+    assert (one.given_by, one.source, one.user_id) == ("ann", "operator", "ada")
+    assert await feedback_found(database, "umbrella", WantedFeedback()) == []
+
+
+@pytest.mark.usefixtures("process")
+async def test_without_authentication_whoever_asked_is_taken_to_speak() -> None:
+    async with client() as browser:
+        assert (await browser.post("/feedback", json={"run_id": RUN, "score": True})).status_code == 200
+        assert (await browser.post("/feedback", json={"run_id": "none", "score": 1})).status_code == 404
+        [one] = (await browser.get("/feedback", params={"run": RUN, "key": "user_score"})).json()
+        assert (await browser.get("/feedback", params={"run": RUN, "offset": 1})).json() == []
+        assert (await browser.get("/feedback", params={"run": RUN, "key": "tone"})).json() == []
+    assert one["feedback_source"] == {"type": "user", "metadata": {"by": "ada"}}
+    assert one["score"] == 1.0
+
+
+@pytest.mark.usefixtures("process")
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"value": 0.5}, (0.5, None, None)),
+        ({"value": "good", "comment": "Yes."}, (None, "Yes.", None)),
+        ({"correction": {"answer": "It is 42."}}, (None, None, "It is 42.")),
+        ({"correction": {"a": 1}}, (None, None, '{"a": 1}')),
+        (
+            {"trace_id": RUN, "run_id": None, "score": 1, "id": OTHER},
+            (1.0, None, None),
+        ),
+    ],
+)
+async def test_what_other_clients_send_is_understood(said: dict[str, Any], kept: tuple[Any, ...]) -> None:
+    async with client() as browser:
+        reply = await browser.post("/feedback", json={"run_id": RUN, **said})
+    assert reply.status_code == 200, reply.text
+    assert tuple(reply.json()[name] for name in ("score", "comment", "correction")) == kept
+
+
+@pytest.mark.usefixtures("process")
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        ({"json": {"run_id": RUN, "score": 2}}, "The score is 2.0"),
+        ({"json": {"run_id": RUN, "score": "up"}}, "score"),
+        ({"json": [1]}, "the body"),
+        ({"json": {"run_id": RUN}}, "Nothing is said"),
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, "no JSON"),
+        ({"content": b"{}", "headers": {"content-type": "text/plain"}}, "by its content-type"),
+        ({"content": b" " * 100_001, "headers": {"content-type": "application/json"}}, "Send less"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_with_what_to_send(sent: dict[str, Any], why: str) -> None:
+    async with client() as browser:
+        reply = await browser.post("/feedback", **sent)
+        assert (reply.status_code, why in reply.json()["detail"]) == (422, True), reply.text
+        assert (await browser.get("/feedback")).status_code == 422
+        assert (await browser.get("/feedback?run=1&limit=x")).status_code == 422
