@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib
+import importlib.util
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from core.errors import InputError
@@ -23,8 +26,8 @@ async def opened_graph(name: str | None) -> Agent:
 
     Args:
         name: one that `langgraph.json` gives a graph, in the current folder or in this project, such as
-            `router`; or a module and its graph, `shop.agent:graph`. Modules are looked for in the current
-            folder too.
+            `router`; or a module or a file and its graph, `shop.agent:graph`, `./shop.py:graph`. Modules are
+            looked for in the current folder too.
 
     Raises:
         InputError: there is no such graph.
@@ -49,31 +52,62 @@ async def _tools_of_mcp_servers() -> list[Tool]:
 
 
 def named_graphs() -> dict[str, str]:
-    """Return the graphs that `langgraph.json` names: this project's, and those of the current folder."""
+    """Return the graphs that `langgraph.json` names: this project's, and those of the current folder.
+
+    A file is returned with its whole path; it is named from the folder of `langgraph.json`.
+    """
     found: dict[str, str] = {}
     for folder in (PROJECT_ROOT, Path.cwd()):
         file = folder / "langgraph.json"
         if file.is_file():
             graphs = json.loads(file.read_text(encoding="utf-8")).get("graphs", {})
-            found |= {name: given for name, given in graphs.items() if isinstance(given, str)}
+            for name, told in graphs.items():
+                given = told.get("path") if isinstance(told, dict) else told
+                if isinstance(given, str):
+                    found[name] = str(folder / given) if _is_file(given) else given
     return found
+
+
+def _is_file(given: str) -> bool:
+    return given.partition(":")[0].endswith(".py")
 
 
 def _imported(name: str) -> Agent:
     from langgraph.graph.state import CompiledStateGraph  # noqa: PLC0415 - loaded with the session
 
-    module_name, _, attribute = named_graphs().get(name, name).partition(":")
+    given = named_graphs().get(name, name)
+    module_name, _, attribute = given.rpartition(":") if ":" in given else (given, "", "")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
     try:
-        graph = getattr(importlib.import_module(module_name), attribute or "graph")
-    except (ImportError, AttributeError, ValueError) as error:
+        module = _module_of(Path(module_name)) if _is_file(given) else importlib.import_module(module_name)
+        graph = getattr(module, attribute or "graph")
+    except (ImportError, AttributeError, ValueError, TypeError, OSError) as error:
         known = ", ".join(sorted(named_graphs()))
         raise InputError(
-            f"There is no graph {name!r}: {error}. Name one of {known}, or a module and its compiled graph, "
-            "such as shop.agent:graph."
+            f"There is no graph {name!r}: {error}. Name one of {known}, or a module or a file and its "
+            "compiled graph, such as shop.agent:graph or ./shop.py:graph."
         ) from error
     if not isinstance(graph, CompiledStateGraph):
         raise InputError(f"{name!r} is a {type(graph).__name__}; expected a compiled graph.")
     return graph  # pyright: ignore[reportUnknownVariableType] - its state is known by its name only
+
+
+def _module_of(file: Path) -> ModuleType:
+    """Import a file once, as the module that its place makes it."""
+    whole = file.resolve()
+    name = f"{whole.stem}_{hashlib.blake2b(str(whole).encode(), digest_size=6).hexdigest()}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, whole)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} can't be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -267,9 +267,16 @@ def _request(row: RunRow) -> Request:
 
 
 async def _has_begun(session: Session, row: RunRow) -> bool:
-    """Tell whether the run has left a checkpoint that is not its last: it can go on from there."""
+    """Tell whether the run has left a checkpoint that is not its last: it can go on from there.
+
+    Commands note the run with its checkpoints, from the first one on. A run that a server or a program began
+    is told by its turn.
+    """
     from app.turns import RUN_KEY  # noqa: PLC0415 - loaded with the session
 
     state = await session.agent.aget_state({"configurable": {"thread_id": row.thread_id}})
-    is_of_this_run = (state.metadata or {}).get(RUN_KEY) == row.run_id
+    noted, turn = (state.metadata or {}).get(RUN_KEY), state.values.get("turn")
+    is_of_this_run = noted == row.run_id or (
+        noted is None and turn is not None and turn["run_id"] == row.run_id
+    )
     return is_of_this_run and (row.finished_at is None or bool(state.next))

@@ -94,7 +94,7 @@ class Served:
         self.folder = folder
         self._errors = folder / "errors.txt"
         folder.mkdir(exist_ok=True)
-        env = {
+        self._env = {
             "PATH": os.defpath,
             "HOME": str(folder),
             "TMPDIR": str(folder),
@@ -105,12 +105,12 @@ class Served:
             "BORING_EMBEDDING_BASE_URL": model_url,
             "BORING_DATA_DIR": str(folder / "data"),
             "BORING_CACHE_DIR": str(folder / "cache"),
-        }
+        } | more
         with self._errors.open("w") as errors:
             self.process = subprocess.Popen(
                 [BORING, "serve", *options],
                 cwd=folder,
-                env=env | more,
+                env=self._env,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -134,6 +134,14 @@ class Served:
     def errors(self) -> str:
         """What it has written to standard error."""
         return self._errors.read_text()
+
+    def command(self, *words: str, cwd: Path) -> str:
+        """Run a command on the server's database, with its model; return what it says."""
+        ran = subprocess.run(
+            [BORING, *words], cwd=cwd, env=self._env, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
 
     def wait(self) -> int:
         """Wait for its end and return its exit code."""

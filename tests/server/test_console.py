@@ -60,6 +60,22 @@ def test_an_approval_in_the_console_has_the_server_go_on_with_its_run(
     assert (folder / "ledger").read_text().splitlines() == ["ship 7"]
 
 
+def test_a_request_of_a_run_on_the_server_is_decided_by_the_command_line_too(
+    started: Any, opened: Any, folder: Path
+) -> None:
+    ledger = folder / "ledger"
+    shipped = ledger.read_text().splitlines() if ledger.exists() else []
+    with opened(started) as client:
+        thread = client.threads.create(graph_id="shop")["thread_id"]
+        asked = {"messages": [{"role": "user", "content": "Ship order 7."}]}
+        client.runs.wait(thread, "shop", input=asked, context={"user": "uma"})
+        [waiting] = json.loads(started.command("approvals", "--thread", thread, "--json", cwd=folder))
+        told = started.command("approvals", "approve", waiting["id"], "--by", "ann", cwd=folder)
+        assert "That is that." in told
+        assert client.threads.get_state(thread)["values"]["answer"]["text"] == "That is that."
+    assert ledger.read_text().splitlines() == [*shipped, "ship 7"]
+
+
 def test_the_console_and_the_server_keep_their_own_addresses(started: Any) -> None:
     with httpx.Client(base_url=started.url) as browser:
         assert "application/json" in browser.get("/info").headers["content-type"]

@@ -1,0 +1,72 @@
+"""Graphs of a user's own are found as `langgraph.json` names them: by module, by file, with a description."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.graphs import named_graphs, opened_graph
+from core.errors import InputError
+from core.process import opened_process
+from core.settings import Settings
+
+SHOP = """
+from langgraph.graph import START, StateGraph
+
+def step(state: dict) -> dict:
+    return {}
+
+graph = StateGraph(dict).add_node("step", step).add_edge(START, "step").compile(name="shop")
+other = 7
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "shop.py").write_text(SHOP)
+    (tmp_path / "src" / "broken.py").write_text("import nothing_of_the_kind")
+    told = {"path": "./src/shop.py:graph", "description": "Sells."}
+    graphs = {
+        "shop": "./src/shop.py:graph",
+        "told": told,
+        "broken": "./src/broken.py:graph",
+        "gone": "./no.py:x",
+    }
+    (tmp_path / "langgraph.json").write_text(json.dumps({"graphs": graphs}))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def settings(postgres_url: str, folder: Path) -> Settings:
+    return Settings(database_url=SecretStr(postgres_url), data_dir=folder, cache_dir=folder)
+
+
+@pytest.mark.parametrize("name", ["shop", "told", "src/shop.py:graph", "./src/shop.py"])
+async def test_a_graph_in_a_file_is_opened(folder: Path, postgres_url: str, name: str) -> None:
+    async with opened_process(settings(postgres_url, folder)):
+        assert (await opened_graph(name)).name == "shop"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("broken", "nothing_of_the_kind"),
+        ("gone", r"no\.py"),
+        ("src/shop.py:other", "is a int; expected a compiled graph"),
+        ("src/shop.py:another", "has no attribute 'another'"),
+        ("./nowhere:graph", "relative import"),
+    ],
+)
+async def test_what_is_no_graph_is_refused_with_what_there_is(
+    folder: Path, postgres_url: str, name: str, why: str
+) -> None:
+    async with opened_process(settings(postgres_url, folder)):
+        with pytest.raises(InputError, match=why):
+            await opened_graph(name)
+
+
+def test_files_are_named_from_the_folder_of_langgraph_json(folder: Path) -> None:
+    assert named_graphs()["told"] == f"{folder / 'src' / 'shop.py'}:graph"
+    assert named_graphs()["router"].startswith("graphs")
