@@ -11,6 +11,7 @@ from app.approvals import approvals
 from app.asking import ask, chat, resume
 from app.calls import calls
 from app.console.command import console
+from app.costs import costs
 from app.doctor import doctor
 from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
 from app.feedback import feedback
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-asking, looking = (ask, chat, resume), (threads, runs, trace, why, stats, calls, tools)
+asking, looking = (ask, chat, resume), (threads, runs, trace, why, stats, costs, calls, tools)
 for command in (*asking, index, *looking, prune, doctor, console, serve):
     app.command()(command)
 app.add_typer(mcp, name="mcp")

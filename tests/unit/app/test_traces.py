@@ -105,3 +105,24 @@ async def test_stats_tell_calls_errors_and_times(env: dict[str, str]) -> None:
     assert 0 < found["chat", "scripted"]["p50_ms"] <= found["chat", "scripted"]["p99_ms"]
     _, out, _ = await command("stats", env=env)
     assert "multiply" in out
+
+
+async def test_costs_say_how_many_calls_they_do_not_know_the_price_of(env: dict[str, str]) -> None:
+    code, out, _ = await command("costs", env=env)
+    lines = [re.split(r"  +", line.strip()) for line in out.splitlines()]
+    assert (code, lines[0]) == (0, ["model", "calls", "tokens in", "tokens out", "cost"])
+    assert [(line[0], line[1], line[-1][:5]) for line in lines[1:3]] == [
+        ("scripted", "2", "$0.00"),
+        ("other", "1", "unkno"),
+    ]
+    assert lines[3][:2] == ["total", "3"]
+    assert re.fullmatch(r"\$0\.00\d+ \+ 1 unknown", lines[3][-1])
+    _, out, _ = await command("costs", "--by", "user", "--since", "1h", "--json", env=env)
+    told = json.loads(out)
+    assert [(one["name"], one["tenant"], one["unpriced"]) for one in told["rows"]] == [
+        ("user of scripted", "local", 0),
+        ("user of other", "local", 1),
+    ]
+    assert (told["total"]["calls"], told["rows"][1]["cost_usd"]) == (3, None)
+    code, _, err = await command("costs", "--by", "colour", env=env)
+    assert (code, "'colour' is not one of" in err) == (2, True)
