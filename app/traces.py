@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from core.database import Database
     from observability.feedback import Feedback, Rating
     from observability.outlet_counts import OutletFigures
+    from observability.span_counts import Times
     from observability.story import DecisionRow
-    from observability.trace_log import Figures, RunFigures, SpanRow, WantedRuns
+    from observability.trace_log import RunFigures, SpanRow, WantedRuns
 
 _MOST_QUESTION_CHARS = 48
 _OPERATIONS = {
@@ -138,13 +139,14 @@ def stats(*, since: SinceOption = None, as_json: JsonOption = False) -> None:
         Console().print(_places(places))
 
 
-def _table(title: str, rows: "list[Figures]") -> Table:
+def _table(title: str, rows: "list[Times]") -> Table:
     table = Table(title, box=None, pad_edge=False, title_justify="left")
     for name in ("calls", "errors", "p50 ms", "p95 ms", "p99 ms", "tokens", "cost"):
         table.add_column(name, justify="right")
     for one in rows:
-        tokens = "" if one.input_tokens is None else str(one.input_tokens + (one.output_tokens or 0))
-        cost = "" if one.operation != "chat" else dollars(one.cost_usd)
+        of_model = one.operation == "chat"
+        tokens = str(one.input_tokens + one.output_tokens) if of_model else ""
+        cost = cost_told(one.cost_usd, calls=one.calls, unpriced=one.unpriced) if of_model else ""
         errors = f"{one.errors} ({one.errors / one.calls:.0%})" if one.errors else "0"
         times = (f"{ms:.0f}" for ms in (one.p50_ms, one.p95_ms, one.p99_ms))
         table.add_row(Text(one_line(one.name)), str(one.calls), errors, *times, tokens, cost)
@@ -198,6 +200,13 @@ def dollars(cost: Decimal | None) -> str:
     if cost is None:
         return "unknown"
     return f"${cost:.2f}" if cost >= 1 or not cost else f"${cost:.6f}"
+
+
+def cost_told(cost_usd: Decimal | None, *, calls: int, unpriced: int) -> str:
+    """Return a sum as people read it, with how many calls it does not know the price of."""
+    if cost_usd is None:
+        return "unknown" if calls else ""
+    return dollars(cost_usd) + (f" + {unpriced} unknown" if unpriced else "")
 
 
 def _trees(spans: "list[SpanRow]") -> list[Tree]:
@@ -290,11 +299,11 @@ async def run_called(database: "Database", run_id: str) -> "RunFigures":
     return found[0]
 
 
-async def _figures(since: "timedelta | None") -> "tuple[list[Figures], list[OutletFigures]]":
+async def _figures(since: "timedelta | None") -> "tuple[list[Times], list[OutletFigures]]":
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
     from observability.outlet_counts import outlet_figures  # noqa: PLC0415
-    from observability.trace_log import figures  # noqa: PLC0415
+    from observability.span_counts import times  # noqa: PLC0415
 
     async with opened_process() as process:
         database = await process.database()
-        return await figures(database, since=since), await outlet_figures(database, since=since)
+        return await times(database, since=since), await outlet_figures(database, since=since)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -15,12 +15,20 @@ _RATIO: Final = 1.1
 _COUNTED: LiteralString = """
 from boring.span_count
 where period = %(period)s and every_tenant = %(every)s and tenant = %(tenant)s
-    and begins >= date_trunc(%(period)s, now() - %(since)s::interval, 'UTC')
+    and (%(since)s::interval is null or begins >= date_trunc(%(period)s, now() - %(since)s::interval, 'UTC'))
 """
 _TIMES: LiteralString = f"""
-select operation, name, bucket, sum(calls)::bigint as calls, sum(errors)::bigint as errors
-{_COUNTED} group by 1, 2, 3 order by 1, 2, 3
-"""
+select operation, name, array_agg(bucket order by bucket) as buckets,
+    array_agg(calls order by bucket) as counts, sum(calls)::bigint as calls, sum(errors)::bigint as errors,
+    sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens,
+    sum(cost_usd) as cost_usd, sum(unpriced)::bigint as unpriced
+from (
+    select operation, name, bucket, sum(calls)::bigint as calls, sum(errors) as errors,
+        sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens, sum(cost_usd) as cost_usd,
+        sum(unpriced) as unpriced
+    {_COUNTED} group by 1, 2, 3
+) as counted group by 1, 2 order by 1, 2
+"""  # noqa: S608 - of the constant above
 _DAYS: LiteralString = f"""
 select (begins at time zone 'UTC')::date as day, name as model, sum(calls)::bigint as calls,
     sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens,
@@ -40,7 +48,10 @@ class Times:
 
     Attributes:
         operation: as in a span.
+        errors: how many of `calls` failed; waiting for a person is no error.
         p50_ms: what half of the calls stayed below; it and the next two are right to 5 %.
+        cost_usd: US dollars of the calls of a model whose price is known; None where there is none.
+        unpriced: how many calls of a model have no known price.
     """
 
     operation: str
@@ -50,6 +61,10 @@ class Times:
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal | None
+    unpriced: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +85,15 @@ class ModelDay:
     unpriced: int
 
 
-async def times(database: Database, *, since: timedelta, tenant: str | None = None) -> list[Times]:
+async def times(database: Database, *, since: timedelta | None, tenant: str | None = None) -> list[Times]:
     """Return how everything has done, by operation and name.
 
     Args:
         database: holds the counts.
-        since: how far back. Its first hour counts whole, and from two days on its first day.
+        since: how far back; None for all. Its first hour counts whole, and from two days on its first day.
         tenant: only for this one.
     """
-    buckets: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
-    for row in await _rows(database, _TIMES, _asked(since, tenant)):
-        counted = buckets.setdefault((row["operation"], row["name"]), {})
-        counted[row["bucket"]] = (row["calls"], row["errors"])
-    return [_times(operation, name, counted) for (operation, name), counted in buckets.items()]
+    return [_times(row) for row in await _rows(database, _TIMES, _asked(since, tenant))]
 
 
 async def model_days(database: Database, *, since: timedelta, tenant: str | None = None) -> list[ModelDay]:
@@ -95,23 +106,24 @@ async def agents_seen(database: Database, *, since: timedelta, tenant: str | Non
     return [row["name"] for row in await _rows(database, _AGENTS, _asked(since, tenant))]
 
 
-def _asked(since: timedelta, tenant: str | None) -> dict[str, Any]:
-    period = "hour" if since < _BY_HOUR else "day"
+def _asked(since: timedelta | None, tenant: str | None) -> dict[str, Any]:
+    period = "hour" if since is not None and since < _BY_HOUR else "day"
     return {"since": since, "period": period, "every": tenant is None, "tenant": tenant or ""}
 
 
-def _times(operation: str, name: str, counted: Mapping[int, tuple[int, int]]) -> Times:
-    calls = sum(number for number, _ in counted.values())
-    errors = sum(number for _, number in counted.values())
-    p50, p95, p99 = (_quantile(counted, calls, share) for share in (0.5, 0.95, 0.99))
-    return Times(operation, name, calls, errors, p50, p95, p99)
+def _times(row: dict[str, Any]) -> Times:
+    counted = list(zip(row.pop("buckets"), row.pop("counts"), strict=True))
+    p50, p95, p99 = (_quantile(counted, row["calls"], share) for share in (0.5, 0.95, 0.99))
+    if row["operation"] != "chat" or row["unpriced"] == row["calls"]:
+        row["cost_usd"] = None
+    return Times(**row, p50_ms=p50, p95_ms=p95, p99_ms=p99)
 
 
-def _quantile(counted: Mapping[int, tuple[int, int]], calls: int, share: float) -> float:
+def _quantile(counted: Sequence[tuple[int, int]], calls: int, share: float) -> float:
     """Return the middle of the bucket, in milliseconds, that the quantile lies in."""
     seen = 0
-    for bucket in sorted(counted):
-        seen += counted[bucket][0]
+    for bucket, number in counted:
+        seen += number
         if seen >= share * calls:
             return _RATIO ** (bucket + 0.5)
     raise ValueError("there are no calls")

@@ -1,27 +1,11 @@
-"""What is told of runs and spans, and how agents, steps, tools and models do."""
+"""What is asked and told of runs and spans."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, LiteralString
-
-from core.database import Database
-
-_STEPS: LiteralString = """
-select coalesce(step, tool, model, agent) as name, operation, count(*) as calls,
-    count(*) filter (where status = 'error') as errors,
-    percentile_cont(array[0.5, 0.95, 0.99]) within group (order by duration_ms) as percentiles,
-    sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
-    case when bool_and(cost_usd is not null) then sum(cost_usd) end as cost_usd
-from boring.span
-where operation = any(%(operations)s)
-    and (%(since)s::interval is null or started_at > now() - %(since)s::interval)
-    and (%(tenant)s::text is null or tenant = %(tenant)s)
-group by 1, 2 order by 2, 1
-"""
-OPERATIONS = ("invoke_agent", "run_step", "chat", "execute_tool")
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,43 +89,3 @@ class SpanRow:
     attributes: dict[str, Any]
     events: list[dict[str, Any]]
     links: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """How an agent, a step, a model or a tool has done.
-
-    Attributes:
-        operation: one of `OPERATIONS`.
-        errors: how many of `calls` failed; waiting for a person is no error.
-        cost_usd: US dollars; None where a price is not known.
-    """
-
-    name: str
-    operation: str
-    calls: int
-    errors: int
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-    input_tokens: int | None
-    output_tokens: int | None
-    cost_usd: Decimal | None
-
-
-async def figures(
-    database: Database, *, since: timedelta | None = None, tenant: str | None = None
-) -> list[Figures]:
-    """Return how agents, steps, models and tools have done, by operation and name."""
-    values = {"since": since, "tenant": tenant, "operations": list(OPERATIONS)}
-    found: list[Figures] = []
-    for row in await _rows(database, _STEPS, values):
-        p50, p95, p99 = row.pop("percentiles")
-        row["name"] = row["name"] or "?"
-        found.append(Figures(**row, p50_ms=p50, p95_ms=p95, p99_ms=p99))
-    return found
-
-
-async def _rows(database: Database, statement: LiteralString, values: Any) -> list[dict[str, Any]]:
-    async with database.pool.connection() as connection:
-        return await (await connection.execute(statement, values)).fetchall()

@@ -85,6 +85,12 @@ async def test_tokens_and_cost_are_told_by_day_and_model_and_an_unknown_price_is
     ]
     assert len(days) == 3
     assert [one.input_tokens for one in days] == [1_000_000, 1_000_000, 2_000_000]
+    models = await times(database, since=None)
+    assert [(one.name, one.calls, one.cost_usd, one.unpriced) for one in models] == [
+        ("own", 1, None, 1),
+        ("priced", 4, Decimal(12), 0),
+    ]
+    assert [(one.input_tokens, one.output_tokens) for one in models] == [(1_000_000, 2), (4_000_000, 8)]
 
 
 async def test_agents_are_named_that_have_run_lately(database: Database) -> None:
