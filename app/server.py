@@ -31,7 +31,7 @@ from core.protocols import Model
 from core.settings import PROJECT_ROOT, Settings
 from memory.retention import configured_retention, swept_regularly
 from observability.signals import find_signals
-from observability.span_retention import drop_old_spans
+from observability.span_retention import TraceRetention, configured_trace_retention, drop_old_traces
 
 _GRACE_S = 1
 """Seconds that open connections, such as streams, get to end when the server stops."""
@@ -105,10 +105,10 @@ class AgentServer(uvicorn.Server):
         try:
             database = await process.database()
             retention = configured_retention(self._options.settings)
-            days = self._options.settings.retention_span_days
+            kept = configured_trace_retention(self._options.settings)
             also: list[Callable[[], Awaitable[object]]] = [partial(find_signals, database)]
-            if days:
-                also.append(partial(drop_old_spans, database, days))
+            if kept != TraceRetention():
+                also.append(partial(drop_old_traces, database, kept))
             await self._owned.enter_async_context(swept_regularly(retention, also=also))
             await self._show_metrics(self._owned)
             await super().startup(sockets)

@@ -89,6 +89,8 @@ class TraceSettings(BaseModel):
 
     retention_span_days: int | None = Field(default=None, ge=1, le=36_500)
     """Spans of days before so many go at the next sweep, a day at a time. Unset: they stay."""
+    retention_count_days: int | None = Field(default=None, ge=1, le=36_500)
+    """Counts of spans by day, of days before so many, go at the next sweep. Unset: they stay."""
 
     @field_validator("traces", mode="before")
     @classmethod

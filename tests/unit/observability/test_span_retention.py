@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from core.database import Database, opened_database
 from core.settings import Settings
-from observability.span_retention import DroppedSpans, drop_old_spans
+from observability.span_retention import DroppedSpans, TraceRetention, drop_old_spans, drop_old_traces
 from observability.span_store import SpanStore
 from tests.commands import boring as command
 
@@ -69,6 +69,29 @@ async def test_a_span_of_a_day_that_has_gone_meanwhile_is_stored_all_the_same(da
     assert await ages(database) == [0, 1, 1, 29, 30, 40]
 
 
+async def counts(database: Database) -> dict[str, int]:
+    async with database.pool.connection() as connection:
+        rows = await connection.execute(
+            "select period, count(*) as many from boring.span_count where every_tenant group by 1"
+        )
+        return {row["period"]: row["many"] for row in await rows.fetchall()}
+
+
+async def test_counts_by_hour_go_with_the_spans_and_those_by_day_when_they_are_to(database: Database) -> None:
+    keep = TraceRetention(span_days=30)
+    foreseen = await drop_old_traces(database, keep, dry_run=True)
+    assert (foreseen.spans, foreseen.counts) == (2, 4)
+    assert await counts(database) == {"hour": 6, "day": 6}
+    assert await drop_old_traces(database, keep) == foreseen
+    assert await counts(database) == {"hour": 4, "day": 6}
+    assert (await drop_old_traces(database, TraceRetention(count_days=31))).counts == 2
+    assert await counts(database) == {"hour": 4, "day": 5}
+    assert (await drop_old_traces(database, TraceRetention(span_days=30, count_days=1))).counts == 10
+    assert await counts(database) == {"hour": 2, "day": 2}
+    with pytest.raises(ValueError, match="counts of 0 days"):
+        await drop_old_traces(database, TraceRetention(count_days=0))
+
+
 async def test_prune_drops_old_days_and_tells_how_many(
     database: Database, postgres_url: str, tmp_path: Path
 ) -> None:
@@ -78,6 +101,7 @@ async def test_prune_drops_old_days_and_tells_how_many(
     code, out, _ = await command("prune", "--json", env={**env, "BORING_RETENTION_SPAN_DAYS": "30"})
     told: dict[str, Any] = json.loads(out)
     assert (told["traces"]["days"], told["traces"]["spans"], told["dry_run"]) == (2, 2, False)
+    assert told["traces"]["counts"] == 4
     code, _, err = await command("prune", env=env)
     assert (code, "BORING_RETENTION_SPAN_DAYS" in err) == (4, True)
     assert await ages(database) == [0, 1, 29, 30]
