@@ -22,8 +22,9 @@ from app.memory import memory
 from app.pruning import prune
 from app.rules import rules
 from app.serving import serve
+from app.stats import stats
 from app.tools import tools
-from app.traces import runs, stats, trace, why
+from app.traces import runs, trace, why
 from core.errors import BoringError
 
 app = typer.Typer(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -13,7 +14,7 @@ from app.asking import JsonOption
 from app.calls import one_line
 from app.running import run
 from app.since import SinceOption
-from app.traces import cost_told
+from app.traces import dollars
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -52,6 +53,13 @@ def costs(
     total = "total" if len(found.rows) < limit else "total, with what is not listed"
     table.add_row(total, *([""] if of_tenants else []), *_cells(found.total), style="bold")
     Console(soft_wrap=True).print(table)
+
+
+def cost_told(cost_usd: Decimal | None, *, calls: int, unpriced: int) -> str:
+    """Return a sum as people read it, with how many calls it does not know the price of."""
+    if cost_usd is None:
+        return "unknown" if calls else ""
+    return dollars(cost_usd) + (f" + {unpriced} unknown" if unpriced else "")
 
 
 def _cells(one: "CostSum") -> tuple[str, ...]:

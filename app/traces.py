@@ -1,4 +1,4 @@
-"""The commands that show what runs did and took: runs, trace, stats."""
+"""The commands that show what runs did and took: runs, trace, why."""
 
 import json
 from dataclasses import asdict
@@ -19,22 +19,16 @@ from core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import timedelta
 
     from core.database import Database
     from observability.feedback import Feedback, Rating
-    from observability.outlet_counts import OutletFigures
-    from observability.span_counts import Times
     from observability.story import DecisionRow
     from observability.trace_log import RunFigures, SpanRow, WantedRuns
 
+FollowOption = Annotated[
+    bool, typer.Option("--follow", "-f", help="Go on, and show what is new; Ctrl-C ends it.")
+]
 _MOST_QUESTION_CHARS = 48
-_OPERATIONS = {
-    "invoke_agent": "agents",
-    "run_step": "steps",
-    "chat": "models",
-    "execute_tool": "tools",
-}
 _COLOURS = {"error": "red", "interrupted": "yellow"}
 
 
@@ -48,12 +42,21 @@ def runs(  # noqa: PLR0913 - each is an option of the command line
     ] = None,
     since: SinceOption = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most runs to list.")] = 20,
+    follow: FollowOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List runs, newest first, with what they took. `boring trace RUN` shows one."""
+    """List runs, newest first, with what they took. `boring trace RUN` shows one.
+
+    With --follow, the newest come last, and further ones and new statuses as they come: a line each.
+    """
     from observability.trace_log import WantedRuns  # noqa: PLC0415 - commands import what they need when they run
 
     wanted = WantedRuns(agent=agent, user=user, thread_id=thread, status=status, since=since)
+    if follow:
+        from app.following import follow_runs  # noqa: PLC0415
+
+        follow_runs(wanted, limit, as_json=as_json)
+        return
     found, ratings = run(_recent(wanted, limit))
     if as_json:
         _write([{**asdict(one), "rating": _rating_of(ratings, one)} for one in found])
@@ -61,23 +64,24 @@ def runs(  # noqa: PLR0913 - each is an option of the command line
     if not found:
         typer.echo('No such runs. Begin one with: boring ask "What is 17 * 23?"')
         return
-    table = Table("began", "agent", "status", box=None, pad_edge=False)
-    for name in ("seconds", "tokens", "cost"):
-        table.add_column(name, justify="right")
-    table.add_column("rating")
-    table.add_column("question", overflow="ellipsis", no_wrap=True)
-    table.add_column("run", no_wrap=True)
-    for one in found:
-        table.add_row(*(Text(cell) for cell in _cells(one, ratings.get(one.run_id))))
-    Console().print(table)
+    Console().print(_listed(found, ratings))
 
 
 def trace(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")],
     *,
+    follow: FollowOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a run did as a tree: its steps, model calls and tool calls, with times, tokens and cost."""
+    """Show what a run did as a tree: its steps, model calls and tool calls, with times, tokens and cost.
+
+    With --follow, its spans come as they end, a line each, until the run is over.
+    """
+    if follow:
+        from app.following import follow_trace  # noqa: PLC0415 - commands import what they need when they run
+
+        follow_trace(run_id, as_json=as_json)
+        return
     one, spans, feedback = run(_traced(run_id))
     if as_json:
         told = {"spans": [asdict(span) for span in spans], "feedback": [asdict(it) for it in feedback]}
@@ -122,46 +126,15 @@ def why(
     _show_said(console, feedback)
 
 
-def stats(*, since: SinceOption = None, as_json: JsonOption = False) -> None:
-    """Show how agents, steps, models and tools have done: calls, errors, times, tokens and cost."""
-    found, places = run(_figures(since))
-    if as_json:
-        _write([asdict(one) for one in found])
-        return
-    if not found:
-        typer.echo("Nothing has run yet.")
-        return
-    for operation, title in _OPERATIONS.items():
-        rows = [one for one in found if one.operation == operation]
-        if rows:
-            Console().print(_table(title, rows))
-    if places:
-        Console().print(_places(places))
-
-
-def _table(title: str, rows: "list[Times]") -> Table:
-    table = Table(title, box=None, pad_edge=False, title_justify="left")
-    for name in ("calls", "errors", "p50 ms", "p95 ms", "p99 ms", "tokens", "cost"):
+def _listed(found: "list[RunFigures]", ratings: "Mapping[str, Rating]") -> Table:
+    table = Table("began", "agent", "status", box=None, pad_edge=False)
+    for name in ("seconds", "tokens", "cost"):
         table.add_column(name, justify="right")
-    for one in rows:
-        of_model = one.operation == "chat"
-        tokens = str(one.input_tokens + one.output_tokens) if of_model else ""
-        cost = cost_told(one.cost_usd, calls=one.calls, unpriced=one.unpriced) if of_model else ""
-        errors = f"{one.errors} ({one.errors / one.calls:.0%})" if one.errors else "0"
-        times = (f"{ms:.0f}" for ms in (one.p50_ms, one.p95_ms, one.p99_ms))
-        table.add_row(Text(one_line(one.name)), str(one.calls), errors, *times, tokens, cost)
-    return table
-
-
-def _places(rows: "list[OutletFigures]") -> Table:
-    """Return what became of the spans of those days, for each place that they go to."""
-    table = Table("spans for", box=None, pad_edge=False)
-    for name in ("delivered", "left out", "given up"):
-        table.add_column(name, justify="right")
-    table.add_column("why last")
-    for one in rows:
-        counts = (str(count) for count in (one.delivered, one.left_out, one.dropped))
-        table.add_row(one.name, *counts, Text(one_line(one.problem)))
+    table.add_column("rating")
+    table.add_column("question", overflow="ellipsis", no_wrap=True)
+    table.add_column("run", no_wrap=True)
+    for one in found:
+        table.add_row(*(Text(cell) for cell in _cells(one, ratings.get(one.run_id))))
     return table
 
 
@@ -202,16 +175,9 @@ def dollars(cost: Decimal | None) -> str:
     return f"${cost:.2f}" if cost >= 1 or not cost else f"${cost:.6f}"
 
 
-def cost_told(cost_usd: Decimal | None, *, calls: int, unpriced: int) -> str:
-    """Return a sum as people read it, with how many calls it does not know the price of."""
-    if cost_usd is None:
-        return "unknown" if calls else ""
-    return dollars(cost_usd) + (f" + {unpriced} unknown" if unpriced else "")
-
-
 def _trees(spans: "list[SpanRow]") -> list[Tree]:
     """Return a tree for each span that has none above it here."""
-    nodes = {one.span_id: Tree(_label(one)) for one in spans}
+    nodes = {one.span_id: Tree(span_label(one)) for one in spans}
     tops: list[Tree] = []
     for one in spans:
         above = nodes.get(one.parent_id or "")
@@ -222,7 +188,8 @@ def _trees(spans: "list[SpanRow]") -> list[Tree]:
     return tops
 
 
-def _label(one: "SpanRow") -> Text:
+def span_label(one: "SpanRow") -> Text:
+    """Return a span in one line: its name, time, tokens, cost and what went wrong."""
     told = [f"{one.duration_ms:.0f} ms"]
     if one.input_tokens is not None:
         told.append(f"{one.input_tokens} in, {one.output_tokens or 0} out")
@@ -297,13 +264,3 @@ async def run_called(database: "Database", run_id: str) -> "RunFigures":
     if len(found) > 1:
         raise InputError(f"More than one run begins with {run_id!r}. Give more of the id.")
     return found[0]
-
-
-async def _figures(since: "timedelta | None") -> "tuple[list[Times], list[OutletFigures]]":
-    from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
-    from observability.outlet_counts import outlet_figures  # noqa: PLC0415
-    from observability.span_counts import times  # noqa: PLC0415
-
-    async with opened_process() as process:
-        database = await process.database()
-        return await times(database, since=since), await outlet_figures(database, since=since)

@@ -11,13 +11,17 @@ from typing import Any, Final, Literal, LiteralString
 from psycopg.sql import SQL, Composed
 
 from core.database import Database
-from observability.trace_log import RunFigures, SpanRow, WantedRuns
+from observability.trace_log import RunFigures, RunStatus, SpanRow, WantedRuns
 
 _COLUMNS: LiteralString = """
 select run_id, thread_id, graph, status, reason, question, started_at, finished_at,
     coalesce(context ->> 'tenant', 'local') as tenant, coalesce(context ->> 'user', 'local') as user_id,
     case when unpriced = 0 then cost_usd end as cost_usd, coalesce(model_calls, 0) as model_calls
 from boring.run left join boring.run_cost using (run_id)
+"""
+_STATUSES: LiteralString = """
+select run_id, status, started_at from boring.run left join boring.run_cost using (run_id)
+where {} order by {} limit %(limit)s
 """
 _CONDITIONS: Final[Mapping[str, LiteralString]] = {
     "agent": "graph = %(agent)s",
@@ -26,6 +30,7 @@ _CONDITIONS: Final[Mapping[str, LiteralString]] = {
     "thread_id": "thread_id = %(thread_id)s",
     "status": "status = %(status)s",
     "run_id": "run_id = %(run_id)s",
+    "run_ids": "run_id = any(%(run_ids)s)",
     "run_begins": "starts_with(run_id, %(run_begins)s)",
     "since": "started_at > now() - %(since)s::interval",
     "least_usd": "unpriced = 0 and cost_usd >= %(least_usd)s",
@@ -88,8 +93,7 @@ async def runs_found(  # noqa: PLR0913 - each says which of the runs
         behind: only what stands behind this run in that order: when it began or what it cost, and its id.
         newest_of_thread: only the last run of each thread.
     """
-    values: dict[str, Any] = {name: value for name, value in asdict(wanted).items() if value is not None}
-    conditions = [SQL("true"), *(SQL(_CONDITIONS[name]) for name in values)]
+    values, conditions = _narrowed(wanted)
     if by == "dearest":
         conditions.append(SQL("unpriced = 0"))
     if behind is not None:
@@ -108,6 +112,13 @@ async def runs_found(  # noqa: PLR0913 - each says which of the runs
     return [_figures(row, taken.get(row["run_id"], {})) for row in rows]
 
 
+async def statuses_found(database: Database, wanted: WantedRuns, *, limit: int) -> list[RunStatus]:
+    """Return how the newest runs stand, newest first, which is quicker than all that they took."""
+    values, conditions = _narrowed(wanted)
+    statement = SQL(_STATUSES).format(SQL(" and ").join(conditions), SQL(_ORDERS["newest"]))
+    return [RunStatus(**row) for row in await _rows(database, statement, {**values, "limit": limit})]
+
+
 async def spans_found(database: Database, run: RunFigures, *, limit: int | None = None) -> list[SpanRow]:
     """Return the first spans of a run, or all, of all its traces, the first to begin first."""
     values = {"run": run.run_id, "since": run.started_at - _SLACK, "limit": limit}
@@ -118,6 +129,12 @@ async def is_thread_of(database: Database, thread_id: str, tenant: str) -> bool:
     """Tell whether all runs of a thread are of this tenant."""
     rows = await _rows(database, _OTHERS_ON_THREAD, {"thread": thread_id, "tenant": tenant})
     return not rows
+
+
+def _narrowed(wanted: WantedRuns) -> tuple[dict[str, Any], list[SQL]]:
+    """Return what is asked for and the conditions that say so."""
+    values = {name: value for name, value in asdict(wanted).items() if value is not None}
+    return values, [SQL("true"), *(SQL(_CONDITIONS[name]) for name in values)]
 
 
 def _figures(run: Mapping[str, Any], taken: Mapping[str, Any]) -> RunFigures:

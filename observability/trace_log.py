@@ -14,6 +14,7 @@ class WantedRuns:
 
     Attributes:
         run_id: the whole id.
+        run_ids: any of these.
         run_begins: what the id begins with.
         since: how far back, from the time of the database.
         least_usd: only runs of known cost, and of so many US dollars at least.
@@ -27,11 +28,21 @@ class WantedRuns:
     thread_id: str | None = None
     status: str | None = None
     run_id: str | None = None
+    run_ids: list[str] | None = None
     run_begins: str | None = None
     since: timedelta | None = None
     least_usd: Decimal | None = None
     most_usd: Decimal | None = None
     priced: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """How a run stands."""
+
+    run_id: str
+    status: str
+    started_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
