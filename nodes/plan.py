@@ -12,7 +12,6 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
 from core.context import RunContext, context_of
-from core.process import current_process
 from core.protocols import FallbackSource, Model, ModelSource, PlanRequest, ResponseFormat, ToolSpec
 from core.state import AgentState, Stop, Turn
 from guardrails.limits import spent, time_left_s
@@ -22,9 +21,8 @@ from nodes.own_ids import with_own_ids
 from nodes.seeing import Frame
 from nodes.showing import shown_to
 from nodes.structured import unfit
-from nodes.threads import namespace_of, thread_of
-from observability.decisions import Decision, record_decisions
-from observability.noting import note_decision
+from nodes.threads import namespace_of
+from observability.noting import Once, note_decision
 from tools.breakers import current_breakers
 
 
@@ -92,7 +90,7 @@ async def _asked(
             raise  # to the retry policy of the node
         return {"stop": Stop(reason="failed", message=readable(error))}
     if planned.reasons:
-        await _record(planned, turn, runtime)
+        _note_fallback(planned, turn, runtime)
     return planned
 
 
@@ -117,20 +115,16 @@ def _update(
     return {"messages": [with_own_ids(message, state["messages"])], "turn": charged}
 
 
-async def _record(planned: Planned, turn: Turn, runtime: Runtime[RunContext]) -> None:
+def _note_fallback(planned: Planned, turn: Turn, runtime: Runtime[RunContext]) -> None:
     passed_over = zip(planned.names, planned.reasons, strict=False)
-    decision = Decision(
-        thread_id=thread_of(runtime),
-        place=namespace_of(runtime),
-        run_id=turn["run_id"],
+    note_decision(
+        "fallback",
+        planned.names[-1],
         step=turn["step"] + 1,
-        kind="fallback",
-        choice=planned.names[-1],
         candidates=planned.names,
         reason="; ".join(f"{name}: {why}" for name, why in passed_over),
+        once=Once(namespace_of(runtime)),
     )
-    process = await current_process()
-    await record_decisions(await process.database(), [decision], process.settings.content)
 
 
 def _attempt(runtime: Runtime[RunContext]) -> int:

@@ -12,15 +12,13 @@ from langgraph.runtime import Runtime
 
 from core.context import RunContext, context_of
 from core.errors import BoringError
-from core.process import current_process
 from core.state import Note, Turn
 from memory.facts import recall
 from memory.items import Memory as Remembered
 from memory.items import Origin
 from nodes.receive import Noting
 from nodes.remembering import Memory, MemoryPolicy, policy_of
-from nodes.threads import thread_of
-from observability.decisions import Decision, record_decisions
+from observability.noting import Once, note_decision
 
 PATIENCE_S: Final = 15.0
 """How long the memory is waited for; the embedding model may have to be opened first."""
@@ -42,7 +40,7 @@ def recalling(memory: Memory) -> Noting:
             return []
         try:
             async with asyncio.timeout(PATIENCE_S):
-                return await _notes(turn, context, policy, thread_of(runtime))
+                return await _notes(turn, context, policy)
         # A search may also fail by the database's or a client's own error; nothing of the graph runs in it.
         except (BoringError, psycopg.Error, OSError, TimeoutError, ValueError) as error:
             why = str(error).strip() or type(error).__name__
@@ -52,22 +50,19 @@ def recalling(memory: Memory) -> Noting:
     return recalled
 
 
-async def _notes(turn: Turn, context: RunContext, policy: MemoryPolicy, thread_id: str) -> list[Note]:
+async def _notes(turn: Turn, context: RunContext, policy: MemoryPolicy) -> list[Note]:
     origin = Origin(context.tenant, context.user)
     found = await recall(turn["question"][:_MAX_QUESTION_CHARS], limit=policy.max_recalled, origin=origin)
     notes = _fitting([note for one in found if (note := _note(one)) is not None], policy.max_tokens)
     if notes:
-        decision = Decision(
-            thread_id=thread_id,
-            run_id=turn["run_id"],
+        note_decision(
+            "memory_used",
+            ", ".join(note["id"] for note in notes),
             step=1,
-            kind="memory_used",
-            choice=", ".join(note["id"] for note in notes),
             candidates=[str(one.id) for one in found],
             reason=f"{len(notes)} of {len(found)} found fit into {policy.max_tokens} tokens",
+            once=Once(),
         )
-        process = await current_process()
-        await record_decisions(await process.database(), [decision], process.settings.content)
     return notes
 
 

@@ -11,15 +11,14 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMes
 from langgraph.runtime import Runtime
 
 from core.context import RunContext
-from core.process import current_process
 from core.state import AgentState, Stop, Turn
 from guardrails.routing import Rule, first_rule
 from memory.buffer import turn_start, with_earlier_turns
 from nodes.assignments import attached_to
 from nodes.joining import LEFT_OUT, joined
 from nodes.routing_form import NOBODY, Part
-from nodes.threads import Node, namespace_of, thread_of
-from observability.decisions import Decision, record_decisions
+from nodes.threads import Node, namespace_of
+from observability.noting import Once, note_decision
 
 MAX_CHOICES: Final = 2
 """How often a request is given to a specialist: the first choice, and one more where that one declines."""
@@ -69,7 +68,7 @@ def routing(how: Routing, decide: Planning) -> Node:
         if parts is None:
             return update
         turn = cast("Turn", update["turn"])
-        await _record(how, parts, turn, runtime)
+        _note(how, parts, turn["step"], runtime)
         may_ask = not results and not _was_asked_back(messages)
         given = _given(how, parts, may_ask=may_ask)
         if any(given):
@@ -203,26 +202,18 @@ def _nobody(parts: Sequence[Part]) -> Stop:
     return Stop(reason="declined", message=f"Nobody here can help with that: {parts[0].reason}")
 
 
-async def _record(how: Routing, parts: Sequence[Part], turn: Turn, runtime: Runtime[RunContext]) -> None:
-    thread_id, place = thread_of(runtime), namespace_of(runtime)
-    process = await current_process()
-    decisions = [
-        Decision(
-            thread_id=thread_id,
-            run_id=turn["run_id"],
-            step=turn["step"],
-            kind="route",
-            choice=part.specialist,
-            candidates=list(how.described),
+def _note(how: Routing, parts: Sequence[Part], step: int, runtime: Runtime[RunContext]) -> None:
+    for number, part in enumerate(parts):
+        note_decision(
+            "route",
+            part.specialist,
+            step=step,
+            by=part.decided_by,
             reason=part.reason,
-            decided_by=part.decided_by,
+            candidates=list(how.described),
             confidence=part.confidence,
-            part=number,
-            place=place,
+            once=Once(namespace_of(runtime), number),
         )
-        for number, part in enumerate(parts)
-    ]
-    await record_decisions(await process.database(), decisions, process.settings.content)
 
 
 def attachments_of(message: AnyMessage) -> list[str]:

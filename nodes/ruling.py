@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from langgraph.runtime import Runtime
 
@@ -16,8 +16,11 @@ from memory.rules_changing import activate
 from memory.rules_learning import learn_from_words
 from nodes.receive import Noting
 from nodes.threads import Node, namespace_of, thread_of
-from observability.decisions import Decision, record_decisions
+from observability.decisions import DecisionKind
+from observability.noting import Once, note_decision
 
+_ACTIVE: Final = "active for the tenant, the user and the agent"
+_NO_ROOM: Final = "all rules together take more tokens than a turn may have"
 _log = logging.getLogger(__name__)
 _SAYS_SO = "said by the user for themselves, as BORING_RULES_EXPLICIT=auto allows"
 
@@ -50,7 +53,7 @@ def ruling(agent: str) -> Noting:
                 sum(not rule.scope.user for rule in found.left_out),
                 process.settings.rules_max_tokens,
             )
-            await _record(database, turn, runtime, step=1, names=_names(found.left_out), kind="rule_left_out")
+            _note("rule_left_out", _names(found.left_out), _NO_ROOM, step=1, runtime=runtime)
         return [Note(kind="rule", id=rule.name, text=_told(rule), trusted=True) for rule in found.rules]
 
     return find
@@ -63,9 +66,7 @@ def ruled(plan: Node) -> Node:
         update = await plan(state, runtime)
         names = [note["id"] for note in state.get("notes") or [] if note["kind"] == "rule"]
         if names and "turn" in update:  # else no model was asked
-            turn = state["turn"]
-            database = await (await current_process()).database()
-            await _record(database, turn, runtime, step=turn["step"] + 1, names=names, kind="rule_applied")
+            _note("rule_applied", names, _ACTIVE, step=state["turn"]["step"] + 1, runtime=runtime)
         return update
 
     return plan_by_rules
@@ -88,30 +89,11 @@ async def _propose_stated(
         _log.warning("What a user said is not taken as a rule: %s", error)
 
 
-async def _record(  # noqa: PLR0913 - each is a part of a decision, and all are named at the call
-    database: Database,
-    turn: Turn,
-    runtime: Runtime[RunContext],
-    *,
-    step: int,
-    names: Sequence[str],
-    kind: Any,
+def _note(
+    kind: DecisionKind, names: Sequence[str], reason: str, *, step: int, runtime: Runtime[RunContext]
 ) -> None:
-    reason = "active for the tenant, the user and the agent"
-    if kind == "rule_left_out":
-        reason = "all rules together take more tokens than a turn may have"
-    decision = Decision(
-        thread_id=thread_of(runtime),
-        place=namespace_of(runtime),
-        run_id=turn["run_id"],
-        step=step,
-        kind=kind,
-        choice="; ".join(names),
-        candidates=names,
-        reason=reason,
-    )
-    content = (await current_process()).settings.content
-    await record_decisions(database, [decision], content)
+    once = Once(namespace_of(runtime))
+    note_decision(kind, "; ".join(names), step=step, reason=reason, candidates=names, once=once)
 
 
 def _names(rules: Sequence[Rule]) -> list[str]:

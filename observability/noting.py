@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import LiteralString
+from typing import Any, LiteralString
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import orjson
 import psycopg
@@ -16,17 +17,23 @@ from core.forgetting_gate import pass_gate
 from observability import names
 from observability.contents import Content, kept_decisions
 from observability.decisions import DecisionKind
-from observability.invocations import current_invocation, current_place
+from observability.invocations import Invocation, current_invocation, current_place
 
 _INSERT: LiteralString = """
 insert into boring.decision (id, thread_id, run_id, step, kind, choice, candidates, reason, decided_by,
-    decided_at, trace_id, span_id, agent)
-select gen_random_uuid(), thread_id, run_id, step, kind, choice, candidates, reason, decided_by, decided_at,
+    confidence, decided_at, trace_id, span_id, agent)
+select id, thread_id, run_id, step, kind, choice, candidates, reason, decided_by, confidence, decided_at,
     trace_id, span_id, agent
 from jsonb_populate_recordset(null::boring.decision, %s::jsonb) as noted
 where exists (select from boring.run where run.run_id = noted.run_id)
+on conflict (id) do update set choice = excluded.choice, candidates = excluded.candidates,
+    reason = excluded.reason, decided_by = excluded.decided_by, confidence = excluded.confidence,
+    decided_at = excluded.decided_at, trace_id = excluded.trace_id, span_id = excluded.span_id
 """
 """Nothing is kept of a run that is forgotten."""
+_DROP: LiteralString = "delete from boring.decision where id = any(%s)"
+_MOST_PARTS = 16
+"""Most decisions of one kind that a step makes where one that runs again replaces them."""
 _MOST_CHARS = 500
 """Of a choice or a reason, as they are kept."""
 _MOST_HELD_CHARS = 20_000
@@ -34,23 +41,54 @@ _MOST_HELD_CHARS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """Says that a step decides this once: when the step runs again, what it decides then replaces it.
+
+    Attributes:
+        place: where in the run the agent works that decides; empty for the one that the user asked.
+        part: numbers the decisions of one kind that the step makes, from 0.
+    """
+
+    place: str = ""
+    part: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
-    """A decision, as it is written down; see `observability.decisions`."""
+    """A decision, as it is written down; see `observability.decisions`.
+
+    Attributes:
+        once: the decision replaces that of the same step that it names, and all of later parts.
+    """
 
     tenant: str
     user: str
     thread_id: str
     run_id: str
+    once: Once | None
     step: int
     kind: DecisionKind
     choice: str
     candidates: tuple[str, ...]
     reason: str
     decided_by: str
-    decided_at: datetime
+    confidence: float | None
     trace_id: str | None
     span_id: str | None
     agent: str | None
+    decided_at: datetime = field(default_factory=lambda: datetime.now(UTC), init=False)
+    random_id: UUID = field(default_factory=uuid4, init=False)
+
+    @property
+    def id(self) -> UUID:
+        """The id of its row: the same for what replaces it, and however often it is delivered."""
+        return self.random_id if self.once is None else self.id_of_part(self.once.part)
+
+    def id_of_part(self, part: int) -> UUID:
+        """Return the id of the row of another part that the same step decides."""
+        place = self.once.place if self.once else ""
+        told = ("decision", self.thread_id, self.run_id, self.step, self.kind, part, place)
+        return uuid5(NAMESPACE_OID, "|".join(map(str, told)))
 
 
 def note_decision(  # noqa: PLR0913 - a row's columns, named at the call
@@ -61,6 +99,8 @@ def note_decision(  # noqa: PLR0913 - a row's columns, named at the call
     by: str = "rule",
     reason: str = "",
     candidates: Sequence[str] = (),
+    confidence: float | None = None,
+    once: Once | None = None,
 ) -> None:
     """Note a decision of the running step; outside of a traced run nothing is noted.
 
@@ -71,26 +111,31 @@ def note_decision(  # noqa: PLR0913 - a row's columns, named at the call
         by: `rule`, `model`, or which model or person decided.
         reason: why this one.
         candidates: what was looked at, the choice included.
+        confidence: how sure, from 0 to 1, where that is known.
+        once: for what a step decides once, however often it runs; a step's parts are noted in order.
     """
     part_of = current_invocation()
     if part_of is None:
         return
-    whose, here = part_of.whose, current_place()
-    noted = Noted(
-        tenant=whose[names.TENANT],
-        user=whose[names.USER],
-        thread_id=whose.get(names.CONVERSATION, ""),
-        run_id=part_of.run_id,
-        step=step,
-        kind=kind,
-        choice=choice[:_MOST_HELD_CHARS],
-        candidates=tuple(candidates),
-        reason=reason[:_MOST_HELD_CHARS],
-        decided_by=by,
-        decided_at=datetime.now(UTC),
-        **here,
+    part_of.decide(
+        Noted(
+            *_whose(part_of),
+            once=once,
+            step=step,
+            kind=kind,
+            choice=choice[:_MOST_HELD_CHARS],
+            candidates=tuple(candidates),
+            reason=reason[:_MOST_HELD_CHARS],
+            decided_by=by,
+            confidence=confidence,
+            **current_place(),
+        )
     )
-    part_of.decide(noted)
+
+
+def _whose(part_of: Invocation) -> tuple[str, str, str, str]:
+    whose = part_of.whose
+    return whose[names.TENANT], whose[names.USER], whose.get(names.CONVERSATION, ""), part_of.run_id
 
 
 class DecisionStore:
@@ -106,7 +151,8 @@ class DecisionStore:
         Raises:
             TransientError: the database can't be reached now.
         """
-        kept = kept_decisions([asdict(one) for one in decisions], self._content)
+        newest, replaced = _newest(decisions)
+        kept = kept_decisions([_row(one) for one in newest], self._content)
         for row in kept:
             row |= {name: row[name][:_MOST_CHARS] for name in ("choice", "reason")}
         rows = orjson.dumps(kept).decode()
@@ -115,6 +161,26 @@ class DecisionStore:
                 for tenant, user in sorted({(one.tenant, one.user) for one in decisions}):
                     await pass_gate(connection, tenant, user)
                 await connection.execute("select set_config('synchronous_commit', 'off', true)")
+                if replaced:
+                    await connection.execute(_DROP, (replaced,))
                 await connection.execute(_INSERT, (rows,))
         except psycopg.OperationalError as error:
             raise TransientError(type(error).__name__) from error
+
+
+def _newest(decisions: Sequence[Noted]) -> tuple[list[Noted], list[UUID]]:
+    """Return the decisions without those that others of them replace, and all ids that are replaced."""
+    newest, replaced = dict[UUID, Noted](), set[UUID]()
+    for one in decisions:
+        if one.once is not None:
+            for part in range(one.once.part, _MOST_PARTS):
+                gone = one.id_of_part(part)
+                newest.pop(gone, None)
+                replaced.add(gone)
+        newest[one.id] = one
+    return list(newest.values()), list(replaced)
+
+
+def _row(one: Noted) -> dict[str, Any]:
+    left_out = {"once", "random_id"}
+    return {"id": one.id, **{name: value for name, value in asdict(one).items() if name not in left_out}}

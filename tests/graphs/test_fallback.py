@@ -23,6 +23,7 @@ from core.settings import Settings
 from evals.scripted_model import Line, Reply, ScriptedModel, ToolCall
 from graphs.single import create_agent
 from memory.checkpoints import postgres_checkpointer
+from observability.tracing import current_tracing
 from tools.breakers import current_breakers
 from tools.calculator import arithmetic
 
@@ -53,6 +54,7 @@ def profiled(llm: ChatOpenAI, profile: ModelProfile) -> ModelSource:
 
 
 async def rows(process: Process, statement: Any) -> list[dict[str, Any]]:
+    await (await current_tracing()).flush()
     async with (await process.database()).pool.connection() as connection:
         return await (await connection.execute(statement)).fetchall()
 
@@ -76,7 +78,7 @@ async def test_the_next_model_answers_and_the_switch_is_recorded(
     with caplog.at_level(logging.WARNING, logger="nodes.fallback"):
         result = await run(create_agent(llm=first, fallbacks=[second], checkpointer=saver))
     assert result["answer"]["text"] == "From the second."
-    (decision,) = await rows(process, "select * from boring.decision")
+    (decision,) = await rows(process, "select * from boring.decision where kind = 'fallback'")
     assert {key: decision[key] for key in ("thread_id", "run_id", "step", "kind", "decided_by")} == {
         "thread_id": "t",
         "run_id": result["turn"]["run_id"],
@@ -136,7 +138,7 @@ async def test_a_wrong_request_is_wrong_for_every_model(process: Process, saver:
     assert result["answer"]["status"] == "failed"
     assert "HTTP 400" in result["answer"]["text"]
     assert requests(second) == []
-    assert await rows(process, "select * from boring.decision") == []
+    assert await rows(process, "select * from boring.decision where kind = 'fallback'") == []
 
 
 async def test_the_line_is_gone_down_again_until_the_attempts_are_used_up(saver: Any, speaking: Any) -> None:
@@ -164,7 +166,9 @@ async def test_a_model_whose_breaker_is_open_gets_no_request(
     for _ in range(7):
         assert (await run(agent))["answer"]["text"] == "Yes."
     assert len(requests(first)) == 5
-    counted = "select reason, count(*) as times from boring.decision group by 1 order by 1"
+    counted = (
+        "select reason, count(*) as times from boring.decision where kind = 'fallback' group by 1 order by 1"
+    )
     reasons = await rows(process, counted)
     assert [(row["reason"], row["times"]) for row in reasons] == [
         ("scripted: HTTP 500", 5),
@@ -301,7 +305,7 @@ async def test_a_switch_in_a_later_step_is_a_decision_of_its_own(
     call = Reply(tool_calls=(ToolCall("calculator", {"expression": "6*7"}),))
     first, second = await speaking([Reply(status=500)] * 2), await speaking([call, "42."])
     await run(create_agent(llm=first, fallbacks=[second], tools=[arithmetic()], checkpointer=saver))
-    found = await rows(process, "select step from boring.decision order by step")
+    found = await rows(process, "select step from boring.decision where kind = 'fallback' order by step")
     assert [row["step"] for row in found] == [1, 2]
 
 

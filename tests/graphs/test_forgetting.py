@@ -29,9 +29,9 @@ from memory.rules_proposing import Evidence, NewRule, propose
 from memory.store import MemoryStore
 from memory.store_building import index_namespace
 from observability.audit import verify_audit
-from observability.decisions import Decision, record_decisions
 from observability.feedback import NewFeedback, store_feedback
 from observability.tracing import current_tracing
+from tests.decisions import decided
 from tests.graphs.remembering import gives, learnt, remembering, rows, turn
 from tools.contract import contract
 from tools.deciding import decide
@@ -106,8 +106,8 @@ async def leave_traces(saver: Any, speaking: Any, process: Process) -> None:
     await remember(f"{CANARY} summary", subject="all", kind="summary", origin=OF_ADA)
     await remember(f"{CANARY} is over", subject="all", kind="summary", origin=OF_ADA)
     await MemoryStore(origin=OF_ADA).aput(("shared", "notes"), "k", {"text": words})
-    decision = Decision(f"thread-{CANARY}", "x", 1, "route", CANARY, [CANARY], f"because of {CANARY}")
-    await record_decisions(database, [decision])
+    [run] = await rows("select run_id from boring.run where thread_id = %s", f"thread-{CANARY}")
+    await decided(database, f"thread-{CANARY}", CANARY, run_id=run["run_id"])
     await store_feedback(database, "acme", NewFeedback(row.run_id, USER, 0, words, words))
     await saver.acopy_thread(f"thread-{CANARY}", "copy")
     await _large_namespaces()

@@ -15,6 +15,7 @@ from graphs.single import create_agent
 from memory.facts import remember
 from memory.items import Origin
 from nodes.remembering import MemoryPolicy
+from observability.tracing import current_tracing
 from tests.graphs.remembering import ADA, BOB, asked, gives, learnt, remembering, rows, turn
 
 OF_ADA = Origin("acme", "ada", trusted=True)
@@ -36,7 +37,8 @@ async def test_what_was_said_in_one_thread_is_known_in_another(saver: Any, speak
     assert "- The user likes green tea.\n\nThe request: What do I like to drink?" in asked(llm, 2)
     assert result["messages"][0].text == "What do I like to drink?"
     ((note),) = result.get("notes") or []
-    (decision,) = await rows("select * from boring.decision")
+    await (await current_tracing()).flush()
+    (decision,) = await rows("select * from boring.decision where kind = 'memory_used'")
     assert (decision["kind"], decision["choice"], decision["thread_id"]) == ("memory_used", note["id"], "two")
     assert (decision["run_id"], decision["candidates"]) == (result["turn"]["run_id"], [note["id"]])
 
@@ -51,7 +53,8 @@ async def test_what_is_known_of_a_user_is_told_to_no_other_user_and_no_other_ten
     result = await turn(agent, "What do I like to drink?", context=other)
     assert "tea" not in asked(llm, 0)
     assert (result.get("notes") or []) == []
-    assert await rows("select * from boring.decision") == []
+    await (await current_tracing()).flush()
+    assert await rows("select * from boring.decision where kind = 'memory_used'") == []
 
 
 async def test_only_as_many_are_told_as_the_bounds_allow(saver: Any, speaking: Any) -> None:

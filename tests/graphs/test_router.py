@@ -11,6 +11,7 @@ from evals.scripted_model import Reply, ToolCall
 from graphs.router import Specialist, create_router
 from graphs.single import create_agent
 from guardrails.routing import Rule
+from observability.tracing import current_tracing
 from tests.graphs.transcripts import transcript
 from tools.declining import decline
 
@@ -50,10 +51,12 @@ async def desk(saver: Any, speaking: Any) -> Any:
 
 
 async def decisions(process: Process) -> list[tuple[Any, ...]]:
+    await (await current_tracing()).flush()
     database = await process.database()
     async with database.pool.connection() as connection:
         rows = await connection.execute(
-            "select choice, confidence, decided_by, candidates from boring.decision order by decided_at, id"
+            "select choice, confidence, decided_by, candidates from boring.decision where kind = 'route'"
+            " order by decided_at, id"
         )
         return [tuple(row.values()) for row in await rows.fetchall()]
 

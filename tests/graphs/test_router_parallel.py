@@ -11,6 +11,7 @@ from graphs.hierarchy import Team, create_hierarchy
 from graphs.router import Specialist, create_router
 from graphs.single import create_agent
 from guardrails.approval import always
+from observability.tracing import current_tracing
 from tools.contract import contract
 from tools.declining import decline
 
@@ -73,6 +74,7 @@ async def desk(saver: Any, speaking: Any, staff: Staff) -> Any:
 
 
 async def decisions(process: Process) -> list[tuple[Any, ...]]:
+    await (await current_tracing()).flush()
     database = await process.database()
     async with database.pool.connection() as connection:
         rows = await connection.execute(

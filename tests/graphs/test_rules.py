@@ -17,6 +17,7 @@ from guardrails.routing import Rule as RoutingRule
 from memory.rules import Rule, Scope
 from memory.rules_changing import activate, retire
 from memory.rules_listing import Wanted, rules
+from observability.tracing import current_tracing
 from tests.unit.memory.rulebook import active
 
 ADA = RunContext(tenant="acme", user="ada")
@@ -38,6 +39,7 @@ def requests(model: Any) -> list[str]:
 
 
 async def decisions(database: Database, kind: str = "rule_applied") -> list[tuple[int, list[str]]]:
+    await (await current_tracing()).flush()
     async with database.pool.connection() as connection:
         found = await connection.execute(
             "select step, candidates from boring.decision where kind = %s order by step, id", (kind,)

@@ -1,26 +1,96 @@
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 from pydantic import SecretStr
 
-from core.database import opened_database
+from core.context import RunContext
+from core.database import Database, opened_database
 from core.settings import Settings
-from observability.decisions import Decision, record_decisions
+from memory.runs import begin_run
+from observability import names
+from observability.noting import DecisionStore, Noted, Once, note_decision
+from observability.spans import invocation, step_span
+
+WHOSE = {names.TENANT: "acme", names.USER: "ann", names.CONVERSATION: "t"}
 
 
-@pytest.mark.parametrize(("steps", "rows"), [((1, 1), 1), ((1, 2), 2)])
-async def test_a_step_that_runs_again_leaves_one_row_with_the_newer_decision(
-    postgres_url: str, tmp_path: Path, steps: tuple[int, int], rows: int
-) -> None:
+@pytest.fixture
+async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
     async with opened_database(settings) as database:
-        for step, choice in zip(steps, ("b", "c"), strict=True):
-            decision = Decision("t", "r", step, "fallback", choice, ["a", choice], "a: HTTP 500")
-            await record_decisions(database, [decision, replace(decision, part=1)])
-            await record_decisions(database, [decision])
-        async with database.pool.connection() as connection:
-            found = await connection.execute("select choice, candidates from boring.decision order by step")
-            held = await found.fetchall()
-    assert len(held) == rows
-    assert held[-1] == {"choice": "c", "candidates": ["a", "c"]}
+        await begin_run(database, thread_id="t", run_id="r", graph="g", question="?", context=RunContext())
+        yield database
+
+
+def decided(step: int, *choices: str, kind: Any = "route", place: str = "", once: bool = True) -> list[Noted]:
+    """Return what a step notes that decides these parts."""
+    noted = list[Noted]()
+    with invocation(TracerProvider().get_tracer("test"), "g", WHOSE, decide=noted.append) as one:
+        one.belongs_to("r", None)
+        with step_span(one, "plan", {}):
+            for part, choice in enumerate(choices):
+                whole = Once(place, part) if once else None
+                note_decision(kind, choice, step=step, candidates=[choice, "z"], once=whole, confidence=0.5)
+    return noted
+
+
+async def kept(database: Database) -> list[tuple[int, str, str]]:
+    async with database.pool.connection() as connection:
+        rows = await connection.execute(
+            "select step, kind, choice, candidates from boring.decision order by step, kind, choice"
+        )
+        found = await rows.fetchall()
+    assert all(row["candidates"] == [row["choice"], "z"] for row in found)
+    return [(row["step"], row["kind"], row["choice"]) for row in found]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_a_step_decides_that_runs_again_replaces_what_it_decided(
+    database: Database, *, at_once: bool
+) -> None:
+    noted = [
+        *decided(1, "a", "b", "c"),
+        *decided(2, "a"),
+        *decided(1, "a", kind="fallback"),
+        *decided(1, "x", place="below"),
+        *decided(1, "d", "e"),
+    ]
+    store = DecisionStore(database)
+    for batch in [noted] if at_once else [[one] for one in noted]:
+        await store.deliver(batch)
+    assert await kept(database) == [
+        (1, "fallback", "a"),
+        (1, "route", "d"),
+        (1, "route", "e"),
+        (1, "route", "x"),
+        (2, "route", "a"),
+    ]
+
+
+async def test_other_decisions_are_kept_each_and_once_however_often_they_are_delivered(
+    database: Database,
+) -> None:
+    noted = decided(1, "look_up", "look_up", kind="tool", once=False)
+    for _ in range(2):
+        await DecisionStore(database).deliver(noted)
+    assert await kept(database) == [(1, "tool", "look_up")] * 2
+
+
+async def test_nothing_is_kept_of_a_run_that_there_is_not(database: Database) -> None:
+    await DecisionStore(database).deliver([replace(one, run_id="gone") for one in decided(1, "a")])
+    assert await kept(database) == []
+
+
+async def test_how_sure_and_when_it_was_is_kept(database: Database) -> None:
+    [noted] = decided(1, "a")
+    await DecisionStore(database).deliver([noted])
+    async with database.pool.connection() as connection:
+        row = await (await connection.execute("select * from boring.decision")).fetchone()
+    assert row
+    assert (row["confidence"], row["decided_at"], row["span_id"]) == (0.5, noted.decided_at, noted.span_id)
+    assert noted.decided_at <= datetime.now(UTC)

@@ -20,8 +20,8 @@ from evals.rule_trials import try_rule
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
 from graphs.single import create_agent
 from memory.checkpoints import postgres_checkpointer
-from observability.decisions import Decision, record_decisions
 from observability.tracing import current_tracing
+from tests.decisions import decided
 from tests.unit.evals.test_rule_trials import CASES
 from tests.unit.memory.rulebook import proposed
 from tools.contract import contract
@@ -98,8 +98,7 @@ async def test_runs_are_found_by_each_filter(browser: httpx.AsyncClient) -> None
 
 async def test_a_run_shows_its_spans_and_decisions(browser: httpx.AsyncClient, process: Process) -> None:
     run_id = await run_id_of(process, "uma")
-    decision = Decision("uma", run_id, 1, "route", HOSTILE, [HOSTILE, "b"], f"because {HOSTILE}")
-    await record_decisions(await process.database(), [decision])
+    await decided(await process.database(), "uma", HOSTILE, run_id=run_id)
     shown = await page(browser, f"/runs/{run_id}")
     for name in ("invoke_agent by_scripted", "step plan", "chat scripted", "execute_tool multiply"):
         assert name in shown
@@ -111,8 +110,7 @@ async def test_nothing_that_was_written_by_others_is_part_of_a_page(
     browser: httpx.AsyncClient, process: Process
 ) -> None:
     run_id = await run_id_of(process, "hugo")
-    decision = Decision("hugo", run_id, 1, "route", HOSTILE, [HOSTILE], HOSTILE)
-    await record_decisions(await process.database(), [decision])
+    await decided(await process.database(), "hugo", HOSTILE, run_id=run_id)
     paths = ("/runs", f"/runs/{run_id}", "/charts", "/threads", "/approvals", "/breakers")
     asked = (
         f"/runs?user={HOSTILE}&agent={HOSTILE}&thread={HOSTILE}",
