@@ -18,6 +18,10 @@ _EVERY_S: Final = 10.0
 _OPEN: Final = {"open": 1.0, "half_open": 0.5}
 _BREAKERS: LiteralString = "select name, state from boring.breaker order by name limit 1000"
 _RUNS: LiteralString = "select status, count(*) as many from boring.run where finished_at is null group by 1"
+_QUEUES: LiteralString = """
+select 'approvals' as name, count(*) as many from boring.approval where settled_at is null
+union all select 'learning', count(*) from boring.extraction where state = 'waiting'
+"""
 _log = logging.getLogger(__name__)
 
 
@@ -62,9 +66,11 @@ async def refresh_states(database: Database) -> None:
     async with database.pool.connection() as connection:
         breakers = await (await connection.execute(_BREAKERS)).fetchall()
         runs = await (await connection.execute(_RUNS)).fetchall()
+        queues = await (await connection.execute(_QUEUES)).fetchall()
     process_metrics().show_states(
         {row["name"]: _OPEN.get(row["state"], 0.0) for row in breakers},
         {row["status"]: row["many"] for row in runs},
+        {row["name"]: row["many"] for row in queues},
     )
 
 

@@ -52,8 +52,12 @@ class Metrics:
         self._cost = Counter("cost_usd", "US dollars of calls whose price is known.", ("model",), **told)
         self._unpriced = Counter("unpriced_calls", "Calls whose price is not known.", ("model",), **told)
         self._spans = Gauge("outlet_spans", "What became of spans.", ("place", "state"), **told)
+        self._others = Gauge(
+            "outlet_items", "What became of decisions and feedback.", ("what", "place", "state"), **told
+        )
         self._breakers = Gauge("breaker_open", "1 for an open breaker, 0.5 half open.", ("name",), **told)
         self._runs = Gauge("open_runs", "Runs that are not over.", ("status",), **told)
+        self._queues = Gauge("queue_length", "What waits, of all processes.", ("queue",), **told)
         self._known: dict[str, set[str]] = {}
 
     def count(self, spans: Sequence[ReadableSpan], prices: Mapping[str, Price]) -> None:
@@ -90,12 +94,20 @@ class Metrics:
         for state, count in counts.items():
             self._spans.labels(place, state).set(count)
 
-    def show_states(self, breakers: Mapping[str, float], runs: Mapping[str, int]) -> None:
-        """Show how breakers and runs stand, in place of what was shown before.
+    def show_others(self, what: str, place: str, **counts: int) -> None:
+        """Show what became of other things than spans for a place, and how many wait."""
+        for state, count in counts.items():
+            self._others.labels(what, place, state).set(count)
+
+    def show_states(
+        self, breakers: Mapping[str, float], runs: Mapping[str, int], queues: Mapping[str, int]
+    ) -> None:
+        """Show how breakers, runs and queues stand, in place of what was shown before.
 
         Args:
             breakers: 1 for an open one, 0.5 for a half open one, 0 for a closed one.
             runs: how many are not over, by status.
+            queues: how many wait in each.
         """
         self._breakers.clear()
         self._runs.clear()
@@ -103,6 +115,8 @@ class Metrics:
             self._breakers.labels(name).set(value)
         for status, count in runs.items():
             self._runs.labels(status).set(count)
+        for queue, count in queues.items():
+            self._queues.labels(queue).set(count)
 
 
 @lru_cache(maxsize=1)

@@ -143,7 +143,7 @@ async def _opened_ways(
         outlets: list[Outlet[Any]] = [*(way.outlet for way in ways), decisions, *feedback]
         for outlet in outlets:
             outlet.open()
-        counting = asyncio.create_task(_keep_counting(counts, ways, feedback), name="count spans")
+        counting = asyncio.create_task(_keep_counting(counts, ways, decisions, feedback), name="count spans")
         try:
             yield ways, feedback
         finally:
@@ -153,7 +153,7 @@ async def _opened_ways(
                 group.create_task(close_native())
                 for outlet in outlets:
                     group.create_task(outlet.close(within_s=CLOSING_S - _COUNTING_S))
-            await _count(counts, ways, feedback)
+            await _count(counts, ways, decisions, feedback)
 
 
 async def _counting_metrics(settings: Settings) -> Callable[[Sequence[ReadableSpan]], Awaitable[None]]:
@@ -167,17 +167,33 @@ async def _counting_metrics(settings: Settings) -> Callable[[Sequence[ReadableSp
 
 
 async def _keep_counting(
-    counts: OutletCounts, ways: Sequence[Way], feedback: Sequence[Outlet[Feedback]]
+    counts: OutletCounts,
+    ways: Sequence[Way],
+    decisions: Outlet[Noted],
+    feedback: Sequence[Outlet[Feedback]],
 ) -> None:
     while True:
         await asyncio.sleep(_COUNTED_EVERY_S)
-        await _count(counts, ways, feedback)
+        await _count(counts, ways, decisions, feedback)
 
 
-async def _count(counts: OutletCounts, ways: Sequence[Way], feedback: Sequence[Outlet[Feedback]]) -> None:
+async def _count(
+    counts: OutletCounts,
+    ways: Sequence[Way],
+    decisions: Outlet[Noted],
+    feedback: Sequence[Outlet[Feedback]],
+) -> None:
     if ways[-1].outlet.name == METRICS:
         for way in ways:
             _show(way)
+        for outlet in (decisions, *feedback):
+            process_metrics().show_others(
+                outlet.what,
+                outlet.name,
+                waiting=outlet.waiting,
+                delivered=outlet.delivered,
+                dropped=outlet.dropped,
+            )
     try:
         async with asyncio.timeout(_COUNTING_S):
             of_spans = [(way.outlet, way.sampling) for way in ways if way.outlet.name != METRICS]

@@ -86,15 +86,22 @@ async def test_breakers_runs_and_outlets_are_shown_as_they_stand(process: Proces
         await connection.execute(
             "insert into boring.run (run_id, thread_id, graph, status) values ('r', 't', 'clerk', 'running')"
         )
+        await connection.execute(
+            "insert into boring.extraction (thread_id, run_id, graph, tenant, user_id, messages)"
+            " values ('t', 'r', 'clerk', 'local', 'local', '[]')"
+        )
     run(await current_tracing())
     async with shown_metrics("127.0.0.1", 0) as port:
         found = await scraped(port)
     assert found["boring_breaker_open", "tool:pay"] == 1
     assert found["boring_open_runs", "running"] == 1
+    assert (found["boring_queue_length", "approvals"], found["boring_queue_length", "learning"]) == (0, 1)
     await process.close()
     spans_of = process_metrics().registry.get_sample_value
     assert spans_of("boring_outlet_spans", {"place": "the database", "state": "delivered"}) == 11
     assert spans_of("boring_outlet_spans", {"place": "the database", "state": "waiting"}) == 0
+    decisions = {"what": "decisions", "place": "the database", "state": "dropped"}
+    assert spans_of("boring_outlet_items", decisions) == 0
 
 
 @pytest.mark.usefixtures("process")
