@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Final, Generic, TypeVar
 
 from core.errors import TransientError
@@ -158,10 +159,9 @@ class Outlet(Generic[Thing]):
             await asyncio.wait_for(self._ending.wait(), seconds)
 
     def open(self) -> None:
-        """Begin to deliver, beside what runs."""
-        self._delivering = asyncio.create_task(
-            self._keep_delivering(), name=f"deliver {self.what} to {self.name}"
-        )
+        """Begin to deliver, beside what runs and as no part of it: what is logged there names no run."""
+        name = f"deliver {self.what} to {self.name}"
+        self._delivering = asyncio.create_task(self._keep_delivering(), name=name, context=Context())
 
     async def close(self, *, within_s: float) -> None:
         """Deliver what is left, for some seconds at most; what is not delivered then is given up."""

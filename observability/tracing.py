@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -143,7 +144,9 @@ async def _opened_ways(
         outlets: list[Outlet[Any]] = [*(way.outlet for way in ways), decisions, *feedback]
         for outlet in outlets:
             outlet.open()
-        counting = asyncio.create_task(_keep_counting(counts, ways, decisions, feedback), name="count spans")
+        counting = asyncio.create_task(
+            _keep_counting(counts, ways, decisions, feedback), name="count spans", context=Context()
+        )
         try:
             yield ways, feedback
         finally:

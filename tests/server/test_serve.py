@@ -70,10 +70,10 @@ def test_the_next_server_has_the_threads_and_finishes_the_run_that_was_cut_off(
     serving: Any, opened: Any
 ) -> None:
     port = str(free_port())
-    server = serving("--port", port, BORING_LOG_FORMAT="json").wait_until_ready()
+    server = serving("--port", port, "--verbose", BORING_LOG_FORMAT="json").wait_until_ready()
     with opened(server) as client:
         thread = client.threads.create(metadata={"topic": "names"})["thread_id"]
-        client.runs.wait(thread, "single", input=asks("I am Ada."))
+        first = client.runs.wait(thread, "single", input=asks("I am Ada."))["turn"]["run_id"]
         cut_off = client.threads.create()["thread_id"]
         stream = client.runs.stream(cut_off, "single", input=asks("Slow at first."))
         run = next(iter(stream)).data["run_id"]
@@ -84,6 +84,12 @@ def test_the_next_server_has_the_threads_and_finishes_the_run_that_was_cut_off(
     logged = [json.loads(line) for line in server.errors().splitlines()]
     [told] = [line for line in logged if "will retry" in line["event"]]
     assert (told["run_id"], told["thread_id"], told["level"]) == (run, cut_off, "warning"), told
+    assert all({"timestamp", "level", "logger", "event"} <= line.keys() for line in logged)
+    of_steps = {(line["run_id"], line["thread_id"]) for line in logged if line.get("agent") == "single"}
+    assert of_steps == {(first, thread)}
+    of_outlets = [line for line in logged if line["logger"] == "observability.costs"]
+    assert of_outlets
+    assert all("run_id" not in line for line in of_outlets)
 
     server = serving("--port", port).wait_until_ready()
     with opened(server) as client:
