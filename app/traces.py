@@ -216,11 +216,7 @@ async def _recent(wanted: "WantedRuns", limit: int) -> "tuple[list[RunFigures], 
     async with opened_process() as process:
         database = await process.database()
         found = await runs_found(database, wanted, limit=limit)
-        ratings: dict[str, Rating] = {}
-        for tenant in {one.tenant for one in found}:
-            run_ids = [one.run_id for one in found if one.tenant == tenant]
-            ratings |= await ratings_of(database, tenant, run_ids)
-        return found, ratings
+        return found, await ratings_of(database, None, [one.run_id for one in found])
 
 
 async def _traced(run_id: str) -> "tuple[RunFigures, list[SpanRow], list[Feedback]]":

@@ -1,8 +1,8 @@
 """How long the console's pages take with many spans in the store.
 
-Two weeks of made runs of ten spans and two decisions each, and 5,000 requests for approval of which 100
-wait, on a Postgres of its own. Each page is asked for through the
-application, as a browser would, without a network; the slowest median is the figure.
+Two weeks of made runs of ten spans and two decisions each, half of them rated, and 5,000 requests for
+approval of which 100 wait, on a Postgres of its own. Each page is asked for through the application, as a
+browser would, without a network; the slowest median is the figure.
 """
 
 from __future__ import annotations
@@ -93,6 +93,21 @@ from (select *, row_number() over (order by started_at desc) > 100 as settled fr
     select distinct on (thread_id) * from boring.run order by thread_id, started_at desc) as newest
     order by started_at desc limit 5000) as made
 """
+_RATINGS: Final = """
+insert into boring.feedback (tenant, user_id, run_id, thread_id, agent, key, score, comment, source, given_by)
+select context ->> 'tenant', context ->> 'user', run_id, thread_id, graph, 'user_score',
+    case when mod(abs(hashtext(run_id)), 8) < 2 then 0 else 1 end,
+    case when mod(abs(hashtext(run_id)), 8) = 0 then 'Name the numbers.' end, 'user', context ->> 'user'
+from boring.run where mod(hashtext(run_id), 2) = 0
+"""
+_SIGNALS: Final = """
+insert into boring.feedback (tenant, user_id, run_id, thread_id, agent, key, source, signal, given_by)
+select context ->> 'tenant', context ->> 'user', run_id, thread_id, graph, signal, 'signal', signal, 'signals'
+from (select *, case when started_at < now() - interval '13 days' then 'rephrased'
+    else 'abandoned' end as signal from boring.run) as made
+where signal = 'rephrased' and mod(hashtext(run_id), 3) = 0
+    or signal = 'abandoned' and mod(hashtext(run_id), 1000) = 0
+"""
 _DECISIONS: Final = """
 insert into boring.decision (id, thread_id, run_id, step, kind, choice, candidates, reason, decided_by)
 select gen_random_uuid(), thread_id, run_id, part, 'route', 'one', '["one", "two"]', 'It fits best.', 'model'
@@ -132,6 +147,8 @@ async def _make(runs: int) -> None:
         chain = as_json(begun(Demand("amount is 500, over 100", (Level("clerk"),)), datetime.now(UTC)))
         await connection.execute(_APPROVALS, {"chain": Jsonb(chain)})
         await connection.execute(_DECISIONS)
+        await connection.execute(_RATINGS)
+        await connection.execute(_SIGNALS)
         await connection.execute("vacuum analyze")
 
 
@@ -151,6 +168,18 @@ def _paths(runs: int) -> dict[str, str]:
         "runs_not_so_dear": "/runs?least=0.001",
         "runs_too_dear": "/runs?least=100",
         "runs_of_unknown_cost": "/runs?cost=unknown",
+        "runs_rated": "/runs?rating=rated",
+        "runs_liked": "/runs?rating=liked",
+        "runs_disliked_of_tenant": "/runs?rating=disliked&tenant=tenant-7",
+        "runs_with_comment": "/runs?rating=comment&agent=agent-3&status=failed",
+        "runs_with_signal": "/runs?rating=signal",
+        "runs_rephrased": "/runs?rating=rephrased",
+        "runs_abandoned": "/runs?rating=abandoned",
+        "runs_of_edited_approvals": "/runs?rating=edited_approval",
+        "runs_rephrased_of_user": "/runs?rating=rephrased&user=user-7",
+        "runs_rephrased_dearest": "/runs?rating=rephrased&by=dearest",
+        "runs_liked_by_nobody": "/runs?rating=liked&user=nobody",
+        "runs_disliked_dearest": "/runs?rating=disliked&by=dearest",
         "runs_none": "/runs?user=nobody",
         "run": f"/runs/run-{runs // 2}",
         "approvals": "/approvals",

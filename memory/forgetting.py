@@ -105,6 +105,7 @@ PARTS: Final[Sequence[Part]] = (
         "(tenant = %(tenant)s and user_id = %(user)s or " + _OF_THREAD + ")",
     ),
     Part("costs of runs", "boring.run_cost", "run_id = any(%(runs)s)"),
+    Part("ratings of runs", "boring.run_rating", "run_id = any(%(runs)s)"),
     Part("tool calls", "boring.tool_call", _OF_THREAD),
     Part("decisions", "boring.decision", _OF_THREAD),
     Part("checkpoints", "checkpoints", _ON_THREAD),

@@ -69,10 +69,8 @@ where (%(run_id)s::text is null or run_id = %(run_id)s)
 order by updated_at desc, id limit %(limit)s
 """  # noqa: S608 - put together from constants
 _RATINGS: LiteralString = """
-select run_id, avg(score) filter (where source <> 'signal') as score,
-    count(*) filter (where source <> 'signal')::int as people,
-    coalesce(array_agg(signal order by created_at) filter (where signal is not null), '{}') as signals
-from boring.feedback where run_id = any(%s) group by run_id
+select run_id, score, people, signals from boring.run_rating
+where run_id = any(%(runs)s) and (%(tenant)s::text is null or tenant = %(tenant)s)
 """
 
 
@@ -230,10 +228,11 @@ async def feedback_found(
     return [Feedback(**row) for row in rows]
 
 
-async def ratings_of(database: Database, tenant: str, run_ids: Sequence[str]) -> dict[str, Rating]:
-    """Return what was said of runs of a tenant, for those of which anything was said."""
-    async with of_tenant(database, tenant) as connection:
-        rows = await (await connection.execute(_RATINGS, (list(run_ids),))).fetchall()
+async def ratings_of(database: Database, tenant: str | None, run_ids: Sequence[str]) -> dict[str, Rating]:
+    """Return what was said of runs of a tenant, of any if None, for those of which anything was said."""
+    values = {"runs": list(run_ids), "tenant": tenant}
+    async with database.pool.connection() as connection:
+        rows = await (await connection.execute(_RATINGS, values)).fetchall()
     return {
         row["run_id"]: Rating(row["score"], row["people"], tuple(dict.fromkeys(row["signals"])))
         for row in rows

@@ -11,16 +11,17 @@ from typing import Any, Final, Literal, LiteralString
 from psycopg.sql import SQL, Composed
 
 from core.database import Database
-from observability.trace_log import RunFigures, RunStatus, SpanRow, WantedRuns
+from observability.trace_log import Rated, RunFigures, RunStatus, SpanRow, WantedRuns
 
 _COLUMNS: LiteralString = """
 select run_id, thread_id, graph, status, reason, question, started_at, finished_at,
     coalesce(context ->> 'tenant', 'local') as tenant, coalesce(context ->> 'user', 'local') as user_id,
     case when unpriced = 0 then cost_usd end as cost_usd, coalesce(model_calls, 0) as model_calls
-from boring.run left join boring.run_cost using (run_id)
+from boring.run left join boring.run_cost using (run_id) left join boring.run_rating using (run_id)
 """
 _STATUSES: LiteralString = """
-select run_id, status, started_at from boring.run left join boring.run_cost using (run_id)
+select run_id, status, started_at
+from boring.run left join boring.run_cost using (run_id) left join boring.run_rating using (run_id)
 where {} order by {} limit %(limit)s
 """
 _CONDITIONS: Final[Mapping[str, LiteralString]] = {
@@ -37,12 +38,24 @@ _CONDITIONS: Final[Mapping[str, LiteralString]] = {
     "most_usd": "unpriced = 0 and cost_usd <= %(most_usd)s",
     "priced": "unpriced is not null and (unpriced = 0) = %(priced)s",
 }
+_RATED: Final[Mapping[Rated, LiteralString]] = {
+    "rated": "run_rating.score is not null",
+    "liked": "run_rating.score >= 0.5",
+    "disliked": "run_rating.score < 0.5",
+    "comment": "run_rating.comments > 0",
+    "signal": "run_rating.signals <> '{}'",
+    "rephrased": "'rephrased' = any(run_rating.signals)",
+    "abandoned": "'abandoned' = any(run_rating.signals)",
+    "edited_approval": "'edited_approval' = any(run_rating.signals)",
+}
 Order = Literal["newest", "dearest"]
 """In which runs are listed; of equal ones, by their ids."""
 _ORDERS: Final[Mapping[Order, LiteralString]] = {
     "newest": "started_at desc, run_id",
     "dearest": "run_cost.cost_usd desc, run_id",
 }
+_NEWEST_RATED: LiteralString = "run_rating.began_at desc, run_rating.run_id"
+"""The same as the newest, by the indexes of what was said: those of which it was said may all be old."""
 _BEHIND: Final[Mapping[Order, LiteralString]] = {
     "newest": "started_at <= %(at)s and (started_at < %(at)s or run_id > %(last)s)",
     "dearest": "cost_usd <= %(at)s and (cost_usd < %(at)s or run_id > %(last)s)",
@@ -102,7 +115,8 @@ async def runs_found(  # noqa: PLR0913 - each says which of the runs
     if newest_of_thread:
         conditions.append(SQL(_NEWEST_OF_THREAD))
     where = SQL("where {} order by {} limit %(limit)s")
-    statement = SQL(_COLUMNS) + where.format(SQL(" and ").join(conditions), SQL(_ORDERS[by]))
+    order = SQL(_NEWEST_RATED if wanted.rated and by == "newest" else _ORDERS[by])
+    statement = SQL(_COLUMNS) + where.format(SQL(" and ").join(conditions), order)
     rows = await _rows(database, statement, {**values, "limit": limit})
     if not rows:
         return []
@@ -134,7 +148,9 @@ async def is_thread_of(database: Database, thread_id: str, tenant: str) -> bool:
 def _narrowed(wanted: WantedRuns) -> tuple[dict[str, Any], list[SQL]]:
     """Return what is asked for and the conditions that say so."""
     values = {name: value for name, value in asdict(wanted).items() if value is not None}
-    return values, [SQL("true"), *(SQL(_CONDITIONS[name]) for name in values)]
+    rated = values.pop("rated", None)
+    first = SQL(_RATED[rated]) if rated else SQL("true")
+    return values, [first, *(SQL(_CONDITIONS[name]) for name in values)]
 
 
 def _figures(run: Mapping[str, Any], taken: Mapping[str, Any]) -> RunFigures:

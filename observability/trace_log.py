@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
+
+Rated = Literal[
+    "rated", "liked", "disliked", "comment", "signal", "rephrased", "abandoned", "edited_approval"
+]
+"""People gave a score, one of 0.5 or more in the mean, or less; a comment; any signal, or this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,7 @@ class WantedRuns:
         since: how far back, from the time of the database.
         least_usd: only runs of known cost, and of so many US dollars at least.
         most_usd: the same, at most.
+        rated: only runs of which this was said, see `Rated`.
         priced: False finds runs that have asked a model whose price is not known; True those of known cost.
     """
 
@@ -34,6 +40,7 @@ class WantedRuns:
     least_usd: Decimal | None = None
     most_usd: Decimal | None = None
     priced: bool | None = None
+    rated: Rated | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from app.console.approvals import decide_request, list_requests, show_request
 from app.console.figures import list_breakers, list_evals, show_charts, show_memory
 from app.console.guarding import Guard
+from app.console.rating import rate_run
 from app.console.rendering import FOLDER, page
 from app.console.resuming import Resuming
 from app.console.runs import list_runs, list_threads, show_run
@@ -38,6 +39,7 @@ def pages(hosts: Collection[str] | None = None) -> Starlette:
             Route("/", _to_runs),
             Route("/runs", list_runs),
             Route("/runs/{run_id}", show_run),
+            Route("/runs/{run_id}", rate_run, methods=["POST"]),
             Route("/runs/{run_id}/spans/{span_id}", show_span),
             Route("/approvals", list_requests),
             Route("/approvals/{approval_id}", show_request),

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from app.console.rendering import page
 from app.console.runs import PERIODS
+from app.console.satisfied import contentment
 from app.console.viewing import for_operators, viewer_of
 from core.process import current_process
 from core.text import storable_text
@@ -20,6 +21,7 @@ from memory.facts import user_namespace
 from memory.items import as_tenant, memory_of
 from memory.rules_listing import rules_tried
 from memory.store_search import found
+from observability.satisfaction import satisfaction
 from observability.span_counts import ModelDay, model_days, times
 from tools.breaker_table import BreakerTable
 
@@ -58,7 +60,7 @@ class Chart:
 
 
 async def show_charts(request: Request) -> Response:
-    """Show latencies, errors, tokens and cost of the last hours or days."""
+    """Show latencies, errors, tokens, cost and satisfaction of the last hours or days."""
     database = await (await current_process()).database()
     period = request.query_params.get("since", "7d")
     since = PERIODS.get(period, PERIODS["7d"])
@@ -77,6 +79,7 @@ async def show_charts(request: Request) -> Response:
         groups=groups,
         failed=sorted((one for one in done if one.errors), key=lambda one: -one.errors),
         days=days,
+        content=contentment(await satisfaction(database, since=since, tenant=tenant), since),
         models=models,
         tokens=_chart(days, models, since, lambda one: one.input_tokens + one.output_tokens),
         cost=_chart(days, models, since, lambda one: float(one.cost_usd)),

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse
 
 from app.console.guarding import FORM_FIELD, remember_token, token_of
 from app.console.viewing import viewer_of
+from app.feedback_words import rating_told, score_told, told
 from app.traces import dollars
 from tools.mcp.pins import visible
 
@@ -63,6 +64,9 @@ def _environment() -> Environment:
         one_line=_one_line,
         duration=duration,
         dollars=dollars,
+        rating=rating_told,
+        score=score_told,
+        told=told,
         number=lambda value: f"{value:,}",
         moment=_moment,
         json=lambda value: json.dumps(value, ensure_ascii=False, indent=2, default=str),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,10 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.console.rating_form import form_shown
 from app.console.rendering import page
 from app.console.viewing import viewer_of
 from core.process import current_process
 from core.text import storable_text
+from observability.feedback import WantedFeedback, feedback_found, ratings_of
 from observability.run_search import runs_found, spans_found
 from observability.span_counts import agents_seen
 from observability.story import decisions_of_run
@@ -25,8 +27,18 @@ from observability.trace_log import WantedRuns
 
 if TYPE_CHECKING:
     from observability.run_search import Order
-    from observability.trace_log import RunFigures, SpanRow
+    from observability.trace_log import Rated, RunFigures, SpanRow
 
+RATED: Final[Mapping[Rated, str]] = {
+    "rated": "rated",
+    "liked": "liked",
+    "disliked": "disliked",
+    "comment": "with a comment",
+    "signal": "with a signal",
+    "rephrased": "rephrased",
+    "abandoned": "abandoned",
+    "edited_approval": "edited approval",
+}
 STATUSES: Final = ("running", "interrupted", "finished", "stopped", "failed")
 PERIODS: Final = {
     "1h": timedelta(hours=1),
@@ -38,6 +50,7 @@ _PAGE: Final = 50
 _MOST_SPANS: Final = 1000
 _MOST_DECISIONS: Final = 500
 _MOST_DEPTH: Final = 10
+_MOST_SAID: Final = 100
 _SETTLING: Final = timedelta(seconds=5)
 
 
@@ -88,14 +101,17 @@ async def list_runs(request: Request) -> Response:
         least_usd=_dollars(asked, "least"),
         most_usd=_dollars(asked, "most"),
         priced={"known": True, "unknown": False}.get(asked.get("cost", "")),
+        rated=_rated(asked.get("rating", "")),
     )
     found = await runs_found(database, wanted, limit=_PAGE + 1, by=by, behind=_behind(asked, by))
     return await page(
         request,
         "runs.html",
         runs=found[:_PAGE],
+        ratings=await ratings_of(database, tenant, [one.run_id for one in found]),
         more=_more(asked, found, "runs", by),
         asked=asked,
+        rated=RATED,
         agents=await agents_seen(database, since=PERIODS["30d"], tenant=tenant),
         statuses=STATUSES,
         periods=list(PERIODS),
@@ -103,13 +119,31 @@ async def list_runs(request: Request) -> Response:
 
 
 async def show_run(request: Request) -> Response:
-    """Show one run: its spans as a waterfall, and what it decided."""
+    """Show one run: its spans as a waterfall, what it decided, and what was said of it."""
+    return await run_page(request)
+
+
+async def run_page(request: Request, *, fault: str = "", fields: dict[str, str] | None = None) -> Response:
+    """Return the page of the run that an address names.
+
+    Args:
+        request: what was asked.
+        fault: why what was said of the run is not taken.
+        fields: what was said so; None where nothing was.
+    """
     run, spans = await run_asked_for(request)
     database = await (await current_process()).database()
+    said = await feedback_found(database, run.tenant, WantedFeedback(run_id=run.run_id), limit=_MOST_SAID + 1)
     return await page(
         request,
         "run.html",
+        status_code=400 if fault else 200,
         run=run,
+        rating=(await ratings_of(database, run.tenant, [run.run_id])).get(run.run_id),
+        said=said[:_MOST_SAID],
+        is_more_said=len(said) > _MOST_SAID,
+        form=form_shown(request, run, said, fields),
+        fault=fault,
         traces=_traces(spans),
         is_live=_is_live(run),
         is_cut=len(spans) == _MOST_SPANS,
@@ -177,6 +211,20 @@ def _behind(asked: dict[str, str], by: Order) -> tuple[datetime | Decimal, str] 
     if at is None or not is_known:
         raise HTTPException(400, "`behind` names no place in this list. Open the list anew.")
     return at, last
+
+
+def _rated(asked: str) -> Rated | None:
+    """Return what an address asks to be said of runs.
+
+    Raises:
+        HTTPException: it is nothing that can be.
+    """
+    if not asked:
+        return None
+    found: Rated | None = next((name for name in RATED if name == asked), None)
+    if found is None:
+        raise HTTPException(400, f"`rating` can't be {asked[:40]!r}. Give one of {', '.join(RATED)}.")
+    return found
 
 
 def _dollars(asked: dict[str, str], name: str) -> Decimal | None:

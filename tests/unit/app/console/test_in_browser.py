@@ -63,6 +63,10 @@ async def looked_at(page: Page, name: str) -> list[str]:
     ]
 
 
+def named(path: str) -> str:
+    return path.strip("/").partition("?")[0].replace("/", "-")
+
+
 async def test_a_run_is_approved_by_a_click_and_seen_to_its_end(
     desk: Desk, console: str, browser: Browser
 ) -> None:
@@ -98,18 +102,23 @@ async def test_every_page_can_be_used_by_everybody_and_runs_nothing_planted(
     await desk.boring("ask", f"Pay {HOSTILE}", "--graph", "till", "--thread", "planted", code=5)
     page, faults = await opened(browser, viewport, scheme)
     serious: list[str] = []
-    for path in PATHS:
+    await page.goto(f"{console}/runs?thread=planted")
+    await page.get_by_role("row").nth(1).get_by_role("link").click()
+    await page.get_by_label("Thumbs down").check()
+    await page.get_by_label("Why", exact=True).fill(HOSTILE)
+    await page.get_by_role("button", name="Rate").click()
+    assert HOSTILE in await page.get_by_role("region", name="What was said of it").inner_text()
+    run = page.url.removeprefix(console).partition("#")[0]
+    for path in (*PATHS, run):
         await page.goto(f"{console}{path}")
-        serious += await looked_at(page, f"{name}-{path.strip('/').partition('?')[0].replace('/', '-')}")
+        serious += await looked_at(page, f"{name}-{'waiting' if path == run else named(path)}")
         assert await page.evaluate("window.planted") is None
         wider = await page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         assert wider <= 0, f"{path} is {wider} pixels wider than the screen"
-    await page.goto(f"{console}/runs?thread=planted")
-    await page.get_by_role("row").nth(1).get_by_role("link").click()
     assert HOSTILE in await page.locator(".question").inner_text()
-    serious += await looked_at(page, f"{name}-waiting")
+    assert await page.get_by_label("Why", exact=True).input_value() == HOSTILE
     await page.get_by_role("link", name="step plan").click()
     await page.get_by_role("link", name="Show the whole state").click()
     assert "window.planted" in await page.locator("main").inner_text()

@@ -25,6 +25,7 @@ from memory.facts import user_namespace
 from memory.items import NewItem, Origin, as_tenant
 from memory.items_writing import write
 from memory.rules import Scope as RuleScope
+from observability.feedback import NewFeedback, store_feedback
 from observability.tracing import current_tracing
 from tests.unit.app.console.test_pages import process as process
 from tests.unit.app.console.test_pages import run_id_of
@@ -85,6 +86,8 @@ async def other(process: Process) -> dict[str, str]:
             " values ('tool', 'open', 3, 30, %s)",
             (THEIRS,),
         )
+    said = NewFeedback(request.run_id, f"{THEIRS} rater", 0, comment=f"{THEIRS}?", correction=THEIRS)
+    await store_feedback(database, "other", said)
     rule = await proposed(database, f"Greet {THEIRS}.", scope=RuleScope("other"), by="omar")
     async with as_tenant(database, "other") as connection:
         await connection.execute("update boring.rule set trial = '{}' where id = %s", (rule.id,))
@@ -96,7 +99,13 @@ async def other(process: Process) -> dict[str, str]:
 
 ASKED = ("", "?tenant=other", "?user=omar&tenant=other", f"?agent={THEIRS}_agent&thread={THEIRS} thread")
 ASKED_OF: dict[str, Sequence[str]] = {
-    "/runs": (*ASKED, "?by=dearest&tenant=other", "?cost=unknown", "?status=interrupted&since=1h"),
+    "/runs": (
+        *ASKED,
+        "?by=dearest&tenant=other",
+        "?cost=unknown",
+        "?status=interrupted&since=1h",
+        "?rating=disliked",
+    ),
     "/runs/{run_id}": ("",),
     "/runs/{run_id}/spans/{span_id}": ("", "?state=1"),
     "/approvals": ("", "?all=1", "?tenant=other"),
@@ -150,6 +159,8 @@ async def test_operators_see_every_tenant(other: dict[str, str]) -> None:
             "/threads",
             "/breakers",
             "/evals?tenant=other",
+            "/runs?rating=comment&tenant=other",
+            "/charts?since=1h&tenant=other",
         ):
             assert THEIRS in (await browser.get(f"/console{address}")).text, address
         assert "likes" in (await browser.get("/console/memory?user=omar&tenant=other")).text
