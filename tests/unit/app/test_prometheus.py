@@ -90,6 +90,7 @@ def run(tracing: Tracing) -> None:
                 spans.end_of_call(call, outcome)
 
 
+@pytest.mark.slow
 async def test_prometheus_answers_what_is_slow_what_fails_and_what_it_costs(
     postgres_url: str, tmp_path: Path
 ) -> None:
