@@ -110,7 +110,7 @@ async def _opened() -> AsyncGenerator[Tracing]:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(presidio(process.settings.presidio))
         decisions = Outlet(
-            "the database", DecisionStore(database, process.settings.content).deliver, what="decisions"
+            "the database", DecisionStore(database, process.settings.content_for).deliver, what="decisions"
         )
         ways, feedback = await stack.enter_async_context(_opened_ways(process.settings, database, decisions))
 

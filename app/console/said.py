@@ -22,7 +22,7 @@ from observability import names
 from observability.call_log import Wanted, recent_calls
 
 if TYPE_CHECKING:
-    from observability.contents import Content
+    from core.trace_settings import Content
     from observability.trace_log import SpanRow
 
 _OFF: Final = "BORING_CONTENT is off, so that nothing of what was said is shown."

@@ -23,8 +23,8 @@ from observability import names
 from observability.run_search import is_thread_of
 
 if TYPE_CHECKING:
-    from observability.contents import Content
-    from observability.trace_log import SpanRow
+    from core.trace_settings import Content
+    from observability.trace_log import RunFigures, SpanRow
 
 _NEXT: Final = "branch:to:"
 _SENDS: Final = "__pregel_tasks"
@@ -63,7 +63,7 @@ async def show_span(request: Request) -> Response:
     steps = [one for one in spans if one.operation == names.RUN_STEP]
     at = next((number for number, one in enumerate(steps) if one.span_id == wanted), None)
     is_whole = request.query_params.get("state") == "1"
-    content = (await current_process()).settings.content
+    content = await _content_of(run, span)
     return await page(
         request,
         "span.html",
@@ -77,6 +77,16 @@ async def show_span(request: Request) -> Response:
         earlier=steps[at - 1] if at else None,
         later=steps[at + 1] if at is not None and at + 1 < len(steps) else None,
     )
+
+
+async def _content_of(run: RunFigures, span: SpanRow) -> Content:
+    """Return how what was said is shown. What several tenants have said, as the strictest setting has it."""
+    process = await current_process()
+    settings = process.settings
+    is_own = span.operation == names.EXECUTE_TOOL or not settings.content_of
+    if is_own or await is_thread_of(await process.database(), span.thread_id or "", run.tenant):
+        return settings.content_for(run.tenant)
+    return settings.content_for(None, *settings.content_of)
 
 
 def _attributes(span: SpanRow) -> dict[str, Any]:

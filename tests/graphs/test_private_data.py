@@ -12,6 +12,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode
 
 from app.logs import LogLines
+from core.context import RunContext
 from core.errors import ToolError
 from evals.scripted_model import Reply, ToolCall
 from graphs.single import create_agent
@@ -59,10 +60,10 @@ def _refuse(text: str) -> None:
     raise ValueError(text)
 
 
-async def run(speaking: Any) -> Any:
+async def run(speaking: Any, context: RunContext = ADA) -> Any:
     """Run a turn to which everything private was told."""
     for number, (sentence, _) in enumerate(CANARIES.values()):
-        origin = Origin("acme", "ada", trusted=True)
+        origin = Origin(context.tenant, "ada", trusted=True)
         await remember(f"The user said: {sentence}", subject=f"s{number}", origin=origin)
     found = ToolCall("look_up", {"text": SENTENCES, "parts": [{"deep": one} for one, _ in CANARIES.values()]})
     llm = await speaking(
@@ -79,10 +80,14 @@ async def run(speaking: Any) -> Any:
     )
     tools = [contract(look_up), contract(fail)]
     agent = create_agent(llm=llm, tools=tools, memory=MemoryPolicy(learn=False))
-    result = await turn(agent, f"Look this up: {SENTENCES}", context=ADA)
+    result = await turn(agent, f"Look this up: {SENTENCES}", thread=thread_of(context), context=context)
     assert SENTENCES in result["answer"]["text"]
     await (await current_tracing()).flush()
     return result
+
+
+def thread_of(context: RunContext) -> str:
+    return "t" if context is ADA else f"t {context.tenant}"
 
 
 @pytest.fixture
@@ -138,3 +143,29 @@ async def test_stored_calls_hold_all_or_nothing_where_the_operator_says_so(
         assert (call["arguments"] != {}, SENTENCES in (call["result"] or "")) == (left, left)
         decisions = await rows("select * from boring.decision")
         assert any(one["reason"] for one in decisions) == left
+
+
+async def test_each_tenant_s_calls_and_decisions_are_kept_as_it_is_set_for_it(
+    postgres_url: str, tmp_path: Path, speaking: Any
+) -> None:
+    settings: dict[str, Any] = {"content": "redacted", "content_of": {"acme": "full", "globex": "off"}}
+    left: dict[str, Any] = {}
+    async with remembering(postgres_url, tmp_path, **settings):
+        for tenant in ("acme", "globex", "other"):
+            ended = await run(speaking, RunContext(user="ada", tenant=tenant))
+            run_id = ended["turn"]["run_id"]
+            [call] = await rows("select * from boring.tool_call where outcome = 'ok' and run_id = %s", run_id)
+            decided = await rows("select * from boring.decision where run_id = %s", run_id)
+            told = " ".join(str(one) for one in decided)
+            left[tenant] = (
+                SENTENCES in (call["result"] or ""),
+                "[IBAN]" in str(call["arguments"]),
+                call["arguments"] == {},
+                any(one["reason"] for one in decided),
+                "ada.lovelace" in told,
+            )
+    assert left == {
+        "acme": (True, False, False, True, True),
+        "globex": (False, False, True, False, False),
+        "other": (False, True, False, True, False),
+    }
