@@ -81,6 +81,14 @@ class TraceSettings(BaseModel):
     content_of: Annotated[dict[str, Content], NoDecode] = Field(default_factory=dict[str, Content])
     """The same for single tenants, in the environment as `tenant=setting` with commas between them."""
 
+    span_content: bool = Field(
+        default=False,
+        validation_alias=AliasChoices(
+            "BORING_SPAN_CONTENT", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "span_content"
+        ),
+    )
+    """Whether spans hold what was asked and answered, kept as `content` says."""
+
     presidio: Annotated[tuple[str, ...], NoDecode] = ()
     """Kinds of private data that Presidio's recognisers look for as well, in the environment with commas."""
 
@@ -101,6 +109,19 @@ class TraceSettings(BaseModel):
         """Return how what these tenants said is kept; of several, the least that is kept of any."""
         kept: list[Content] = [self.content_of.get(tenant or "", self.content) for tenant in tenants]
         return min(kept, key=_LEAST_FIRST.index)
+
+    def tells_content(self, tenant: str) -> bool:
+        """Return whether spans of a tenant's runs hold what was asked and answered."""
+        return self.span_content and self.content_for(tenant) != "off"
+
+    @field_validator("span_content", mode="before")
+    @classmethod
+    def _in_words_of_the_conventions(cls, value: object) -> object:
+        """Take what OpenTelemetry's own libraries take as well; there is no content in events."""
+        told = value.strip().upper() if isinstance(value, str) else value
+        if told in {"", "NO_CONTENT", "EVENT_ONLY"}:
+            return False
+        return True if told in {"SPAN_ONLY", "SPAN_AND_EVENT"} else value
 
     @field_validator("content_of", mode="before")
     @classmethod

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode
+from pydantic import SecretStr
 
 from app.logs import LogLines
 from core.context import RunContext
@@ -110,14 +111,24 @@ async def kept() -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("logged")
+@pytest.mark.parametrize("span_content", [False, True])
 async def test_twenty_kinds_of_private_data_are_in_no_trace_no_log_and_nothing_that_is_sent(
     place: Place,
     postgres_url: str,
     tmp_path: Path,
     speaking: Any,
     capsys: pytest.CaptureFixture[str],
+    *,
+    span_content: bool,
 ) -> None:
-    told: dict[str, Any] = {"traces": ("otlp",), "otlp_endpoint": place.url}
+    told: dict[str, Any] = {
+        "traces": ("otlp", "phoenix", "langfuse", "langsmith"),
+        **{f"{name}_endpoint": place.url for name in ("otlp", "phoenix", "langfuse", "langsmith")},
+        "langfuse_public_key": "pk",
+        "langfuse_secret_key": SecretStr("sk"),
+        "langsmith_api_key": SecretStr("lsv2_1"),
+        "span_content": span_content,
+    }
     async with remembering(postgres_url, tmp_path, **told):
         result = await run(speaking)
         found = await kept()
@@ -128,6 +139,8 @@ async def test_twenty_kinds_of_private_data_are_in_no_trace_no_log_and_nothing_t
     assert {name: left_in(text) for name, text in found.items()} == {name: [] for name in found}
     assert found["calls"].count("[IBAN]") >= 4
     assert all("[IBAN]" in text for text in found.values())
+    held = {name: text.count("gen_ai.input.messages") for name, text in found.items()}
+    assert (held["spans"] > 0, held["sent"] > 0) == (span_content, span_content)
     assert "can't do" in found["calls"]
     first = json.loads(lines.splitlines()[0])
     assert (first["run_id"], first["thread_id"]) == (result["turn"]["run_id"], "t")
