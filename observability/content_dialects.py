@@ -74,6 +74,27 @@ def langsmith(attributes: Attributes) -> dict[str, Any]:
     return told
 
 
+def as_messages(attributes: Attributes) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return what was asked and what was answered as messages of a chat, a call of a tool as well."""
+    said = content_of(attributes)
+    if names.TOOL_ARGUMENTS in said or names.TOOL_RESULT in said:
+        given = [{"role": "arguments", "content": _worded(one)} for one in _those(said, names.TOOL_ARGUMENTS)]
+        return given, [{"role": "result", "content": _worded(one)} for one in _those(said, names.TOOL_RESULT)]
+    return _in_order(said), _chat(said, names.OUTPUT_MESSAGES)
+
+
+def worded_message(message: Mapping[str, Any]) -> str:
+    """Return what a message says, and what it calls, as text."""
+    called = [
+        f"{one['function']['name']} {one['function']['arguments']}" for one in message.get("tool_calls", ())
+    ]
+    return "\n".join([*([message["content"]] if message["content"] else []), *called])
+
+
+def _those(said: Mapping[str, Any], name: str) -> list[Any]:
+    return [said[name]] if name in said else []
+
+
 def _asked(said: Mapping[str, Any]) -> Any:
     """Return what went in: a tool's arguments, the messages of a chat, or an agent's question."""
     if names.TOOL_ARGUMENTS in said:

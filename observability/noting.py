@@ -142,7 +142,9 @@ def _whose(part_of: Invocation) -> tuple[str, str, str, str]:
 class DecisionStore:
     """Writes decisions of one process."""
 
-    def __init__(self, database: Database, content_of: Callable[[str], Content]) -> None:
+    def __init__(
+        self, database: Database, content_of: Callable[[str], Content] = lambda _: "redacted"
+    ) -> None:
         """Make one; `content_of` says how what a tenant's runs decide is kept."""
         self._database = database
         self._content_of = content_of
@@ -154,9 +156,7 @@ class DecisionStore:
             TransientError: the database can't be reached now.
         """
         newest, replaced = _newest(decisions)
-        kept = [
-            row for one in newest for row in kept_decisions([_row(one)], self._content_of(one.tenant))
-        ]
+        kept = [row for one in newest for row in kept_decisions([_row(one)], self._content_of(one.tenant))]
         for row in kept:
             row |= {name: row[name][:_MOST_CHARS] for name in ("choice", "reason")}
         rows = orjson.dumps(kept).decode()

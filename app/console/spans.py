@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.console.plain_values import Shown, shown
 from app.console.rendering import page
 from app.console.runs import run_asked_for
-from app.console.said import Said, place_of, said_at_model, said_at_tool
+from app.console.said import Said, place_of, said_at_model, said_at_tool, said_in_span
 from app.console.viewing import viewer_of
 from core.process import current_process
 from memory.checkpoints import postgres_checkpointer
@@ -106,11 +106,13 @@ async def _said(request: Request, span: SpanRow, spans: Sequence[SpanRow], conte
     """Return what was asked and answered at a call of a model or a tool; None for other spans."""
     if span.operation == names.EXECUTE_TOOL:
         return await said_at_tool(span, content)
-    if span.operation != names.CHAT:
+    if span.operation not in {names.CHAT, names.INVOKE_AGENT}:
         return None
     tenant, database = viewer_of(request).tenant, await (await current_process()).database()
     if tenant is not None and not await is_thread_of(database, span.thread_id or "", tenant):
-        return Said(why_none=_SHARED)
+        return Said(why_none=_SHARED) if span.operation == names.CHAT else None
+    if (held := await said_in_span(span, content)) is not None or span.operation == names.INVOKE_AGENT:
+        return held
     step = next((one for one in spans if one.span_id == span.parent_id), None)
     return await said_at_model(None if step is None else place_of(step), content)
 

@@ -108,6 +108,29 @@ async def test_content_is_shown_as_it_is_set_for_all_or_for_its_tenant(
     assert any("BORING_CONTENT is off" in one for one in told) == (content == "off")
 
 
+@pytest.mark.parametrize("content", ["redacted", "full", "off"])
+async def test_messages_that_a_span_holds_are_shown_one_by_one(
+    browser: httpx.AsyncClient, process: Process, speaking: Any, content: Any
+) -> None:
+    object.__setattr__(process.settings, "span_content", True)
+    object.__setattr__(process.settings, "content", content)
+    llm, saver = await speaking(["To ada@example.org."]), await postgres_checkpointer()
+    agent = create_agent(llm=llm, name="clerk", checkpointer=saver)
+    asked: Any = {"messages": [("user", "From bob@example.org")]}
+    await agent.ainvoke(asked, {"configurable": {"thread_id": "told"}})
+    await (await current_tracing()).flush()
+    for name in ("chat scripted", "invoke_agent clerk"):
+        told = await page(browser, await at(browser, process, "told", name))
+        asked_of, _, answered = told.partition("What was answered")
+        assert "gen_ai.input" not in told
+        assert (
+            ("<code>user</code>" in asked_of) == ("<code>assistant</code>" in answered) == (content != "off")
+        )
+        assert ("From bob@example.org" in asked_of) == ("To ada@" in answered) == (content == "full")
+        assert ("From [EMAIL]" in asked_of) == (content == "redacted")
+        assert ("<code>system</code>" in asked_of) == (name.startswith("chat") and content != "off")
+
+
 async def test_what_several_tenants_have_said_is_shown_as_the_strictest_setting_has_it(
     browser: httpx.AsyncClient, process: Process, speaking: Any
 ) -> None:
