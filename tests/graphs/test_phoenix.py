@@ -152,7 +152,8 @@ async def test_phoenix_shows_tree_kinds_tokens_cost_and_session_and_an_interrupt
     assert {one["attributes"]["user.id"] for one in spans} == {"ada"}
     paid = [one["attributes"] for one in spans if one["name"] == "execute_tool pay"]
     assert "paid 500 to shop" in [one.get("output.value") for one in paid]
-    assert all(json.loads(one["tool.parameters"])["amount"] == 500 for one in paid)
+    assert all(json.loads(one["input.value"])["amount"] == 500 for one in paid)
+    assert {name for one in paid for name in one if name.startswith("tool.parameters")}
     answers = [one["attributes"].get("llm.output_messages.0.message.content") for one in spans]
     assert "Done." in answers
     questions = [one for one in spans if one["name"] == "invoke_agent clerk"]
