@@ -14,7 +14,8 @@ from rich.text import Text
 
 from app.calls import one_line
 from app.exits import INTERRUPTED
-from app.traces import dollars, run_called, span_label
+from app.trace_tree import dollars, span_label
+from app.traces import run_called
 
 if TYPE_CHECKING:
     from observability.trace_log import RunFigures, SpanRow, WantedRuns

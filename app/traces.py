@@ -2,19 +2,18 @@
 
 import json
 from dataclasses import asdict
-from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
 from app.asking import JsonOption
 from app.calls import one_line
 from app.running import run
 from app.since import SinceOption
+from app.trace_tree import dollars, trees
 from core.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ FollowOption = Annotated[
     bool, typer.Option("--follow", "-f", help="Go on, and show what is new; Ctrl-C ends it.")
 ]
 _MOST_QUESTION_CHARS = 48
-_COLOURS = {"error": "red", "interrupted": "yellow"}
 
 
 def runs(  # noqa: PLR0913 - each is an option of the command line
@@ -71,6 +69,9 @@ def trace(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")],
     *,
     follow: FollowOption = False,
+    content: Annotated[
+        bool, typer.Option("--content", help="Show what was asked and answered, where spans hold it.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a run did as a tree: its steps, model calls and tool calls, with times, tokens and cost.
@@ -82,7 +83,7 @@ def trace(
 
         follow_trace(run_id, as_json=as_json)
         return
-    one, spans, feedback = run(_traced(run_id))
+    one, spans, feedback = run(_traced(run_id, with_content=content))
     if as_json:
         told = {"spans": [asdict(span) for span in spans], "feedback": [asdict(it) for it in feedback]}
         _write({**asdict(one), **told})
@@ -100,7 +101,7 @@ def trace(
     _show_said(console, feedback)
     if not spans:
         console.print("No spans are kept of it.")
-    for tree in _trees(spans):
+    for tree in trees(spans):
         console.print(tree)
 
 
@@ -168,42 +169,6 @@ def _cells(one: "RunFigures", rating: "Rating | None" = None) -> tuple[str, ...]
     )
 
 
-def dollars(cost: Decimal | None) -> str:
-    """Return US dollars as people read them; a price that is not known is never a zero."""
-    if cost is None:
-        return "unknown"
-    return f"${cost:.2f}" if cost >= 1 or not cost else f"${cost:.6f}"
-
-
-def _trees(spans: "list[SpanRow]") -> list[Tree]:
-    """Return a tree for each span that has none above it here."""
-    nodes = {one.span_id: Tree(span_label(one)) for one in spans}
-    tops: list[Tree] = []
-    for one in spans:
-        above = nodes.get(one.parent_id or "")
-        if above is None:
-            tops.append(nodes[one.span_id])
-        else:
-            above.children.append(nodes[one.span_id])
-    return tops
-
-
-def span_label(one: "SpanRow") -> Text:
-    """Return a span in one line: its name, time, tokens, cost and what went wrong."""
-    told = [f"{one.duration_ms:.0f} ms"]
-    if one.input_tokens is not None:
-        told.append(f"{one.input_tokens} in, {one.output_tokens or 0} out")
-        told.append(dollars(one.cost_usd))
-    if one.outcome and one.outcome != "ok":
-        told.append(one.outcome)
-    if one.error_type and one.error_type != one.outcome:
-        told.append(one.error_type)
-    failed = [event for event in one.events if event.get("name") == "attempt"]
-    if failed:
-        told.append(f"{len(failed)} failed attempts")
-    return Text.assemble(one_line(one.name), (f"  {', '.join(told)}", _COLOURS.get(one.status, "dim")))
-
-
 def _write(told: Any) -> None:
     typer.echo(json.dumps(told, default=str, ensure_ascii=False))
 
@@ -219,14 +184,18 @@ async def _recent(wanted: "WantedRuns", limit: int) -> "tuple[list[RunFigures], 
         return found, await ratings_of(database, None, [one.run_id for one in found])
 
 
-async def _traced(run_id: str) -> "tuple[RunFigures, list[SpanRow], list[Feedback]]":
+async def _traced(run_id: str, *, with_content: bool) -> "tuple[RunFigures, list[SpanRow], list[Feedback]]":
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
     from observability.run_search import spans_found  # noqa: PLC0415
 
     async with opened_process() as process:
         database = await process.database()
         one = await run_called(database, run_id)
-        return one, await spans_found(database, one), await _feedback_on(database, one)
+        return (
+            one,
+            await spans_found(database, one, with_content=with_content),
+            await _feedback_on(database, one),
+        )
 
 
 async def _decided(run_id: str) -> "tuple[RunFigures, list[DecisionRow], list[Feedback]]":

@@ -1,12 +1,15 @@
 """What the operator sets of where spans are sent to, beside the database that always gets them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 TraceTo = Literal["phoenix", "langfuse", "langsmith", "otlp"]
 """A place that takes spans by OTLP, with an address and headers of its own."""
+Content = Literal["full", "redacted", "off"]
+"""How what was said is kept to see what runs did: as it is, without private data, or not at all."""
+_LEAST_FIRST: Final[tuple[Content, ...]] = ("off", "redacted", "full")
 
 
 class TraceSettings(BaseModel):
@@ -73,8 +76,18 @@ class TraceSettings(BaseModel):
     )
     """`name=value`, with commas between them."""
 
-    content: Literal["full", "redacted", "off"] = "redacted"
+    content: Content = "redacted"
     """Whether stored tool calls and decisions hold what was said as it is, without private data, or not."""
+    content_of: Annotated[dict[str, Content], NoDecode] = Field(default_factory=dict[str, Content])
+    """The same for single tenants, in the environment as `tenant=setting` with commas between them."""
+
+    span_content: bool = Field(
+        default=False,
+        validation_alias=AliasChoices(
+            "BORING_SPAN_CONTENT", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "span_content"
+        ),
+    )
+    """Whether spans hold what was asked and answered, kept as `content` says."""
 
     presidio: Annotated[tuple[str, ...], NoDecode] = ()
     """Kinds of private data that Presidio's recognisers look for as well, in the environment with commas."""
@@ -91,6 +104,29 @@ class TraceSettings(BaseModel):
     """Spans of days before so many go at the next sweep, a day at a time. Unset: they stay."""
     retention_count_days: int | None = Field(default=None, ge=1, le=36_500)
     """Counts of spans by day, of days before so many, go at the next sweep. Unset: they stay."""
+
+    def content_for(self, *tenants: str | None) -> Content:
+        """Return how what these tenants said is kept; of several, the least that is kept of any."""
+        kept: list[Content] = [self.content_of.get(tenant or "", self.content) for tenant in tenants]
+        return min(kept, key=_LEAST_FIRST.index)
+
+    def tells_content(self, tenant: str) -> bool:
+        """Return whether spans of a tenant's runs hold what was asked and answered."""
+        return self.span_content and self.content_for(tenant) != "off"
+
+    @field_validator("span_content", mode="before")
+    @classmethod
+    def _in_words_of_the_conventions(cls, value: object) -> object:
+        """Take what OpenTelemetry's own libraries take as well; there is no content in events."""
+        told = value.strip().upper() if isinstance(value, str) else value
+        if told in {"", "NO_CONTENT", "EVENT_ONLY"}:
+            return False
+        return True if told in {"SPAN_ONLY", "SPAN_AND_EVENT"} else value
+
+    @field_validator("content_of", mode="before")
+    @classmethod
+    def _split_tenants(cls, value: object) -> object:
+        return _by_tenant(value) if isinstance(value, str) else value
 
     @field_validator("traces", mode="before")
     @classmethod
@@ -124,3 +160,21 @@ class TraceSettings(BaseModel):
     @classmethod
     def _empty_means_off(cls, value: object) -> object:
         return False if isinstance(value, str) and not value.strip() else value
+
+
+def _by_tenant(text: str) -> dict[str, Any]:
+    """Return what stands behind each tenant's name, refusing what is no such list."""
+    found: dict[str, Any] = {}
+    for part in text.split(","):
+        tenant, sign, content = part.rpartition("=")
+        tenant, content = tenant.strip(), content.strip().lower()
+        if not part.strip():
+            continue
+        if not (sign and tenant) or content not in _LEAST_FIRST:
+            raise ValueError(
+                f"{part.strip()!r} is not a tenant, = and one of full, redacted, off, as in acme=full"
+            )
+        if found.get(tenant, content) != content:
+            raise ValueError(f"tenant {tenant!r} stands there twice")
+        found[tenant] = content
+    return found

@@ -30,6 +30,7 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
         parent, whose = _parent(), _whose(config, options.get("context"))
         tracing = await current_tracing()
         with invocation(tracing.tracer, self.name, whose, decide=tracing.decisions.put, parent=parent) as one:
+            one.tells_content = tracing.tells_content(whose[names.TENANT])
             if parent is None:
                 one.called_as = str((config or {}).get("run_id") or "")
             carried = cast("RunnableConfig", {**(config or {})})

@@ -95,7 +95,7 @@ async def _told(model: Model, asked: Sequence[AnyMessage], most_s: float) -> AIM
     chat = model.chat.bind(max_completion_tokens=MAX_SUMMARY_TOKENS)
     try:
         async with asyncio.timeout(most_s):
-            with model_span(model.profile.name, model.profile.endpoint) as spoken:
+            with model_span(model.profile.name, model.profile.endpoint, asked) as spoken:
                 reply = await chat.ainvoke(asked, RunnableConfig(tags=[TAG_NOSTREAM], run_name="summarise"))
                 spoken.by(reply)
     except GraphBubbleUp:

@@ -31,7 +31,7 @@ async def observe(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, 
         thread_id=thread_of(runtime),
         run_id=turn["run_id"],
         calls=[(message.artifact, message.text) for message in results],
-        content=process.settings.content,
+        content=process.settings.content_for(context_of(runtime).tenant),
     )
     if unanswered_calls(state["messages"]):
         return {}

@@ -20,6 +20,7 @@ from nodes.learning import Mind
 from nodes.remembering import policy_of, turn_to_learn
 from nodes.threads import Node, thread_of
 from observability.invocations import current_invocation
+from observability.spans import tell_answer
 
 
 def responding(mind: Mind | None = None, *, structured: bool = False) -> Node:
@@ -58,6 +59,7 @@ async def _ended(
         answer["contributions"] = contributed
     if (invocation := current_invocation()) is not None:
         invocation.outcome = answer["status"]
+        tell_answer(invocation, answer["text"], answer["status"])
     note_end(answer, state["turn"]["step"], why=stop["message"] if stop else "")
     if not context_of(runtime).depth:  # else the run is that of the agent which was asked first
         await _finished(state, answer, mind, runtime)

@@ -66,9 +66,10 @@ class SchemaPlanner:
             extra_body=_constrained_to("plan", plan_schema(request.tools, several=request.several)),
             max_completion_tokens=MAX_PLAN_TOKENS * (MAX_CALLS if request.several else 1),
         )
-        with model_span(self._model.profile.name, self._model.profile.endpoint) as spoken:
+        asked = [*prefix, *_turn_as_chat(request)]
+        with model_span(self._model.profile.name, self._model.profile.endpoint, asked) as spoken:
             reply = await chooser.ainvoke(
-                [*prefix, *_turn_as_chat(request)],
+                asked,
                 config={"tags": [TAG_NOSTREAM], "run_name": "choose"},
             )
             spoken.by(reply)
@@ -105,7 +106,7 @@ class SchemaPlanner:
         if (wanted := request.response_format) is not None:
             chat = chat.bind(extra_body=_constrained_to(wanted.name, bounded_schema(wanted.schema)))
         config = RunnableConfig(tags=[TAG_NOSTREAM]) if quiet or request.quiet else None
-        with model_span(self._model.profile.name, self._model.profile.endpoint) as spoken:
+        with model_span(self._model.profile.name, self._model.profile.endpoint, messages) as spoken:
             reply = await chat.ainvoke([*messages], config)
             spoken.by(reply)
             return reply

@@ -14,7 +14,7 @@ from core.worker import current_worker
 from memory.claims import current_claims
 from observability import names
 from observability.invocations import KEY, Invocation
-from observability.spans import step_span
+from observability.spans import step_span, tell_question
 from tools.journal import Journal
 
 Node = Callable[..., Awaitable[dict[str, Any]]]
@@ -93,6 +93,8 @@ def traced_step(step: str, state: Any, runtime: Runtime[RunContext]) -> Abstract
     run_id = state.get("run_id") or (turn["run_id"] if turn and step != "receive" else "")
     if run_id:
         part_of.belongs_to(run_id, turn.get("trace") if turn else None)
+    if turn and step != "receive":
+        tell_question(part_of, turn["question"])
     number = state.get("step") or (turn["step"] if turn else 0)
     attempt = info.node_attempt if info else 1
     told = {names.NUMBER: number, names.ATTEMPT: attempt}

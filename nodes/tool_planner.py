@@ -44,8 +44,9 @@ class ToolPlanner:
         system = SystemMessage(request.system_prompt + self._instruction(request.response_format))
         try:
             config = _UNHEARD if said or request.quiet else None
-            with model_span(self._model.profile.name, self._model.profile.endpoint) as spoken:
-                reply = await self._bound(request).ainvoke([system, *messages], config)
+            asked = [system, *messages]
+            with model_span(self._model.profile.name, self._model.profile.endpoint, asked) as spoken:
+                reply = await self._bound(request).ainvoke(asked, config)
                 spoken.by(reply)
         except (ValidationError, JSONDecodeError) as error:
             raise TransientError("what the model's endpoint sent can't be read as a message.") from error

@@ -7,7 +7,8 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from core.database import Database
-from observability.contents import Content, kept_calls
+from core.trace_settings import Content
+from observability.contents import kept_calls
 
 _INSERT = """
 insert into boring.tool_call (id, thread_id, run_id, step, call_id, tool, effect, arguments, attempt, outcome,

@@ -5,12 +5,11 @@ The journal of effects is no such row: calls are repeated from it, so it holds a
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from core.trace_settings import Content
 from observability.redactor import redacted, redacted_value, takes_long
 
-Content = Literal["full", "redacted", "off"]
-"""The setting `BORING_CONTENT`."""
 _LONG_CHARS: Final = 4_000
 """From here on a text is looked through beside the event loop."""
 

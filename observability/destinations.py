@@ -14,9 +14,10 @@ from pydantic import SecretStr
 
 from core.errors import ConfigurationError
 from core.settings import Settings
-from observability import dialects
+from observability import content_dialects, dialects
 
 Dialect = Callable[[dialects.Row], dict[str, Any]]
+ContentDialect = Callable[[content_dialects.Attributes], dict[str, Any]]
 _PATH: Final = "/v1/traces"
 
 
@@ -30,6 +31,7 @@ class Destination:
         headers: sent along, keys among them.
         resource: attributes of what the spans come from.
         dialect: what its spans are told beside their own attributes.
+        content: the same for what was asked and answered, where its spans hold that.
         names_exceptions: an error is told by an event `exception` as well.
         project: where LangSmith tells the ids of projects, and the name of the one that is meant.
     """
@@ -39,6 +41,7 @@ class Destination:
     headers: Mapping[str, str] = field(repr=False)
     resource: Mapping[str, str]
     dialect: Dialect
+    content: ContentDialect = content_dialects.none
     names_exceptions: bool = False
     project: tuple[str, str] | None = None
 
@@ -63,7 +66,9 @@ def _phoenix(settings: Settings) -> Destination:
     project = settings.phoenix_project
     resource = {"openinference.project.name": project} if project else {}
     url = _address(settings.phoenix_endpoint, "PHOENIX_COLLECTOR_ENDPOINT", _PATH)
-    return Destination("phoenix", url, headers, resource, dialects.openinference)
+    return Destination(
+        "phoenix", url, headers, resource, dialects.openinference, content_dialects.openinference
+    )
 
 
 def _langfuse(settings: Settings) -> Destination:
@@ -72,7 +77,7 @@ def _langfuse(settings: Settings) -> Destination:
     token = base64.b64encode(f"{public}:{secret}".encode()).decode()
     headers = {"authorization": f"Basic {token}", "x-langfuse-ingestion-version": "4"}
     url = _address(settings.langfuse_endpoint, "LANGFUSE_BASE_URL", "/api/public/otel" + _PATH)
-    return Destination("langfuse", url, headers, {}, dialects.langfuse)
+    return Destination("langfuse", url, headers, {}, dialects.langfuse, content_dialects.langfuse)
 
 
 def _langsmith(settings: Settings) -> Destination:
@@ -82,7 +87,14 @@ def _langsmith(settings: Settings) -> Destination:
     url = _address(settings.langsmith_endpoint, "LANGSMITH_ENDPOINT", "/otel" + _PATH)
     project = (f"{url.removesuffix('/otel' + _PATH)}/sessions", settings.langsmith_project or "default")
     return Destination(
-        "langsmith", url, headers, {}, dialects.langsmith, names_exceptions=True, project=project
+        "langsmith",
+        url,
+        headers,
+        {},
+        dialects.langsmith,
+        content_dialects.langsmith,
+        names_exceptions=True,
+        project=project,
     )
 
 

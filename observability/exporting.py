@@ -19,7 +19,8 @@ from observability import names
 from observability.destinations import Destination
 from observability.outlet import RefusedError
 from observability.redactor import redacted, redacted_value
-from observability.span_store import row_of
+from observability.span_content import kept_content
+from observability.span_store import in_portions, row_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
@@ -48,7 +49,10 @@ class Exporter:
             RefusedError: it does not want it.
         """
         await load(_ENCODER)
-        body = await asyncio.to_thread(self._encoded, spans)
+        dressed = [
+            one for some in in_portions(spans) for one in await asyncio.to_thread(self._all_dressed, some)
+        ]
+        body = await asyncio.to_thread(self._encoded, dressed)
         headers = {
             **self._to.headers,
             "content-type": "application/x-protobuf",
@@ -68,19 +72,22 @@ class Exporter:
         from opentelemetry.exporter.otlp.proto.common.trace_encoder import (  # noqa: PLC0415 - loaded by `deliver`
             encode_spans,
         )
+
+        return gzip.compress(encode_spans(spans).SerializeToString(), compresslevel=1)
+
+    def _all_dressed(self, spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - loaded by `deliver`
 
         resource = Resource({"service.name": "boring-agents", **self._to.resource})
-        dressed = [self._dressed(span, resource) for span in spans]
-        return gzip.compress(encode_spans(dressed).SerializeToString(), compresslevel=1)
+        return [self._dressed(span, resource) for span in spans]
 
     def _dressed(self, span: ReadableSpan, resource: Resource) -> ReadableSpan:
         """Return a span as this place wants to see it, redacted once more, whoever wrote it."""
         from opentelemetry.sdk.trace import Event  # noqa: PLC0415 - loaded by `deliver`
         from opentelemetry.sdk.trace import ReadableSpan as Dressed  # noqa: PLC0415 - loaded by `deliver`
 
-        row = row_of(span, self._prices)
-        own = {name: held for name, held in (span.attributes or {}).items() if name not in names.PLACES}
+        row, apart = row_of(span, self._prices), {*names.PLACES, *names.CONTENT}
+        own = {name: held for name, held in (span.attributes or {}).items() if name not in apart}
         if names.COST in own:
             row["cost_usd"] = own[names.COST]
         events = [*span.events, *self._exceptions(span, row)]
@@ -89,7 +96,7 @@ class Exporter:
             context=span.get_span_context(),
             parent=span.parent,
             resource=resource,
-            attributes=redacted_value({**own, **self._to.dialect(row)}),
+            attributes=redacted_value({**own, **self._to.dialect(row)}) | self._said(span),
             events=[
                 Event(redacted(one.name), redacted_value(one.attributes or {}), timestamp=one.timestamp)
                 for one in events
@@ -101,6 +108,15 @@ class Exporter:
             end_time=span.end_time,
             instrumentation_scope=span.instrumentation_scope,
         )
+
+    def _said(self, span: ReadableSpan) -> dict[str, Any]:
+        """Return the attributes that tell what was said, redacted whatever `BORING_CONTENT` is."""
+        attributes = span.attributes or {}
+        kept = kept_content(attributes, "redacted")
+        if not kept:
+            return {}
+        operation = attributes.get(names.OPERATION)
+        return kept | self._to.content({**kept, names.OPERATION: operation})
 
     def _exceptions(self, span: ReadableSpan, row: Mapping[str, Any]) -> list[Event]:
         from opentelemetry.sdk.trace import Event  # noqa: PLC0415 - loaded by `deliver`

@@ -32,6 +32,8 @@ class Invocation:
         is_placed: it is known whether it is the first of its run.
         called_as: the id that the caller gave this call; empty if none.
         outcome: how it ended, in the words of the record of runs; None as long as nobody has said.
+        tells_content: its spans hold what was asked and answered.
+        is_asked: its own span holds what was asked.
     """
 
     tracer: Tracer
@@ -44,6 +46,8 @@ class Invocation:
     is_placed: bool = False
     called_as: str = ""
     outcome: str | None = None
+    tells_content: bool = False
+    is_asked: bool = False
 
     def belongs_to(self, run_id: str, first: str | None) -> None:
         """Name the run; a later invocation of it is linked to the first one, which `first` names."""

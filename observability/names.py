@@ -23,6 +23,14 @@ ERROR_TYPE: Final = "error.type"
 SESSION: Final = "session.id"
 USER: Final = "user.id"
 
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
+TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_RESULT: Final = "gen_ai.tool.call.result"
+CONTENT: Final = (SYSTEM_INSTRUCTIONS, INPUT_MESSAGES, OUTPUT_MESSAGES, TOOL_ARGUMENTS, TOOL_RESULT)
+"""What was asked and answered. Spans have it only where `BORING_SPAN_CONTENT` is on."""
+
 RUN: Final = "boring.run.id"
 TENANT: Final = "boring.tenant"
 CALLED_AS: Final = "boring.called_as"
@@ -42,6 +50,8 @@ OUTCOME: Final = "boring.outcome"
 """How it ended, in the words of the record of runs and of the log of calls."""
 COST: Final = "boring.cost.usd"
 """US dollars; missing where the price of the model is not known."""
+CONTENT_LEFT_OUT: Final = "boring.content.left_out"
+"""What of that a span has no room for."""
 
 INVOKE_AGENT: Final = "invoke_agent"
 CHAT: Final = "chat"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, LiteralString
@@ -14,8 +14,9 @@ import psycopg
 from core.database import Database
 from core.errors import TransientError
 from core.forgetting_gate import pass_gate
+from core.trace_settings import Content
 from observability import names
-from observability.contents import Content, kept_decisions
+from observability.contents import kept_decisions
 from observability.decisions import DecisionKind
 from observability.invocations import Invocation, current_invocation, current_place
 
@@ -141,9 +142,12 @@ def _whose(part_of: Invocation) -> tuple[str, str, str, str]:
 class DecisionStore:
     """Writes decisions of one process."""
 
-    def __init__(self, database: Database, content: Content = "redacted") -> None:
+    def __init__(
+        self, database: Database, content_of: Callable[[str], Content] = lambda _: "redacted"
+    ) -> None:
+        """Make one; `content_of` says how what a tenant's runs decide is kept."""
         self._database = database
-        self._content: Content = content
+        self._content_of = content_of
 
     async def deliver(self, decisions: Sequence[Noted]) -> None:
         """Store decisions.
@@ -152,7 +156,7 @@ class DecisionStore:
             TransientError: the database can't be reached now.
         """
         newest, replaced = _newest(decisions)
-        kept = kept_decisions([_row(one) for one in newest], self._content)
+        kept = [row for one in newest for row in kept_decisions([_row(one)], self._content_of(one.tenant))]
         for row in kept:
             row |= {name: row[name][:_MOST_CHARS] for name in ("choice", "reason")}
         rows = orjson.dumps(kept).decode()

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, LiteralString
 from psycopg.sql import SQL, Composed
 
 from core.database import Database
+from observability import names
 from observability.trace_log import Rated, RunFigures, RunStatus, SpanRow, WantedRuns
 
 _COLUMNS: LiteralString = """
@@ -75,9 +76,14 @@ from boring.span where run_id = any(%(runs)s) and started_at >= %(since)s group 
 _SPANS: LiteralString = """
 select trace_id, span_id, parent_id, name, operation, agent, step, tool, model, provider, run_id, thread_id,
     started_at, duration_ms, status, outcome, error_type, input_tokens, output_tokens, cached_tokens,
-    reasoning_tokens, cost_usd, attributes, events, links
+    reasoning_tokens, cost_usd,
+    case when %(content)s then attributes else attributes - %(said)s::text[] end as attributes, events, links
 from boring.span where run_id = %(run)s and started_at >= %(since)s
 order by started_at, operation = 'invoke_agent' desc limit %(limit)s
+"""
+_CONTENT: LiteralString = """
+select attributes from boring.span
+where trace_id = %(trace)s and span_id = %(span)s and started_at = %(at)s
 """
 _OTHERS_ON_THREAD: LiteralString = """
 select from boring.run
@@ -133,10 +139,28 @@ async def statuses_found(database: Database, wanted: WantedRuns, *, limit: int) 
     return [RunStatus(**row) for row in await _rows(database, statement, {**values, "limit": limit})]
 
 
-async def spans_found(database: Database, run: RunFigures, *, limit: int | None = None) -> list[SpanRow]:
-    """Return the first spans of a run, or all, of all its traces, the first to begin first."""
+async def spans_found(
+    database: Database, run: RunFigures, *, limit: int | None = None, with_content: bool = False
+) -> list[SpanRow]:
+    """Return the first spans of a run, or all, of all its traces, the first to begin first.
+
+    Args:
+        database: holds them.
+        run: whose spans.
+        limit: most of them.
+        with_content: what was asked and answered is wanted too, as far as they hold it.
+    """
     values = {"run": run.run_id, "since": run.started_at - _SLACK, "limit": limit}
+    values |= {"content": with_content, "said": list(names.CONTENT)}
     return [SpanRow(**row) for row in await _rows(database, _SPANS, values)]
+
+
+async def content_of_span(database: Database, span: SpanRow) -> dict[str, Any]:
+    """Return the attributes in which a span holds what was asked and answered; empty where it does not."""
+    values = {"trace": span.trace_id, "span": span.span_id, "at": span.started_at}
+    rows = await _rows(database, _CONTENT, values)
+    held: dict[str, Any] = rows[0]["attributes"] if rows else {}
+    return {name: held[name] for name in names.CONTENT if name in held}
 
 
 async def is_thread_of(database: Database, thread_id: str, tenant: str) -> bool:
@@ -154,8 +178,8 @@ def _narrowed(wanted: WantedRuns) -> tuple[dict[str, Any], list[SQL]]:
 
 
 def _figures(run: Mapping[str, Any], taken: Mapping[str, Any]) -> RunFigures:
-    names = ("duration_ms", "input_tokens", "output_tokens")
-    found: dict[str, Any] = {**run, **{name: taken.get(name) for name in names}}
+    taken_names = ("duration_ms", "input_tokens", "output_tokens")
+    found: dict[str, Any] = {**run, **{name: taken.get(name) for name in taken_names}}
     return RunFigures(**found)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
@@ -14,9 +15,11 @@ from core.database import Database
 from core.errors import TransientError
 from core.forgetting_gate import pass_gate
 from core.prices import Price
+from core.trace_settings import Content
 from observability import names
 from observability.costs import Tokens, cost_of
 from observability.redactor import redacted, redacted_value
+from observability.span_content import kept_content
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -39,6 +42,8 @@ COLUMNS: Final = {
     names.CACHE_WRITE_TOKENS: "cache_write_tokens",
     names.REASONING_TOKENS: "reasoning_tokens",
 }
+_PORTION: Final = 16
+"""Spans with content that are looked through at once."""
 _INSERT: LiteralString = """
 with stored as (
     insert into boring.span select span.*
@@ -81,9 +86,22 @@ user waits for what is being stored of them, and what comes meanwhile waits for 
 class SpanStore:
     """Writes spans of one process."""
 
-    def __init__(self, database: Database, prices: Mapping[str, Price]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        prices: Mapping[str, Price],
+        content_of: Callable[[str], Content] = lambda _: "redacted",
+    ) -> None:
+        """Make one.
+
+        Args:
+            database: where.
+            prices: of own models.
+            content_of: how what was said in a tenant's runs is kept.
+        """
         self._database = database
         self._prices = prices
+        self._content_of = content_of
         self._days: set[str] = set()
 
     async def deliver(self, spans: Sequence[ReadableSpan]) -> None:
@@ -92,7 +110,12 @@ class SpanStore:
         Raises:
             TransientError: the database can't be reached now.
         """
-        rows = [_private(row_of(span, self._prices)) for span in spans]
+        rows: list[dict[str, Any]] = []
+        for some in in_portions(spans):
+            if tell_content(some):
+                rows += await asyncio.to_thread(self._rows, some)
+            else:
+                rows += self._rows(some)
         try:
             try:
                 await self._insert(rows)
@@ -101,6 +124,10 @@ class SpanStore:
                 await self._insert(rows)
         except psycopg.OperationalError as error:
             raise TransientError(type(error).__name__) from error
+
+    def _rows(self, spans: Sequence[ReadableSpan]) -> list[dict[str, Any]]:
+        rows = [row_of(span, self._prices) for span in spans]
+        return [_private(row, self._content_of(row["tenant"])) for row in rows]
 
     async def _insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
         async with self._database.pool.connection() as connection, connection.transaction():
@@ -111,6 +138,18 @@ class SpanStore:
                 await connection.execute("select boring.make_span_day(%s::date)", (day,))
             await connection.execute(_INSERT, (orjson.dumps(rows).decode(),))
         self._days |= {row["started_at"][:10] for row in rows}
+
+
+def in_portions(spans: Sequence[ReadableSpan]) -> Iterator[Sequence[ReadableSpan]]:
+    """Yield spans as many at a time as a thread works on: what it has begun, nobody can end."""
+    many = _PORTION if tell_content(spans) else len(spans)
+    for first in range(0, len(spans), many or 1):
+        yield spans[first : first + many]
+
+
+def tell_content(spans: Sequence[ReadableSpan]) -> bool:
+    """Return whether one of these spans holds what was asked or answered."""
+    return any(name in (span.attributes or {}) for span in spans for name in names.CONTENT)
 
 
 def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:
@@ -148,12 +187,18 @@ def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:
     }
 
 
-def _private(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row without private data, but for the names of who and what it belongs to."""
+def _private(row: Mapping[str, Any], content: Content) -> dict[str, Any]:
+    """Return a row without private data, but for the names of who and what it belongs to.
+
+    What was asked and answered is kept as the setting says.
+    """
     attributes = row["attributes"]
-    places = {name: attributes[name] for name in names.PLACES if name in attributes}
-    said = {name: value for name, value in attributes.items() if name not in places}
-    told = {"attributes": redacted_value(said) | places, "events": redacted_value(row["events"])}
+    apart = {name: attributes[name] for name in names.PLACES if name in attributes}
+    said = {
+        name: value for name, value in attributes.items() if name not in apart and name not in names.CONTENT
+    }
+    apart |= kept_content(attributes, content)
+    told = {"attributes": redacted_value(said) | apart, "events": redacted_value(row["events"])}
     names_of_errors = {
         name: held and redacted(held) for name in ("name", "error_type") if (held := row[name])
     }

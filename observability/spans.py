@@ -7,7 +7,7 @@ linked to the first. An interrupt is no error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,12 +18,12 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
-from observability import names
+from observability import names, span_content
 from observability.costs import Tokens, tokens_of
 from observability.invocations import RUNNING, Invocation
 
 if TYPE_CHECKING:
-    from langchain_core.messages import AIMessage
+    from langchain_core.messages import AIMessage, BaseMessage
 
 FAILURES: Final = frozenset({"error", "timeout", "unknown", "invalid", "unknown_tool"})
 """Outcomes of a call that count as errors; what a person or a policy refused does not."""
@@ -39,11 +39,15 @@ class Spoken:
         tokens: what it took, as far as the endpoint says.
         model: which answered, where the endpoint names another one.
         finished: why the model stopped.
+        reply: what it answered, where the span is to hold that.
+        keeps_reply: whether it is.
     """
 
     tokens: Tokens | None = None
     model: str = ""
     finished: str = ""
+    reply: AIMessage | None = None
+    keeps_reply: bool = False
 
     def by(self, reply: AIMessage) -> None:
         """Take from a reply what it says of itself."""
@@ -51,6 +55,8 @@ class Spoken:
         self.tokens = tokens_of(reply.usage_metadata)
         self.model = str(said.get("model_name") or "")
         self.finished = str(said.get("finish_reason") or "")
+        if self.keeps_reply:
+            self.reply = reply
 
 
 @contextmanager
@@ -128,9 +134,22 @@ def provider_at(endpoint: str) -> str:
     return PROVIDERS.get(endpoint.partition("/")[0], endpoint) or "embedded"
 
 
+def tell_question(part_of: Invocation, text: str) -> None:
+    """Have the span of an invocation hold what the agent was asked, where spans hold that."""
+    if part_of.tells_content and not part_of.is_asked:
+        part_of.is_asked = True
+        part_of.span.set_attributes(span_content.question(text))
+
+
+def tell_answer(part_of: Invocation, text: str, status: str) -> None:
+    """Have the span of an invocation hold what the agent answered, where spans hold that."""
+    if part_of.tells_content:
+        part_of.span.set_attributes(span_content.answer(text, status))
+
+
 @contextmanager
-def model_span(model: str, endpoint: str) -> Generator[Spoken]:
-    """Write the span of one call of a model; outside of a step there is none."""
+def model_span(model: str, endpoint: str, asked: Sequence[BaseMessage] = ()) -> Generator[Spoken]:
+    """Write the span of one call of a model, asked with messages; outside of a step there is none."""
     spoken, part_of = Spoken(), RUNNING.get()
     if part_of is None:
         yield spoken
@@ -140,6 +159,9 @@ def model_span(model: str, endpoint: str) -> Generator[Spoken]:
         names.REQUEST_MODEL: model,
         names.PROVIDER: provider_at(endpoint),
     }
+    if part_of.tells_content:
+        attributes |= span_content.asked_of(asked)
+        spoken.keeps_reply = True
     with _below(part_of, f"{names.CHAT} {model}", attributes, kind=SpanKind.CLIENT) as span:
         try:
             yield spoken
@@ -148,21 +170,35 @@ def model_span(model: str, endpoint: str) -> Generator[Spoken]:
 
 
 @contextmanager
-def tool_span(tool: str, call_id: str) -> Generator[Span | None]:
+def tool_span(tool: str, call_id: str, arguments: Any = None) -> Generator[Span | None]:
     """Write the span of one call of a tool; outside of a step there is none."""
     part_of = RUNNING.get()
     if part_of is None:
         yield None
         return
     attributes = {names.OPERATION: names.EXECUTE_TOOL, names.TOOL: tool, names.TOOL_CALL: call_id}
+    if part_of.tells_content:
+        attributes |= span_content.arguments(arguments)
     with _below(part_of, f"{names.EXECUTE_TOOL} {tool}", attributes) as span:
         yield span
 
 
-def end_of_call(span: Span | None, outcome: str) -> None:
-    """Note how a call of a tool ended, in the words of the log of calls; `interrupted` waits for a person."""
+def end_of_call(span: Span | None, outcome: str, *, arguments: Any = None, result: str | None = None) -> None:
+    """Note how a call of a tool ended.
+
+    Args:
+        span: of the call.
+        outcome: in the words of the log of calls; `interrupted` waits for a person.
+        arguments: that it ran with, where they are others than those that it was called with.
+        result: what it gave back, or what is said of its failure.
+    """
     if span is None:
         return
+    if (part_of := RUNNING.get()) is not None and part_of.tells_content:
+        if arguments is not None:
+            span.set_attributes(span_content.arguments(arguments))
+        if result is not None:
+            span.set_attributes(span_content.result(result))
     span.set_attribute(names.OUTCOME, outcome)
     if outcome in FAILURES:
         span.set_attribute(names.ERROR_TYPE, outcome)
@@ -227,4 +263,6 @@ def _said(spoken: Spoken) -> dict[str, Any]:
             names.CACHE_WRITE_TOKENS: took.cache_write,
             names.REASONING_TOKENS: took.reasoning,
         }
+    if spoken.reply is not None:
+        told |= span_content.answered_by(spoken.reply, spoken.finished)
     return told

@@ -41,7 +41,7 @@ async def export_run(run_id: str) -> int:
     share = process.settings.traces_sample
     sent = {row["trace_id"] for row in rows if row["status"] == "error"}
     left_out = [
-        span_of(row)
+        tracing.room.taken_in(span_of(row))
         for row in rows
         if row["trace_id"] not in sent and not in_share(int(row["trace_id"], 16), share)
     ]

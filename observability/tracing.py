@@ -14,6 +14,7 @@ import psycopg
 
 from core.loading import load
 from core.process import current_process
+from observability.content_room import ContentRoom
 from observability.destinations import destinations
 from observability.exporting import opened_exporters
 from observability.feedback import Feedback
@@ -72,12 +73,16 @@ class Tracing:
         ways: where they go, the database first.
         decisions: where those of runs go.
         feedback: where what people say of runs goes.
+        tells_content: whether spans of a tenant's runs hold what was asked and answered.
+        room: before all ways, for that.
     """
 
     tracer: Tracer
     ways: Sequence[Way]
     decisions: Outlet[Noted]
-    feedback: Sequence[Outlet[Feedback]] = ()
+    feedback: Sequence[Outlet[Feedback]]
+    tells_content: Callable[[str], bool]
+    room: ContentRoom
 
     @property
     def outlets(self) -> list[Outlet[ReadableSpan]]:
@@ -107,21 +112,24 @@ async def _opened() -> AsyncGenerator[Tracing]:
     await load("opentelemetry.sdk.trace", "genai_prices")
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider, sampling  # noqa: PLC0415 - loaded above
 
+    room, may_be_told = ContentRoom(), process.settings.span_content
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(presidio(process.settings.presidio))
         decisions = Outlet(
-            "the database", DecisionStore(database, process.settings.content).deliver, what="decisions"
+            "the database", DecisionStore(database, process.settings.content_for).deliver, what="decisions"
         )
         ways, feedback = await stack.enter_async_context(_opened_ways(process.settings, database, decisions))
 
         class IntoWays(SpanProcessor):
             def on_end(self, span: ReadableSpan) -> None:
+                taken = room.taken_in(span) if may_be_told else span
                 for way in ways:
-                    way.put(span)
+                    way.put(taken)
 
         provider = TracerProvider(sampler=sampling.ALWAYS_ON, shutdown_on_exit=False)
         provider.add_span_processor(IntoWays())
-        yield Tracing(provider.get_tracer("boring_agents"), ways, decisions, feedback)
+        tracer, tells = provider.get_tracer("boring_agents"), process.settings.tells_content
+        yield Tracing(tracer, ways, decisions, feedback, tells, room)
 
 
 @asynccontextmanager
@@ -132,7 +140,7 @@ async def _opened_ways(
     async with AsyncExitStack() as stack:
         exporters = await stack.enter_async_context(opened_exporters(places, settings.prices))
         close_native = await stack.enter_async_context(native_langsmith(settings))
-        ways = [Way(Outlet(DATABASE, SpanStore(database, settings.prices).deliver))]
+        ways = [Way(Outlet(DATABASE, SpanStore(database, settings.prices, settings.content_for).deliver))]
         for place, exporter in zip(places, exporters, strict=True):
             outlet = Outlet(place.name, exporter.deliver)
             ways.append(Way(outlet, Sampling(settings.traces_sample, outlet.put)))

@@ -112,10 +112,12 @@ class ToolRuntime:
         """
         started_at = datetime.now(UTC)
         begun = time.perf_counter()
-        with tool_span(shortened(call["name"]), call["id"] or "") as span:
+        with tool_span(shortened(call["name"]), call["id"] or "", call["args"]) as span:
             outcome = await self._outcome(call, scope)
-            ended = outcome.ended if isinstance(outcome, Outcome) else "interrupted"
-            end_of_call(span, ended)
+            if isinstance(outcome, Outcome):
+                end_of_call(span, outcome.ended, arguments=outcome.arguments, result=outcome.text)
+            else:
+                end_of_call(span, "interrupted")
         if not isinstance(outcome, Outcome):
             return outcome
         return self._message(call, scope, outcome, started_at, time.perf_counter() - begun)

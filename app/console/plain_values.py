@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from observability.redactor import redacted_value
 
 if TYPE_CHECKING:
-    from observability.contents import Content
+    from core.trace_settings import Content
 
 MOST_CHARS: Final = 20_000
 """Of one value that is shown."""

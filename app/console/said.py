@@ -1,7 +1,8 @@
 """What was asked and answered at calls of models and tools, from what is kept of them anyway.
 
-Spans hold no content. A call of a tool is in the log of calls. What a model was asked is made of the state
-that its step began with, and what it answered is among what the step wrote.
+Spans hold no content, unless `BORING_SPAN_CONTENT` is on. A call of a tool is in the log of calls. What
+a model was asked is made of the state that its step began with, and what it answered is among what the step
+wrote.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from memory.checkpoints import postgres_checkpointer
 from memory.step_states import StepPlace, state_before, written_by
 from observability import names
 from observability.call_log import Wanted, recent_calls
+from observability.content_dialects import as_messages, worded_message
+from observability.run_search import content_of_span
+from observability.span_content import kept_content
 
 if TYPE_CHECKING:
-    from observability.contents import Content
+    from core.trace_settings import Content
     from observability.trace_log import SpanRow
 
 _OFF: Final = "BORING_CONTENT is off, so that nothing of what was said is shown."
@@ -38,11 +42,13 @@ class Said:
         asked: what went in.
         answered: what came of it.
         why_none: why neither is shown; empty where something is.
+        in_span: the span itself holds it, message by message.
     """
 
     asked: Sequence[Shown] = ()
     answered: Sequence[Shown] = ()
     why_none: str = ""
+    in_span: bool = False
 
 
 def place_of(step: SpanRow) -> StepPlace | None:
@@ -66,6 +72,22 @@ async def said_at_tool(span: SpanRow, content: Content) -> Said:
     call = logged[0]
     told = {"result": call.result, "error": call.error}
     return await asyncio.to_thread(_made, {"arguments": call.arguments}, told, content)
+
+
+async def said_in_span(span: SpanRow, content: Content) -> Said | None:
+    """Return what a span itself holds of it; None where it does not. The log has a tool's."""
+    if content == "off" or span.operation == names.EXECUTE_TOOL:
+        return None
+    held = await content_of_span(await (await current_process()).database(), span)
+    return await asyncio.to_thread(_messages, held, content) if held else None
+
+
+def _messages(held: Mapping[str, Any], content: Content) -> Said:
+    asked, answered = (
+        [shown(one["role"], worded_message(one), content) for one in side]
+        for side in as_messages(kept_content(held, content))
+    )
+    return Said(asked, answered, in_span=True)
 
 
 async def said_at_model(step: StepPlace | None, content: Content) -> Said:

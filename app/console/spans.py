@@ -14,7 +14,7 @@ from starlette.responses import Response
 from app.console.plain_values import Shown, shown
 from app.console.rendering import page
 from app.console.runs import run_asked_for
-from app.console.said import Said, place_of, said_at_model, said_at_tool
+from app.console.said import Said, place_of, said_at_model, said_at_tool, said_in_span
 from app.console.viewing import viewer_of
 from core.process import current_process
 from memory.checkpoints import postgres_checkpointer
@@ -23,8 +23,8 @@ from observability import names
 from observability.run_search import is_thread_of
 
 if TYPE_CHECKING:
-    from observability.contents import Content
-    from observability.trace_log import SpanRow
+    from core.trace_settings import Content
+    from observability.trace_log import RunFigures, SpanRow
 
 _NEXT: Final = "branch:to:"
 _SENDS: Final = "__pregel_tasks"
@@ -63,7 +63,7 @@ async def show_span(request: Request) -> Response:
     steps = [one for one in spans if one.operation == names.RUN_STEP]
     at = next((number for number, one in enumerate(steps) if one.span_id == wanted), None)
     is_whole = request.query_params.get("state") == "1"
-    content = (await current_process()).settings.content
+    content = await _content_of(run, span)
     return await page(
         request,
         "span.html",
@@ -77,6 +77,16 @@ async def show_span(request: Request) -> Response:
         earlier=steps[at - 1] if at else None,
         later=steps[at + 1] if at is not None and at + 1 < len(steps) else None,
     )
+
+
+async def _content_of(run: RunFigures, span: SpanRow) -> Content:
+    """Return how what was said is shown. What several tenants have said, as the strictest setting has it."""
+    process = await current_process()
+    settings = process.settings
+    is_own = span.operation == names.EXECUTE_TOOL or not settings.content_of
+    if is_own or await is_thread_of(await process.database(), span.thread_id or "", run.tenant):
+        return settings.content_for(run.tenant)
+    return settings.content_for(None, *settings.content_of)
 
 
 def _attributes(span: SpanRow) -> dict[str, Any]:
@@ -96,11 +106,13 @@ async def _said(request: Request, span: SpanRow, spans: Sequence[SpanRow], conte
     """Return what was asked and answered at a call of a model or a tool; None for other spans."""
     if span.operation == names.EXECUTE_TOOL:
         return await said_at_tool(span, content)
-    if span.operation != names.CHAT:
+    if span.operation not in {names.CHAT, names.INVOKE_AGENT}:
         return None
     tenant, database = viewer_of(request).tenant, await (await current_process()).database()
     if tenant is not None and not await is_thread_of(database, span.thread_id or "", tenant):
-        return Said(why_none=_SHARED)
+        return Said(why_none=_SHARED) if span.operation == names.CHAT else None
+    if (held := await said_in_span(span, content)) is not None or span.operation == names.INVOKE_AGENT:
+        return held
     step = next((one for one in spans if one.span_id == span.parent_id), None)
     return await said_at_model(None if step is None else place_of(step), content)
 

@@ -50,7 +50,8 @@ ROLES = {"manager": ["ann"]}
 
 @pytest.fixture
 async def process(postgres_url: str, tmp_path: Path) -> AsyncIterator[Process]:
-    async with remembering(postgres_url, tmp_path, memory_exact_rows=100) as opened:
+    told: dict[str, Any] = {"content": "full", "span_content": True}
+    async with remembering(postgres_url, tmp_path, memory_exact_rows=100, **told) as opened:
         yield opened
 
 
@@ -198,6 +199,9 @@ async def test_a_forgotten_user_leaves_no_row_and_no_word_in_a_dump(
     await learnt()
     await (await current_tracing()).flush()
     assert occurrences(await dumped(postgres_url)) > 50
+    said = "select count(*) as n from boring.span where attributes::text like %s and attributes ? %s"
+    [spans] = await rows(said, f"%{CANARY}%", "gen_ai.input.messages")
+    assert spans["n"] > 3
     there = await look_for_user("acme", USER)
     assert {name for name, number in there.found.items() if not number} <= {"leases of threads"}
     done = await forgotten_when_idle()

@@ -3,6 +3,7 @@
 `docs/testing.md` says how. Nothing of it but its server is used: no telemetry, no assistant.
 """
 
+import json
 import os
 import shutil
 import socket
@@ -108,6 +109,7 @@ def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
 async def ran(phoenix: Phoenix, postgres_url: str, folder: Path, speaking: Any) -> int:
     """Let an agent ask for an approval and go on after it; return how many spans Phoenix has taken."""
     told: Any = {"traces": ("phoenix",), "phoenix_endpoint": phoenix.url, "phoenix_project": "shop"}
+    told["span_content"] = True
     prices = {"scripted": Price(input=1, output=10)}
     settings = Settings(
         database_url=SecretStr(postgres_url), data_dir=folder, cache_dir=folder, prices=prices, **told
@@ -148,6 +150,14 @@ async def test_phoenix_shows_tree_kinds_tokens_cost_and_session_and_an_interrupt
         assert chat["llm.cost.total"] == pytest.approx(used * 1e-6 + said * 1e-5)
         assert chat["llm.model_name"] == "scripted"
     assert {one["attributes"]["user.id"] for one in spans} == {"ada"}
+    paid = [one["attributes"] for one in spans if one["name"] == "execute_tool pay"]
+    assert "paid 500 to shop" in [one.get("output.value") for one in paid]
+    assert all(json.loads(one["input.value"])["amount"] == 500 for one in paid)
+    assert {name for one in paid for name in one if name.startswith("tool.parameters")}
+    answers = [one["attributes"].get("llm.output_messages.0.message.content") for one in spans]
+    assert "Done." in answers
+    questions = [one for one in spans if one["name"] == "invoke_agent clerk"]
+    assert all(json.loads(one["attributes"]["input.value"])[0]["content"] == "Pay" for one in questions)
     [session] = await phoenix.get("/sessions")
     assert session["session_id"] == "order 7"
     assert len(session["traces"]) == 2

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode
+from pydantic import SecretStr
 
 from app.logs import LogLines
+from core.context import RunContext
 from core.errors import ToolError
 from evals.scripted_model import Reply, ToolCall
 from graphs.single import create_agent
@@ -59,10 +61,10 @@ def _refuse(text: str) -> None:
     raise ValueError(text)
 
 
-async def run(speaking: Any) -> Any:
+async def run(speaking: Any, context: RunContext = ADA) -> Any:
     """Run a turn to which everything private was told."""
     for number, (sentence, _) in enumerate(CANARIES.values()):
-        origin = Origin("acme", "ada", trusted=True)
+        origin = Origin(context.tenant, "ada", trusted=True)
         await remember(f"The user said: {sentence}", subject=f"s{number}", origin=origin)
     found = ToolCall("look_up", {"text": SENTENCES, "parts": [{"deep": one} for one, _ in CANARIES.values()]})
     llm = await speaking(
@@ -79,10 +81,14 @@ async def run(speaking: Any) -> Any:
     )
     tools = [contract(look_up), contract(fail)]
     agent = create_agent(llm=llm, tools=tools, memory=MemoryPolicy(learn=False))
-    result = await turn(agent, f"Look this up: {SENTENCES}", context=ADA)
+    result = await turn(agent, f"Look this up: {SENTENCES}", thread=thread_of(context), context=context)
     assert SENTENCES in result["answer"]["text"]
     await (await current_tracing()).flush()
     return result
+
+
+def thread_of(context: RunContext) -> str:
+    return "t" if context is ADA else f"t {context.tenant}"
 
 
 @pytest.fixture
@@ -105,14 +111,24 @@ async def kept() -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("logged")
+@pytest.mark.parametrize("span_content", [False, True])
 async def test_twenty_kinds_of_private_data_are_in_no_trace_no_log_and_nothing_that_is_sent(
     place: Place,
     postgres_url: str,
     tmp_path: Path,
     speaking: Any,
     capsys: pytest.CaptureFixture[str],
+    *,
+    span_content: bool,
 ) -> None:
-    told: dict[str, Any] = {"traces": ("otlp",), "otlp_endpoint": place.url}
+    told: dict[str, Any] = {
+        "traces": ("otlp", "phoenix", "langfuse", "langsmith"),
+        **{f"{name}_endpoint": place.url for name in ("otlp", "phoenix", "langfuse", "langsmith")},
+        "langfuse_public_key": "pk",
+        "langfuse_secret_key": SecretStr("sk"),
+        "langsmith_api_key": SecretStr("lsv2_1"),
+        "span_content": span_content,
+    }
     async with remembering(postgres_url, tmp_path, **told):
         result = await run(speaking)
         found = await kept()
@@ -123,6 +139,8 @@ async def test_twenty_kinds_of_private_data_are_in_no_trace_no_log_and_nothing_t
     assert {name: left_in(text) for name, text in found.items()} == {name: [] for name in found}
     assert found["calls"].count("[IBAN]") >= 4
     assert all("[IBAN]" in text for text in found.values())
+    held = {name: text.count("gen_ai.input.messages") for name, text in found.items()}
+    assert (held["spans"] > 0, held["sent"] > 0) == (span_content, span_content)
     assert "can't do" in found["calls"]
     first = json.loads(lines.splitlines()[0])
     assert (first["run_id"], first["thread_id"]) == (result["turn"]["run_id"], "t")
@@ -138,3 +156,29 @@ async def test_stored_calls_hold_all_or_nothing_where_the_operator_says_so(
         assert (call["arguments"] != {}, SENTENCES in (call["result"] or "")) == (left, left)
         decisions = await rows("select * from boring.decision")
         assert any(one["reason"] for one in decisions) == left
+
+
+async def test_each_tenant_s_calls_and_decisions_are_kept_as_it_is_set_for_it(
+    postgres_url: str, tmp_path: Path, speaking: Any
+) -> None:
+    settings: dict[str, Any] = {"content": "redacted", "content_of": {"acme": "full", "globex": "off"}}
+    left: dict[str, Any] = {}
+    async with remembering(postgres_url, tmp_path, **settings):
+        for tenant in ("acme", "globex", "other"):
+            ended = await run(speaking, RunContext(user="ada", tenant=tenant))
+            run_id = ended["turn"]["run_id"]
+            [call] = await rows("select * from boring.tool_call where outcome = 'ok' and run_id = %s", run_id)
+            decided = await rows("select * from boring.decision where run_id = %s", run_id)
+            told = " ".join(str(one) for one in decided)
+            left[tenant] = (
+                SENTENCES in (call["result"] or ""),
+                "[IBAN]" in str(call["arguments"]),
+                call["arguments"] == {},
+                any(one["reason"] for one in decided),
+                "ada.lovelace" in told,
+            )
+    assert left == {
+        "acme": (True, False, False, True, True),
+        "globex": (False, False, True, False, False),
+        "other": (False, True, False, True, False),
+    }

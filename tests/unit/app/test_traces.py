@@ -33,7 +33,11 @@ async def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
     """A run that calls a tool, under a price of its own, and one of a model that has none."""
     prices: Any = json.loads(PRICES)
     settings = Settings(
-        database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path, prices=prices
+        database_url=SecretStr(postgres_url),
+        data_dir=tmp_path,
+        cache_dir=tmp_path,
+        prices=prices,
+        span_content=True,
     )
     script = [Reply(tool_calls=(ToolCall("multiply", {"a": 6, "b": 7}),)), "It is 42.", "Good morning."]
     async with ScriptedModel(script) as model, opened_process(settings):
@@ -126,3 +130,27 @@ async def test_costs_say_how_many_calls_they_do_not_know_the_price_of(env: dict[
     assert (told["total"]["calls"], told["rows"][1]["cost_usd"]) == (3, None)
     code, _, err = await command("costs", "--by", "colour", env=env)
     assert (code, "'colour' is not one of" in err) == (2, True)
+
+
+async def test_what_was_asked_and_answered_is_shown_where_it_is_asked_for(env: dict[str, str]) -> None:
+    _, out, _ = await command("runs", "--agent", "by_scripted", "--json", env=env)
+    [run] = json.loads(out)
+    code, tree, _ = await command("trace", run["run_id"], env=env)
+    assert code == 0
+    assert "It is 42." not in tree
+    assert '"user"' not in (await command("trace", run["run_id"], "--json", env=env))[1]
+    code, told, _ = await command("trace", run["run_id"], "--content", env=env)
+    assert code == 0
+    for line in (
+        "user: [bold]6 times 7?[/nope] \\u001b[31m\\u202e",
+        'assistant: multiply {"a":6,"b":7}',
+        'arguments: {"a":6,"b":7}',
+        "result: 42",
+        "tool: 42",
+        "assistant: It is 42.",
+    ):
+        assert line in told, line
+    assert "system: " in told
+    as_json = json.loads((await command("trace", run["run_id"], "--content", "--json", env=env))[1])
+    asked = [one["attributes"].get("gen_ai.input.messages") for one in as_json["spans"]]
+    assert len([one for one in asked if one]) == 3

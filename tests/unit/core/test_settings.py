@@ -42,3 +42,33 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BORING_SMTP_PASSWORD", "hunter22")
     monkeypatch.setenv("BORING_QUERY_DATABASE_URL", "postgresql://u:hunter22@h/d")
     assert "hunter22" not in repr(load_settings())
+
+
+def test_how_content_is_kept_is_set_by_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BORING_CONTENT_OF", "acme=full, a=b=OFF,")
+    found = load_settings()
+    assert [found.content_for(one) for one in ("acme", "a=b", "other", None)] == [
+        "full",
+        "off",
+        "redacted",
+        "redacted",
+    ]
+    assert found.content_for("acme", "other") == "redacted"
+    assert found.content_for(None, *found.content_of) == "off"
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ("acme", "'acme' is not a tenant, = and one of full, redacted, off"),
+        ("acme=all", "'acme=all' is not a tenant"),
+        ("=full", "'=full' is not a tenant"),
+        ("acme=full,acme=off", "tenant 'acme' stands there twice"),
+    ],
+)
+def test_a_list_of_tenants_that_can_t_be_read_is_refused(
+    monkeypatch: pytest.MonkeyPatch, told: str, message: str
+) -> None:
+    monkeypatch.setenv("BORING_CONTENT_OF", told)
+    with pytest.raises(ConfigurationError, match=f"BORING_CONTENT_OF.*{message}"):
+        load_settings()

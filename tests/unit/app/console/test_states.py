@@ -9,6 +9,7 @@ import pytest
 from langgraph.types import Command
 
 from app.console.plain_values import shown
+from core.context import RunContext
 from core.process import Process
 from evals.scripted_model import Reply, ToolCall
 from graphs.hierarchy import Team, create_hierarchy
@@ -82,8 +83,9 @@ async def test_what_was_asked_and_answered_is_shown_at_calls_of_models_and_tools
 
 
 @pytest.mark.parametrize("content", ["redacted", "full", "off"])
-async def test_content_is_shown_as_it_is_set(
-    browser: httpx.AsyncClient, process: Process, speaking: Any, content: Any
+@pytest.mark.parametrize("by_tenant", [False, True])
+async def test_content_is_shown_as_it_is_set_for_all_or_for_its_tenant(
+    browser: httpx.AsyncClient, process: Process, speaking: Any, content: Any, *, by_tenant: bool
 ) -> None:
     async def look_up(text: str) -> str:
         """Look something up."""
@@ -93,7 +95,8 @@ async def test_content_is_shown_as_it_is_set(
     llm = await speaking([Reply(tool_calls=(ToolCall("look_up", {"text": SENTENCES}),)), SENTENCES])
     agent = create_agent(llm=llm, tools=[contract(look_up)], checkpointer=saver)
     asked: Any = {"messages": [("user", SENTENCES)]}
-    object.__setattr__(process.settings, "content", content)
+    set_as = ("content_of", {"local": content, "other": "full"}) if by_tenant else ("content", content)
+    object.__setattr__(process.settings, *set_as)
     await agent.ainvoke(asked, {"configurable": {"thread_id": "private"}})
     await (await current_tracing()).flush()
     addresses = [path for path, _ in await steps_of(browser, process, "private")]
@@ -103,6 +106,44 @@ async def test_content_is_shown_as_it_is_set(
     assert left == (set(CANARIES) if content == "full" else set())
     assert any("[IBAN]" in one for one in told) == (content == "redacted")
     assert any("BORING_CONTENT is off" in one for one in told) == (content == "off")
+
+
+@pytest.mark.parametrize("content", ["redacted", "full", "off"])
+async def test_messages_that_a_span_holds_are_shown_one_by_one(
+    browser: httpx.AsyncClient, process: Process, speaking: Any, content: Any
+) -> None:
+    object.__setattr__(process.settings, "span_content", True)
+    object.__setattr__(process.settings, "content", content)
+    llm, saver = await speaking(["To ada@example.org."]), await postgres_checkpointer()
+    agent = create_agent(llm=llm, name="clerk", checkpointer=saver)
+    asked: Any = {"messages": [("user", "From bob@example.org")]}
+    await agent.ainvoke(asked, {"configurable": {"thread_id": "told"}})
+    await (await current_tracing()).flush()
+    for name in ("chat scripted", "invoke_agent clerk"):
+        told = await page(browser, await at(browser, process, "told", name))
+        asked_of, _, answered = told.partition("What was answered")
+        assert "gen_ai.input" not in told
+        assert (
+            ("<code>user</code>" in asked_of) == ("<code>assistant</code>" in answered) == (content != "off")
+        )
+        assert ("From bob@example.org" in asked_of) == ("To ada@" in answered) == (content == "full")
+        assert ("From [EMAIL]" in asked_of) == (content == "redacted")
+        assert ("<code>system</code>" in asked_of) == (name.startswith("chat") and content != "off")
+
+
+async def test_what_several_tenants_have_said_is_shown_as_the_strictest_setting_has_it(
+    browser: httpx.AsyncClient, process: Process, speaking: Any
+) -> None:
+    object.__setattr__(process.settings, "content_of", {"local": "full", "other": "off"})
+    agent = create_agent(llm=await speaking(["One.", "Two."]), checkpointer=await postgres_checkpointer())
+    for tenant, shows in (("local", True), ("other", False)):
+        asked: Any = {"messages": [("user", f"from {tenant}")]}
+        whose = RunContext(tenant=tenant)
+        await agent.ainvoke(asked, {"configurable": {"thread_id": "both"}}, context=whose)
+        await (await current_tracing()).flush()
+        told = await page(browser, await at(browser, process, "both", "chat scripted"))
+        assert ("from local" in told) == shows
+        assert ("BORING_CONTENT is off" in told) != shows
 
 
 async def test_states_of_teams_side_by_side_are_told_apart(
