@@ -153,14 +153,13 @@ async def _make(runs: int) -> None:
 
 
 def _paths(runs: int) -> dict[str, str]:
-    rare = "/runs?user=user-7&tenant=tenant-7&agent=agent-2&status=failed"
     return {
         "runs": "/runs",
         "runs_of_agent": "/runs?agent=agent-3&since=30d",
         "runs_of_user": "/runs?user=user-7",
         "runs_of_tenant": "/runs?tenant=tenant-7",
         "runs_failed": "/runs?status=failed",
-        "runs_by_all": rare,
+        "runs_by_all": "/runs?user=user-7&tenant=tenant-7&agent=agent-2&status=failed",
         "runs_dearest": "/runs?by=dearest",
         "runs_dearest_of_tenant": "/runs?by=dearest&tenant=tenant-7&since=7d",
         "runs_dearest_of_user": "/runs?by=dearest&user=user-7&status=failed",

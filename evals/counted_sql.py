@@ -4,9 +4,11 @@
         await agent.ainvoke(...)
     print(len(counted.statements), counted.commits)
 
-What is counted goes over psycopg's asynchronous cursors and transaction blocks, on any connection.
+What is counted goes over psycopg's asynchronous cursors and transaction blocks, on any connection. What is
+delivered beside the runs, such as spans, is not: when that happens is a matter of time.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -62,6 +64,8 @@ def counted_sql() -> Generator[CountedSql]:
 def _executing(work: Work, counted: CountedSql) -> Work:
     @wraps(work)
     async def execute(cursor: psycopg.AsyncCursor[Any], query: Any, *args: Any, **options: Any) -> Any:
+        if _is_delivering():
+            return await work(cursor, query, *args, **options)
         text = query.as_string(cursor) if isinstance(query, Composable) else query
         counted.statements.append(text.decode() if isinstance(text, bytes) else text)
         alone = cursor.connection.info.transaction_status == TransactionStatus.IDLE
@@ -76,8 +80,15 @@ def _leaving(work: Work, counted: CountedSql) -> Work:
     @wraps(work)
     async def leave(block: AsyncTransaction, *raised: Any) -> Any:
         result = await work(block, *raised)
+        if _is_delivering():
+            return result
         left = block.connection.info.transaction_status == TransactionStatus.IDLE
         counted.commits += left and raised[0] is None and not block.force_rollback
         return result
 
     return leave
+
+
+def _is_delivering() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.get_name().startswith("deliver ")
