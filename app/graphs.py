@@ -35,7 +35,7 @@ async def opened_graph(name: str | None) -> Agent:
     from memory.checkpoints import postgres_checkpointer  # noqa: PLC0415 - loaded with the session
 
     saver = await postgres_checkpointer()
-    if name in {None, "single"}:
+    if name is None or (name == "single" and await asyncio.to_thread(is_ours, name)):
         from graphs.single import create_single  # noqa: PLC0415 - loaded with the session
 
         return create_single(saver, tools=await _tools_of_mcp_servers())
@@ -55,17 +55,32 @@ def named_graphs() -> dict[str, str]:
     """Return the graphs that `langgraph.json` names: this project's, and those of the current folder.
 
     A file is returned with its whole path; it is named from the folder of `langgraph.json`.
+
+    Raises:
+        InputError: a `langgraph.json` can't be read.
     """
-    found: dict[str, str] = {}
-    for folder in (PROJECT_ROOT, Path.cwd()):
-        file = folder / "langgraph.json"
-        if file.is_file():
-            graphs = json.loads(file.read_text(encoding="utf-8")).get("graphs", {})
-            for name, told in graphs.items():
-                given = told.get("path") if isinstance(told, dict) else told
-                if isinstance(given, str):
-                    found[name] = str(folder / given) if _is_file(given) else given
-    return found
+    return _named_in(PROJECT_ROOT) | _named_in(Path.cwd())
+
+
+def is_ours(name: str | None) -> bool:
+    """Tell whether a graph is this project's: those use the model and the documents of the settings."""
+    return name is None or named_graphs().get(name) in _named_in(PROJECT_ROOT).values()
+
+
+def _named_in(folder: Path) -> dict[str, str]:
+    file = folder / "langgraph.json"
+    if not file.is_file():
+        return {}
+    try:
+        graphs = json.loads(file.read_text(encoding="utf-8")).get("graphs", {}).items()
+    except (ValueError, AttributeError) as error:
+        raise InputError(
+            f"{file} can't be read ({error}). Expected an object whose `graphs` is an object of names and"
+            ' places, such as {"graphs": {"shop": "./shop.py:graph"}}.'
+        ) from error
+    places = {name: told.get("path") if isinstance(told, dict) else told for name, told in graphs}
+    texts = {name: place for name, place in places.items() if isinstance(place, str)}
+    return {name: str(folder / place) if _is_file(place) else place for name, place in texts.items()}
 
 
 def _is_file(given: str) -> bool:
@@ -83,11 +98,11 @@ def _imported(name: str) -> Agent:
     try:
         module = _module_of(Path(module_name)) if _is_file(given) else importlib.import_module(module_name)
         graph = getattr(module, attribute or "graph")
-    except (ImportError, AttributeError, ValueError, TypeError, OSError) as error:
+    except Exception as error:  # whatever the module of a user raises
         known = ", ".join(sorted(named_graphs()))
         raise InputError(
-            f"There is no graph {name!r}: {error}. Name one of {known}, or a module or a file and its "
-            "compiled graph, such as shop.agent:graph or ./shop.py:graph."
+            f"There is no graph {name!r}: {type(error).__name__}: {error}. Name one of {known}, or a module"
+            " or a file and its compiled graph, such as shop.agent:graph or ./shop.py:graph."
         ) from error
     if not isinstance(graph, CompiledStateGraph):
         raise InputError(f"{name!r} is a {type(graph).__name__}; expected a compiled graph.")
@@ -103,6 +118,8 @@ def _module_of(file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, whole)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} can't be imported")
+    if str(whole.parent) not in sys.path:
+        sys.path.append(str(whole.parent))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

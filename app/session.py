@@ -15,6 +15,7 @@ from app.documents import bring_up_to_date
 from app.downloads import download_bars
 from app.events import Ended, Waiting
 from app.exits import ANSWERED, WAITING, code_of_status
+from app.graphs import is_ours
 from app.learning import learn_before_end, learn_until_typed
 from app.pending import Request, new_request, strike_off, written_down
 from app.questions import Said, answer_to
@@ -133,10 +134,10 @@ async def opened_session(
         async with opened_process(settings(), progress=progress) as process:
             if known is not None:
                 await _check_known(process, known)
+            ours = await asyncio.to_thread(is_ours, graph)
             async with asyncio.TaskGroup() as opening:
                 # The libraries take seconds to import; the model and the database start meanwhile.
                 loading = opening.create_task(load_for_good(*_LIBRARIES), name="load libraries")
-                ours = graph is None or ":" not in graph
                 if ours:
                     opening.create_task(configured_model()(), name="open model")
                 opening.create_task(process.database(), name="open database")
@@ -270,13 +271,14 @@ async def _has_begun(session: Session, row: RunRow) -> bool:
     """Tell whether the run has left a checkpoint that is not its last: it can go on from there.
 
     Commands note the run with its checkpoints, from the first one on. A run that a server or a program began
-    is told by its turn.
+    is told by its turn, and until `receive` has begun that by its input, which waits there.
     """
     from app.turns import RUN_KEY  # noqa: PLC0415 - loaded with the session
 
     state = await session.agent.aget_state({"configurable": {"thread_id": row.thread_id}})
     noted, turn = (state.metadata or {}).get(RUN_KEY), state.values.get("turn")
-    is_of_this_run = noted == row.run_id or (
-        noted is None and turn is not None and turn["run_id"] == row.run_id
-    )
+    is_of_this_run = noted == row.run_id
+    if noted is None:
+        waits = "receive" in state.next and row.finished_at is None
+        is_of_this_run = waits or (turn is not None and turn["run_id"] == row.run_id)
     return is_of_this_run and (row.finished_at is None or bool(state.next))

@@ -119,15 +119,14 @@ def _create_costs_of_counts() -> None:
 
 
 def _separate_tenants() -> None:
-    """Let the role that is bound to a tenant see what is of it; others see all that they are granted."""
+    """Let the role that is bound to a tenant, and its members, see what is of it; others what they may."""
+    is_bound = "(select coalesce(pg_has_role(current_user, to_regrole('boring_app')::oid, 'member'), false))"
     for table, rule in (
         ("span", "tenant = current_setting('boring.tenant', true)"),
         ("span_count", "(not every_tenant and tenant = current_setting('boring.tenant', true))"),
     ):
         op.execute(f"alter table boring.{table} enable row level security")
-        op.execute(
-            f"create policy one_tenant on boring.{table} using (current_user <> 'boring_app' or {rule})"
-        )
+        op.execute(f"create policy one_tenant on boring.{table} using (not {is_bound} or {rule})")
     op.execute("""
         do $$ begin
             if exists (select from pg_roles where rolname = 'boring_app') then

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.graphs import named_graphs, opened_graph
+from app.graphs import is_ours, named_graphs, opened_graph
 from core.errors import InputError
 from core.process import opened_process
 from core.settings import Settings
@@ -27,12 +27,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "shop.py").write_text(SHOP)
     (tmp_path / "src" / "broken.py").write_text("import nothing_of_the_kind")
+    (tmp_path / "src" / "typo.py").write_text("def")
     told = {"path": "./src/shop.py:graph", "description": "Sells."}
     graphs = {
         "shop": "./src/shop.py:graph",
         "told": told,
         "broken": "./src/broken.py:graph",
         "gone": "./no.py:x",
+        "typo": "./src/typo.py:graph",
     }
     (tmp_path / "langgraph.json").write_text(json.dumps({"graphs": graphs}))
     monkeypatch.chdir(tmp_path)
@@ -53,6 +55,7 @@ async def test_a_graph_in_a_file_is_opened(folder: Path, postgres_url: str, name
     ("name", "why"),
     [
         ("broken", "nothing_of_the_kind"),
+        ("typo", "SyntaxError"),
         ("gone", r"no\.py"),
         ("src/shop.py:other", "is a int; expected a compiled graph"),
         ("src/shop.py:another", "has no attribute 'another'"),
@@ -70,3 +73,17 @@ async def test_what_is_no_graph_is_refused_with_what_there_is(
 def test_files_are_named_from_the_folder_of_langgraph_json(folder: Path) -> None:
     assert named_graphs()["told"] == f"{folder / 'src' / 'shop.py'}:graph"
     assert named_graphs()["router"].startswith("graphs")
+
+
+def test_only_this_project_s_graphs_use_the_model_and_the_documents_of_the_settings(folder: Path) -> None:
+    assert [is_ours(name) for name in (None, "single", "router")] == [True] * 3
+    assert [is_ours(name) for name in ("shop", "told", "src/shop.py", "shop.agent:graph")] == [False] * 4
+    (folder / "langgraph.json").write_text('{"graphs": {"single": "./src/shop.py:graph"}}')
+    assert not is_ours("single")
+
+
+@pytest.mark.parametrize("told", ["{", "[]", '{"graphs": null}', '{"graphs": ["shop"]}'])
+def test_a_langgraph_json_that_can_not_be_read_is_told(folder: Path, told: str) -> None:
+    (folder / "langgraph.json").write_text(told)
+    with pytest.raises(InputError, match=r"langgraph\.json can't be read"):
+        named_graphs()

@@ -173,6 +173,18 @@ async def test_another_user_of_the_database_reads_and_writes_what_it_was_granted
         assert [row["tenant"] for row in await found.fetchall()] == ["", "acme", "other"]
 
 
+async def test_a_member_of_the_bound_role_sees_what_is_of_the_tenant_that_it_is_bound_to(
+    database: Database,
+) -> None:
+    async with database.pool.connection() as connection, connection.transaction(force_rollback=True):
+        await connection.execute("create role member_of_test in role boring_app")
+        await connection.execute("select set_config('boring.tenant', 'other', true)")
+        await connection.execute("set local role member_of_test")
+        for view in ("model_call", "cost_by_user", "span"):
+            found = await (await connection.execute(f"table boring.{view}".encode())).fetchall()
+            assert {row["tenant"] for row in found} == {"other"}, view
+
+
 async def test_times_and_error_rates_are_told_by_day(database: Database) -> None:
     [plan] = await asked(database, "select * from boring.performance where name = 'plan'")
     assert (plan["calls"], plan["errors"], plan["error_rate"]) == (99, 0, 0)
