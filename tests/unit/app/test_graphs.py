@@ -1,6 +1,7 @@
 """Graphs of a user's own are found as `langgraph.json` names them: by module, by file, with a description."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     (tmp_path / "langgraph.json").write_text(json.dumps({"graphs": graphs}))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])  # importing a file adds its folder
     return tmp_path
 
 
