@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.console.viewing import nobody_is_asked
 from app.rating import rate
 from core.context import RunContext
 from core.database import Database
@@ -39,6 +40,10 @@ _MOST_BYTES: Final = 100_000
 _MOST_LISTED: Final = 100
 _ANSWER_KEYS: Final = ("answer", "output", "text", "content")
 """Under which a correction that is an object holds the text that would have been right."""
+
+
+class _NotSignedInError(InputError):
+    """The server asks who somebody is, and they did not say."""
 
 
 class Said(BaseModel):
@@ -65,7 +70,7 @@ class Said(BaseModel):
 async def post_feedback(request: Request) -> Response:
     """Take in what somebody says of a run; answer with it as it is kept."""
     try:
-        said = Said.model_validate(storable(await _body(request)))
+        said = Said.model_validate(await _body(request))
         database = await (await current_process()).database()
         run_id = await run_called_as(database, said.run_id or said.trace_id or "")
         tenant, by = await _speaker(request, database, run_id)
@@ -77,6 +82,8 @@ async def post_feedback(request: Request) -> Response:
         [first, *_] = error.errors(include_url=False, include_context=False)
         where = ".".join(map(str, first["loc"])) or "the body"
         return _refused(422, f"{where}: {first['msg']}. {_WANTED}")
+    except _NotSignedInError as error:
+        return _refused(403, str(error))
     except NoSuchRunError as error:
         return _refused(404, str(error))
     except InputError as error:
@@ -95,6 +102,8 @@ async def get_feedback(request: Request) -> Response:
     try:
         limit, offset = _number(asked.get("limit"), _MOST_LISTED), _number(asked.get("offset"), 0)
         found = await _found(request, asked.getlist("run")[:_MOST_LISTED], asked.getlist("key"))
+    except _NotSignedInError as error:
+        return _refused(403, str(error))
     except InputError as error:
         return _refused(422, str(error))
     except BoringError as error:
@@ -123,7 +132,9 @@ async def _body(request: Request) -> Any:
         if len(body) > _MOST_BYTES:
             raise InputError(f"The body has more than {_MOST_BYTES} bytes. Send less.")
     try:
-        return json.loads(body)
+        return storable(json.loads(body))
+    except RecursionError as error:
+        raise InputError(f"The body is nested too deeply. {_WANTED}") from error
     except ValueError as error:
         raise InputError(f"The body is no JSON: {error}. {_WANTED}") from error
 
@@ -152,8 +163,17 @@ async def _speaker(request: Request, database: Database, run_id: str) -> tuple[s
 
 
 def _signed_in(request: Request) -> Any:
-    user = request.scope.get("user")
-    return user if user is not None and user.is_authenticated else None
+    """Return who is signed in; None where the server has no authentication.
+
+    Raises:
+        _NotSignedInError: it has, and who asks is not signed in.
+    """
+    user: Any = request.scope.get("user")
+    if nobody_is_asked(user):
+        return None
+    if user.is_authenticated:
+        return user
+    raise _NotSignedInError("You are not signed in. Sign in to give or read feedback.")
 
 
 def _field(user: Any, name: str) -> str:

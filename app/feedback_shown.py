@@ -72,7 +72,9 @@ async def shown(run_id: str, *, as_json: bool) -> None:
     console.print(Text(f"{one_line(one.graph)} was asked: {one_line(one.question or '')}"), highlight=False)
     for it in found:
         when = f"{it.updated_at.astimezone():%Y-%m-%d %H:%M}"
-        console.print(Text(f"{when}  {it.key}: {told(it)}, by {one_line(it.given_by)}"), highlight=False)
+        console.print(
+            Text(f"{when}  {one_line(it.key)}: {told(it)}, by {one_line(it.given_by)}"), highlight=False
+        )
         for name in ("comment", "correction"):
             if held := getattr(it, name):
                 console.print(Text(f"  {name}: {one_line(held)}"), highlight=False)

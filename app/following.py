@@ -75,16 +75,17 @@ def _run_line(one: "RunFigures") -> Text:
         f"{_clock(one.finished_at or one.started_at)}  ",
         (f"{one.status:<11}  ", _COLOURS.get(one.status, "")),
         f"{one_line(one.graph):<12}  ",
-        (one.run_id, "dim"),
+        (one_line(one.run_id), "dim"),
         f"  {_took(one)}  {one_line(one.question or '')}",
     )
 
 
 def _status_line(one: "RunFigures") -> Text:
-    told = f"{_took(one)}  {one.run_id}"
+    told = f"{_took(one)}  {one_line(one.run_id)}"
     if one.status == "interrupted":
         told = (
-            f"waits for a person; see what it asks with: boring approvals, or boring resume {one.thread_id}"
+            "waits for a person; see what it asks with: boring approvals, or boring resume "
+            f"{one_line(one.thread_id)}"
         )
     at = f"{_clock(one.finished_at)}  " if one.finished_at else ""
     return Text.assemble(at, (one.status, _COLOURS.get(one.status, "")), f"  {told}")

@@ -93,11 +93,15 @@ def trace(
     console.print(
         Text.assemble(
             ("run ", "bold"),
-            one.run_id,
+            one_line(one.run_id),
             f"  {cells[1]}, {cells[2]}, {cells[3]} s, {cells[4]} tokens, cost {cells[5]}",
         )
     )
-    console.print(Text(f"thread {one.thread_id}, user {one.user_id}, tenant {one.tenant}"), highlight=False)
+    whose = ", ".join(
+        f"{name} {one_line(held)}"
+        for name, held in (("thread", one.thread_id), ("user", one.user_id), ("tenant", one.tenant))
+    )
+    console.print(Text(whose), highlight=False)
     _show_said(console, feedback)
     if not spans:
         console.print("No spans are kept of it.")

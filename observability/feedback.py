@@ -188,10 +188,11 @@ async def store_feedback(database: Database, tenant: str, new: NewFeedback) -> G
         raise NoSuchRunError(f"There is no run {new.run_id!r}. `boring runs` lists the runs.")
     values |= {**run, "source": "user" if values["by"] == run["user_id"] else "operator"}
     async with database.pool.connection() as connection, connection.transaction():
-        await pass_gate(connection, values["tenant"], run["user_id"])
+        for user in sorted({run["user_id"], values["by"]}):  # what either is about is forgotten with them
+            await pass_gate(connection, values["tenant"], user)
         if not (await connection.execute(_RUN, values)).rowcount:
             raise NoSuchRunError(f"The run {new.run_id!r} was forgotten meanwhile.")
-        await _become(connection, values["tenant"])
+        await become(connection, values["tenant"])
         earlier = await (await connection.execute(_EARLIER, values)).fetchone()
         row = await (await connection.execute(_GIVE, values)).fetchone()
     if row is None:
@@ -243,11 +244,12 @@ async def ratings_of(database: Database, tenant: str | None, run_ids: Sequence[s
 async def of_tenant(database: Database, tenant: str) -> AsyncGenerator[AsyncConnection[DictRow]]:
     """Yield a connection in a transaction that sees and writes the feedback of a tenant only."""
     async with database.pool.connection() as connection, connection.transaction():
-        await _become(connection, tenant)
+        await become(connection, tenant)
         yield connection
 
 
-async def _become(connection: AsyncConnection[DictRow], tenant: str) -> None:
+async def become(connection: AsyncConnection[DictRow], tenant: str) -> None:
+    """Bind an open transaction to a tenant."""
     await connection.execute("select boring.become(%s, %s, false)", (tenant, APPLICATION_ROLE))
 
 

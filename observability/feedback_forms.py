@@ -57,7 +57,7 @@ def phoenix(address: str, one: Feedback, root: Root) -> Call:
     result = {"score": one.score, "label": _label(one), "explanation": _words(one)}
     annotation = {
         "span_id": root.span_id,
-        "name": one.key,
+        "name": redacted(one.key),
         "annotator_kind": "HUMAN",
         "identifier": str(one.id),
         "result": {name: held for name, held in result.items() if held is not None},
@@ -88,7 +88,7 @@ def _langsmith(url: str, one: Feedback, run_id: UUID, root: Root) -> Call:
         "run_id": str(run_id),
         "session_id": root.project,
         "start_time": root.started_at.isoformat(),
-        "key": one.key,
+        "key": redacted(one.key),
         "score": one.score,
         "comment": one.comment and redacted(one.comment),
         "correction": one.correction and {"answer": redacted(one.correction)},
@@ -110,7 +110,7 @@ def langfuse(address: str, one: Feedback, root: Root) -> Call:
         "id": str(one.id),
         "traceId": root.trace_id,
         "observationId": root.span_id,
-        "name": one.key,
+        "name": redacted(one.key),
         "comment": _words(one),
         "metadata": {"run_id": one.run_id, "source": one.source},
         **told,

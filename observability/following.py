@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from core.database import Database
+from core.errors import InputError
 from observability.run_search import runs_found, spans_found, statuses_found
 from observability.trace_log import RunFigures, RunStatus, SpanRow, WantedRuns
 
@@ -30,11 +31,17 @@ async def followed_run(
     Args:
         database: where both are looked for.
         run: as it was found; all its spans so far come first.
+
+    Raises:
+        InputError: the run is deleted meanwhile.
     """
     seen: set[str] = set()
     told, pause, over_for, is_whole = "", SOON_S, 0.0, False
     while True:
-        [now] = await runs_found(database, WantedRuns(run_id=run.run_id), limit=1)
+        found = await runs_found(database, WantedRuns(run_id=run.run_id), limit=1)
+        if not found:
+            raise InputError(f"The run {run.run_id} was deleted meanwhile.")
+        now = found[0]
         spans = [one for one in await spans_found(database, now) if one.span_id not in seen]
         seen |= {one.span_id for one in spans}
         if spans:

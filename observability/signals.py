@@ -14,7 +14,8 @@ from datetime import timedelta
 from typing import Any, Final, LiteralString
 
 from core.database import Database
-from observability.feedback import Signal, of_tenant
+from core.forgetting_gate import pass_gate
+from observability.feedback import Signal, become, of_tenant
 
 ALIKE: Final = 0.5
 """From which likeness on a question counts as the same one in other words, see `tests`: measured on pairs."""
@@ -31,7 +32,8 @@ select * from (
         lead(question) over thread as next, lead(started_at) over thread as next_at
     from boring.run
     where thread_id <> '' and question <> '' and started_at > now() - %(since)s::interval
-    window thread as (partition by thread_id order by started_at, run_id)
+    window thread as (
+        partition by thread_id, context ->> 'tenant', context ->> 'user' order by started_at, run_id)
 ) as run where next is not null and next_at - started_at < %(soon)s
 """
 _LEFT: LiteralString = """
@@ -44,6 +46,8 @@ where status = 'interrupted' and finished_at is null and started_at > now() - %(
         )) < now() - %(left)s
         or exists (
             select from boring.run as later where later.thread_id = run.thread_id and run.thread_id <> ''
+                and later.context ->> 'tenant' is not distinct from run.context ->> 'tenant'
+                and later.context ->> 'user' is not distinct from run.context ->> 'user'
                 and later.started_at > run.started_at and later.question <> ''))
 """
 _ADD: LiteralString = """
@@ -61,7 +65,7 @@ where finished_at > now() - %(since)s::interval and started_at < finished_at - %
 _RUN: LiteralString = """
 select run_id, thread_id, graph, coalesce(context ->> 'tenant', 'local') as tenant,
     coalesce(context ->> 'user', 'local') as user_id
-from boring.run where run_id = %s for share
+from boring.run where run_id = %s
 """
 _WORD: Final = re.compile(r"\w+")
 _EMPTY: Final = frozenset(
@@ -138,10 +142,13 @@ def _words(text: str) -> frozenset[str]:
 
 
 async def _added(database: Database, signal: Signal, rows: Iterable[dict[str, Any]]) -> int:
+    """Keep a signal of runs, unless they or their user are forgotten meanwhile; return how many are new."""
     added = 0
-    for tenant, of_tenant_rows in _by_tenant(rows):
-        async with of_tenant(database, tenant) as connection:
-            for row in of_tenant_rows:
+    for row in rows:
+        async with database.pool.connection() as connection, connection.transaction():
+            await pass_gate(connection, row["tenant"], row["user_id"])
+            if (await connection.execute(_RUN, (row["run_id"],))).rowcount:
+                await become(connection, row["tenant"])
                 values = {**row, "signal": signal, "by": FOUND_BY}
                 added += (await connection.execute(_ADD, values)).rowcount
     return added

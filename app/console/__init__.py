@@ -1,1 +1,1 @@
-"""The console: pages that show runs, traces, figures and what waits for approval. Nothing else imports it."""
+"""The console: pages that show runs, traces, figures and what waits for approval."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from observability.run_search import Order
     from observability.trace_log import Rated, RunFigures, SpanRow
 
+_MOST_DIGITS: Final = 100
 RATED: Final[Mapping[Rated, str]] = {
     "rated": "rated",
     "liked": "liked",
@@ -207,7 +208,7 @@ def _behind(asked: dict[str, str], by: Order) -> tuple[datetime | Decimal, str] 
         at = datetime.fromisoformat(text) if by == "newest" else Decimal(text)
     except (ValueError, ArithmeticError):
         at = None
-    is_known = at.tzinfo is not None if isinstance(at, datetime) else at is not None and at.is_finite()
+    is_known = at.tzinfo is not None if isinstance(at, datetime) else at is not None and _is_amount(at)
     if at is None or not is_known:
         raise HTTPException(400, "`behind` names no place in this list. Open the list anew.")
     return at, last
@@ -239,9 +240,14 @@ def _dollars(asked: dict[str, str], name: str) -> Decimal | None:
         amount = Decimal(asked[name])
     except ArithmeticError:
         amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
+    if not _is_amount(amount):
         raise HTTPException(400, f"`{name}` is no amount of US dollars. Give one such as 0.05.")
     return amount
+
+
+def _is_amount(amount: Decimal) -> bool:
+    """Tell whether it is an amount of US dollars that the database can compare."""
+    return amount.is_finite() and amount >= 0 and abs(amount.adjusted()) < _MOST_DIGITS
 
 
 def _traces(spans: Sequence[SpanRow]) -> list[Trace]:

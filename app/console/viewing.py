@@ -48,13 +48,18 @@ class Viewer:
         return self.tenant if self.tenant is not None else asked or None
 
 
+def nobody_is_asked(user: object) -> bool:
+    """Return whether a request has this user because no authentication stands in front of the server."""
+    return user is None or type(user).__module__ == _NO_AUTHENTICATION
+
+
 def let_in(scope: Scope) -> str | None:
     """Find out who asks, for `viewer_of`; return why they get no page, None if they do.
 
     Where no authentication stands in front, whoever can reach the console is its operator.
     """
     user: Any = scope.get("user")
-    if user is None or type(user).__module__ == _NO_AUTHENTICATION:
+    if nobody_is_asked(user):
         scope[_KEY] = Viewer()
         return None
     held: Collection[str] = getattr(scope.get("auth"), "scopes", ())

@@ -9,7 +9,7 @@ import pytest
 from langsmith.schemas import Feedback
 from pydantic import SecretStr
 from starlette.applications import Starlette
-from starlette.authentication import SimpleUser
+from starlette.authentication import SimpleUser, UnauthenticatedUser
 from starlette.types import Receive, Scope, Send
 
 from app.feedback_routes import FEEDBACK_ROUTES
@@ -90,6 +90,13 @@ async def test_without_authentication_whoever_asked_is_taken_to_speak() -> None:
     assert one["score"] == 1.0
 
 
+async def test_who_is_not_signed_in_where_a_server_asks_gives_and_reads_nothing(process: Process) -> None:
+    async with client(UnauthenticatedUser()) as browser:
+        assert (await browser.post("/feedback", json={"run_id": RUN, "score": 0})).status_code == 403
+        assert (await browser.get("/feedback", params={"run": RUN})).status_code == 403
+    assert await feedback_found(await process.database(), "acme", WantedFeedback()) == []
+
+
 @pytest.mark.usefixtures("process")
 @pytest.mark.parametrize(
     ("said", "kept"),
@@ -120,6 +127,7 @@ async def test_what_other_clients_send_is_understood(said: dict[str, Any], kept:
         ({"json": [1]}, "the body"),
         ({"json": {"run_id": RUN}}, "Nothing is said"),
         ({"content": b"{", "headers": {"content-type": "application/json"}}, "no JSON"),
+        ({"content": b"[" * 50_000, "headers": {"content-type": "application/json"}}, "nested too deeply"),
         ({"content": b"{}", "headers": {"content-type": "text/plain"}}, "by its content-type"),
         ({"content": b" " * 100_001, "headers": {"content-type": "application/json"}}, "Send less"),
     ],

@@ -174,11 +174,25 @@ async def test_a_run_that_langsmiths_own_client_has_traced_is_rated_under_its_ow
 
 
 @pytest.mark.parametrize("place", FORMS)
-def test_no_private_data_in_a_comment_or_a_correction_leaves(place: str) -> None:
+def test_no_private_data_in_a_key_a_comment_or_a_correction_leaves(place: str) -> None:
     now, said = datetime.now(UTC), SENTENCES
     for changed in (now, now + timedelta(hours=1)):
         one = Feedback(
-            uuid4(), "acme", "u1", RUN, "t1", "clerk", "k", None, said, said, "user", None, "u1", now, changed
+            uuid4(),
+            "acme",
+            "u1",
+            RUN,
+            "t1",
+            "clerk",
+            said,
+            None,
+            said,
+            said,
+            "user",
+            None,
+            "u1",
+            now,
+            changed,
         )
         call = FORMS[place]("http://place/v1/traces", one, Root("1" * 32, "2" * 16, now))
         sent = json.dumps([call.body, call.otherwise and call.otherwise.body], ensure_ascii=False)

@@ -65,6 +65,9 @@ OTHERS = (
 )
 
 
+ADA = RunContext(user="ada", tenant="acme")
+
+
 def test_questions_in_other_words_are_told_from_other_questions() -> None:
     missed = [pair for pair in (*REPHRASED, *OTHER_WORDS) if likeness(*pair) < ALIKE]
     wrong = [pair for pair in OTHERS if likeness(*pair) >= ALIKE]
@@ -79,7 +82,13 @@ async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]
 
 
 async def asked(
-    database: Database, run_id: str, question: str, *, thread: str = "t1", ago_s: float = 0
+    database: Database,
+    run_id: str,
+    question: str,
+    *,
+    thread: str = "t1",
+    ago_s: float = 0,
+    whose: RunContext = ADA,
 ) -> None:
     await begin_run(
         database,
@@ -87,7 +96,7 @@ async def asked(
         run_id=run_id,
         graph="clerk",
         question=question,
-        context=RunContext(user="ada", tenant="acme"),
+        context=whose,
     )
     async with database.pool.connection() as connection:
         await connection.execute(
@@ -131,6 +140,17 @@ async def test_a_run_that_waits_for_a_day_or_is_passed_over_is_abandoned_until_i
         )
     await find_signals(database)
     assert await signals(database) == {("passed over", "abandoned")}
+
+
+@pytest.mark.parametrize("other", [RunContext(user="ada", tenant="b"), RunContext(user="bob", tenant="acme")])
+async def test_what_somebody_else_asks_in_the_same_thread_is_no_sign(
+    database: Database, other: RunContext
+) -> None:
+    await asked(database, "r1", REPHRASED[0][0], ago_s=60)
+    await asked(database, "r2", REPHRASED[0][1], ago_s=30, whose=other)
+    async with database.pool.connection() as connection:
+        await mark_run(connection, "r1", "interrupted")
+    assert await find_signals(database) == SignalsFound(rephrased=0, abandoned=0)
 
 
 async def test_signals_are_in_no_average_of_what_people_said(database: Database) -> None:

@@ -175,7 +175,10 @@ async def test_runs_are_found_and_ordered_by_cost_and_unknown_is_never_zero(
         found = await page(browser, f"/runs?{asked}")
         assert [name for name in ("uma", "hugo") if f"from {name}" in found] == [whose], asked
     assert "No such runs" in await page(browser, "/runs?least=0.01")
-    for asked in ("least=much", "most=-1", "least=NaN", "behind=x,y", "by=dearest&behind=NaN,y"):
+    for asked in (
+        *("least=much", "most=-1", "least=NaN", "behind=x,y", "by=dearest&behind=NaN,y"),
+        *("most=1e400000", "least=1e-999999", "by=dearest&behind=1e999999999,y"),
+    ):
         assert "such as 0.05" in (told := await page(browser, f"/runs?{asked}", 400)) or "anew" in told
     async with (await process.database()).pool.connection() as connection:
         await connection.execute(
