@@ -97,16 +97,17 @@ def trace(
             f"  {cells[1]}, {cells[2]}, {cells[3]} s, {cells[4]} tokens, cost {cells[5]}",
         )
     )
-    whose = ", ".join(
-        f"{name} {one_line(held)}"
-        for name, held in (("thread", one.thread_id), ("user", one.user_id), ("tenant", one.tenant))
-    )
-    console.print(Text(whose), highlight=False)
+    console.print(Text(_whose(one)), highlight=False)
     _show_said(console, feedback)
     if not spans:
         console.print("No spans are kept of it.")
     for tree in trees(spans):
         console.print(tree)
+
+
+def _whose(one: "RunFigures") -> str:
+    told = (("thread", one.thread_id), ("user", one.user_id), ("tenant", one.tenant))
+    return ", ".join(f"{name} {one_line(held)}" for name, held in told)
 
 
 def why(
