@@ -21,10 +21,11 @@ from app.calls import one_line
 from app.downloads import download_bars
 from app.pending import Request, all_written_down, strike_off
 from core.process import Process, opened_process
+from core.tenants import as_tenant
 from memory.extractions import GivenUp, Wanted, given_up
 from memory.facts import forget, history, recall, remember, user_namespace
 from memory.forgetting import named
-from memory.items import Memory, Origin, as_tenant, memory_of
+from memory.items import Memory, Origin, memory_of
 from memory.store_reembedding import reembed
 from memory.store_search import found
 from tools.forgetting import Forgotten, forget_user, look_for_user

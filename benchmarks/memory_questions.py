@@ -14,7 +14,8 @@ from typing import Final
 from langgraph.store.base import PutOp, SearchOp
 
 from core.process import current_process
-from memory.items import Origin, as_tenant
+from core.tenants import as_tenant
+from memory.items import Origin
 from memory.store import MemoryStore
 from memory.store_models import Asked, question_for
 from memory.store_search import Ranking, found

@@ -131,16 +131,12 @@ class TraceSettings(BaseModel):
     @field_validator("traces", mode="before")
     @classmethod
     def _split_places(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip().lower())))
+        return _listed(value.lower()) if isinstance(value, str) else value
 
     @field_validator("presidio", mode="before")
     @classmethod
     def _split_kinds(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip().upper())))
+        return _listed(value.upper()) if isinstance(value, str) else value
 
     @field_validator(
         "phoenix_api_key",
@@ -160,6 +156,11 @@ class TraceSettings(BaseModel):
     @classmethod
     def _empty_means_off(cls, value: object) -> object:
         return False if isinstance(value, str) and not value.strip() else value
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """Return the names in a text with commas between them, each once."""
+    return tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
 
 
 def _by_tenant(text: str) -> dict[str, Any]:

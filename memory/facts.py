@@ -10,19 +10,10 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from core.process import current_process
+from core.tenants import Connection, as_tenant
 from core.text import storable_text
 from memory.facts_settling import settle
-from memory.items import (
-    COLUMNS,
-    Connection,
-    Kind,
-    Memory,
-    NewItem,
-    Origin,
-    as_tenant,
-    current_origin,
-    memory_of,
-)
+from memory.items import COLUMNS, Kind, Memory, NewItem, Origin, current_origin, memory_of
 from memory.items_writing import write
 from memory.store_models import Asked, answered, embedded_for
 from memory.store_search import found_alone

@@ -12,7 +12,8 @@ from psycopg import sql
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from memory.items import Connection, NewItem
+from core.tenants import Connection
+from memory.items import NewItem
 from memory.items_writing import Place, lock_places, write
 
 _CURRENT = """

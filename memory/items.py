@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, LiteralString
+from typing import Any, Literal
 from uuid import UUID
 
-from psycopg import AsyncClientCursor, AsyncConnection, sql
-from psycopg.errors import InsufficientPrivilege
+from psycopg import sql
 from psycopg.rows import DictRow
 
 from core.context import RunContext, field_of
-from core.database import Database
-from core.errors import DatabaseError
-from core.migrations.names import APPLICATION_ROLE
 from core.text import storable_text
 
 Kind = Literal["fact", "episode", "summary"]
-Connection = AsyncConnection[DictRow]
 
 COLUMNS = sql.SQL("""
     id, tenant, user_id, kind, namespace, key, value, text, created_at, updated_at, valid_from, valid_to,
@@ -32,9 +25,6 @@ COLUMNS = sql.SQL("""
 SHOWN = sql.SQL("id, namespace, key, value, created_at, updated_at, ttl_minutes")
 """What is read of a row that goes to a reader of LangGraph's store: loading all takes a tenth of a search."""
 _RUNTIME = "__pregel_runtime"
-_BEGIN = "begin; select boring.become(%s, %s, %s)"
-Question = tuple[LiteralString, Sequence[object]]
-"""A statement and its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,56 +158,6 @@ def current_origin(*, message_id: str | None = None, trusted: bool = False) -> O
         thread_id=_text(places.get("thread_id")),
         run_id=_text(places.get("run_id")),
     )
-
-
-@asynccontextmanager
-async def as_tenant(database: Database, tenant: str, *, reading: bool = False) -> AsyncGenerator[Connection]:
-    """Yield a connection in a transaction that sees and writes the rows of `tenant` only.
-
-    A user that row-level security would not bind becomes the application role until the transaction ends.
-
-    Args:
-        database: the process's.
-        tenant: whose rows.
-        reading: nothing is written but that something was read. Nobody waits for that to be on the disk; a
-            machine that fails may lose the last half second of it.
-
-    Raises:
-        DatabaseError: the user of the database may not become that role.
-    """
-    async with as_tenant_asking(database, tenant, None, reading=reading) as (connection, _):
-        yield connection
-
-
-@asynccontextmanager
-async def as_tenant_asking(
-    database: Database, tenant: str, question: Question | None, *, reading: bool
-) -> AsyncGenerator[tuple[Connection, DictRow | None]]:
-    """Do as `as_tenant`, with a first question that travels in the same message; yield its first row, too.
-
-    Each message that is spared saves a search by indexes a tenth of its time. What the question asks is
-    planned at each time, so that it had better be a function.
-
-    Raises:
-        DatabaseError: see `as_tenant`.
-    """
-    async with database.pool.connection() as connection:  # which ends the transaction, too
-        statement, values = question or ("", ())
-        cursor = AsyncClientCursor(connection)
-        try:
-            await cursor.execute(
-                f"{_BEGIN}; {statement}", (tenant, APPLICATION_ROLE, reading, *values), prepare=False
-            )
-        except InsufficientPrivilege as error:
-            raise DatabaseError(
-                "The user in DATABASE_URL passes over row-level security and may not become the role"
-                f" {APPLICATION_ROLE}: {error}. Let an administrator run"
-                f" `grant {APPLICATION_ROLE} to <user>`."
-            ) from error
-        row = None
-        if question is not None and cursor.nextset() and cursor.nextset():
-            row = await cursor.fetchone()
-        yield connection, row
 
 
 def _text(value: object) -> str | None:

@@ -11,7 +11,8 @@ import orjson
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from memory.items import Connection, NewItem, lock_number
+from core.tenants import Connection
+from memory.items import NewItem, lock_number
 
 _LOCK: LiteralString = """
 select pg_advisory_xact_lock(number)

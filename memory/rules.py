@@ -16,8 +16,8 @@ from psycopg.rows import DictRow
 
 from core.database import Database
 from core.errors import InputError
+from core.tenants import as_tenant
 from core.text import storable_text
-from memory.items import as_tenant
 
 Status = Literal["proposed", "on_trial", "active", "retired"]
 """Waits for a decision; is being tried; is followed; was rejected, replaced, retired or rolled back."""

@@ -12,8 +12,9 @@ from psycopg.types.json import Jsonb
 
 from core.database import Database
 from core.process import current_process
+from core.tenants import Connection, as_tenant
 from core.text import storable, storable_text
-from memory.items import Connection, as_tenant, lock_number
+from memory.items import lock_number
 from memory.rules import COLUMNS, Rule, RuleRefusedError, Scope, Status, counting, rule_of, rule_tokens
 
 _LOCK = "select pg_advisory_xact_lock(%s)"

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Final, LiteralString
 
 from core.database import Database
+from core.tenants import as_tenant
 from core.text import storable_text
-from memory.items import as_tenant
 from memory.rules import COLUMNS, Rule, RuleRefusedError, Status, rule_of
 
 _LIST: LiteralString = f"""

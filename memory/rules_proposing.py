@@ -8,8 +8,8 @@ from typing import Any, Final, LiteralString
 from uuid import uuid4
 
 from core.database import Database
+from core.tenants import Connection, as_tenant
 from core.text import storable, storable_text
-from memory.items import Connection, as_tenant
 from memory.rules import COLUMNS, MAX_KEY_CHARS, MAX_TEXT_CHARS, Rule, RuleRefusedError, Scope, Source
 from memory.rules_changing import lock_key, record_event, the_rule
 

@@ -10,8 +10,9 @@ from langgraph.store.base import GetOp, ListNamespacesOp, Op, PutOp, Result, Sea
 from typing_extensions import override
 
 from core.process import current_process
+from core.tenants import Connection, as_tenant
 from core.text import storable
-from memory.items import SHOWN, Connection, NewItem, Origin, as_tenant
+from memory.items import SHOWN, NewItem, Origin
 from memory.items_writing import Place, write
 from memory.store_base import TenantStore
 from memory.store_checks import checked

@@ -14,7 +14,7 @@ from psycopg.errors import Error, InsufficientPrivilege
 from psycopg.rows import DictRow, dict_row
 
 from core.process import Process, current_process
-from memory.items import Connection
+from core.tenants import Connection
 from memory.store_models import Served, literal, served_model, vector_by
 from memory.store_scopes import (
     COMMON_SHARE,

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import DictRow
 
-from memory.items import Connection
+from core.tenants import Connection
 from memory.store_models import vector_by
 from memory.store_terms import CURRENT, DAY, Form, as_written, inside
 

@@ -18,7 +18,7 @@ from psycopg import sql
 from core.embedding import embedding_name, opened_embeddings, settings_of_model
 from core.errors import BoringError, ConfigurationError
 from core.process import Process, current_process
-from memory.items import Connection, as_tenant
+from core.tenants import Connection, as_tenant
 from memory.store_text import embedded, embedded_question
 
 if TYPE_CHECKING:

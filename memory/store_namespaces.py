@@ -7,7 +7,7 @@ from typing import Any
 from langgraph.store.base import ListNamespacesOp, MatchCondition
 from psycopg import sql
 
-from memory.items import Connection
+from core.tenants import Connection
 
 _LIST = sql.SQL("""
 select distinct namespace[1:%(depth)s] collate "C" as namespace from boring.memory_item

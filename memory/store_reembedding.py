@@ -13,7 +13,7 @@ from psycopg import sql
 
 from core.process import Process, current_process
 from core.progress import Progress
-from memory.items import as_tenant
+from core.tenants import as_tenant
 from memory.items_writing import halfvec
 from memory.store_building import index_tenant
 from memory.store_models import Served, served_model

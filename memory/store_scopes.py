@@ -9,7 +9,7 @@ from typing import Final, LiteralString
 from psycopg import sql
 from psycopg.rows import DictRow
 
-from memory.items import Question
+from core.tenants import Question
 from memory.store_models import OvertakenError, literal
 from memory.store_terms import Form
 

@@ -14,7 +14,8 @@ from psycopg.rows import DictRow
 from core.database import Database
 from core.errors import ConfigurationError
 from core.process import current_process
-from memory.items import COLUMNS, SHOWN, Connection, Question, as_tenant_asking
+from core.tenants import Connection, Question, as_tenant_asking
+from memory.items import COLUMNS, SHOWN
 from memory.items_writing import halfvec
 from memory.store_building import begin_indexing
 from memory.store_exact import found_exactly

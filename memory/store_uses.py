@@ -17,7 +17,7 @@ from uuid import UUID
 
 from core.database import Database
 from core.process import current_process
-from memory.items import as_tenant
+from core.tenants import as_tenant
 
 _EVERY_S: Final = 1.0
 _MOST: Final = 5_000

@@ -8,7 +8,7 @@ from typing import Any, Final
 from psycopg import sql
 from psycopg.rows import DictRow
 
-from memory.items import Connection
+from core.tenants import Connection
 from memory.store_models import literal, vector_by
 from memory.store_scopes import Scope, inside_scope
 from memory.store_terms import DAY, EVERYTHING, UNEXPIRED, Form, as_written

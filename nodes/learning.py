@@ -20,11 +20,12 @@ from core.errors import BoringError, TransientError
 from core.forgetting_gate import pass_gate
 from core.process import current_process
 from core.protocols import FallbackSource, ModelSource
+from core.tenants import as_tenant
 from core.worker import current_worker
 from memory.extractions import Extraction, Spent, Wanted, claimed, finish, let_go, put_back
 from memory.facts import fact_item, user_namespace
 from memory.facts_settling import settle
-from memory.items import Origin, as_tenant
+from memory.items import Origin
 from memory.store_models import Asked, answered
 from memory.store_search import found_alone
 from nodes.extracting import Fact, asking, extracted, facts_form, spent_on

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from math import isfinite
 from typing import Any, Final, Literal, LiteralString
 from uuid import UUID
 
-from psycopg import AsyncConnection
-from psycopg.rows import DictRow
-
 from core.database import Database
 from core.errors import InputError
 from core.forgetting_gate import pass_gate
-from core.migrations.names import APPLICATION_ROLE
+from core.tenants import as_tenant, become
 from core.text import storable_text
 
 Source = Literal["user", "operator", "signal"]
@@ -224,7 +220,7 @@ async def feedback_found(
     database: Database, tenant: str, wanted: WantedFeedback, *, limit: int = 100
 ) -> list[Feedback]:
     """Return feedback on a tenant's runs, the newest first."""
-    async with of_tenant(database, tenant) as connection:
+    async with as_tenant(database, tenant) as connection:
         rows = await (await connection.execute(_FOUND, {**asdict(wanted), "limit": limit})).fetchall()
     return [Feedback(**row) for row in rows]
 
@@ -238,19 +234,6 @@ async def ratings_of(database: Database, tenant: str | None, run_ids: Sequence[s
         row["run_id"]: Rating(row["score"], row["people"], tuple(dict.fromkeys(row["signals"])))
         for row in rows
     }
-
-
-@asynccontextmanager
-async def of_tenant(database: Database, tenant: str) -> AsyncGenerator[AsyncConnection[DictRow]]:
-    """Yield a connection in a transaction that sees and writes the feedback of a tenant only."""
-    async with database.pool.connection() as connection, connection.transaction():
-        await become(connection, tenant)
-        yield connection
-
-
-async def become(connection: AsyncConnection[DictRow], tenant: str) -> None:
-    """Bind an open transaction to a tenant."""
-    await connection.execute("select boring.become(%s, %s, false)", (tenant, APPLICATION_ROLE))
 
 
 def _checked(new: NewFeedback) -> dict[str, Any]:

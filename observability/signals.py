@@ -15,7 +15,8 @@ from typing import Any, Final, LiteralString
 
 from core.database import Database
 from core.forgetting_gate import pass_gate
-from observability.feedback import Signal, become, of_tenant
+from core.tenants import as_tenant, become
+from observability.feedback import Signal
 
 ALIKE: Final = 0.5
 """From which likeness on a question counts as the same one in other words, see `tests`: measured on pairs."""
@@ -108,7 +109,7 @@ async def find_signals(
         left = await (await connection.execute(_LEFT, times)).fetchall()
         ended = await (await connection.execute(_ENDED, times)).fetchall()
     for tenant, rows in _by_tenant(ended):
-        async with of_tenant(database, tenant) as connection:
+        async with as_tenant(database, tenant) as connection:
             await connection.execute(_WENT_ON, ([row["run_id"] for row in rows],))
     said_again = [row for row in pairs if likeness(row["question"], row["next"]) >= ALIKE]
     return SignalsFound(

@@ -16,9 +16,10 @@ from app.console.runs import PERIODS
 from app.console.satisfied import contentment
 from app.console.viewing import for_operators, viewer_of
 from core.process import current_process
+from core.tenants import as_tenant
 from core.text import storable_text
 from memory.facts import user_namespace
-from memory.items import as_tenant, memory_of
+from memory.items import memory_of
 from memory.rules_listing import rules_tried
 from memory.store_search import found
 from observability.satisfaction import satisfaction

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from core.database import Database
 from core.process import opened_process
 from core.settings import Settings
+from core.tenants import as_tenant
 from memory.forgetting import count, erase, traces
-from memory.items import as_tenant
 from memory.rules import RuleRefusedError, Scope, rule_tokens, trying
 from memory.rules_changing import (
     Change,

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from core.database import Database
 from core.process import opened_process
 from core.settings import Settings
+from core.tenants import as_tenant
 from memory.forgetting import erase, traces
-from memory.items import as_tenant
 from memory.rules import RuleRefusedError, Scope
 from memory.rules_changing import activate, reject, roll_back
 from memory.rules_listing import Wanted, rule_named, rules

@@ -16,8 +16,9 @@ from typing_extensions import TypedDict
 from core.context import RunContext
 from core.process import current_process, opened_process
 from core.settings import Settings
+from core.tenants import as_tenant
 from evals.scripted_model import ScriptedModel
-from memory.items import Origin, as_tenant
+from memory.items import Origin
 from memory.store import MemoryStore
 from memory.store_uses import uses
 

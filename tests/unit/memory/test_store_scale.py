@@ -13,8 +13,9 @@ from pydantic import SecretStr
 
 from core.process import current_process, opened_process
 from core.settings import Settings
+from core.tenants import as_tenant
 from evals.scripted_model import ScriptedModel
-from memory.items import Origin, as_tenant
+from memory.items import Origin
 from memory.store import MemoryStore
 from memory.store_building import index_namespace
 from memory.store_models import question_for

@@ -15,9 +15,10 @@ from pydantic import SecretStr
 from core.database import Database
 from core.process import opened_process
 from core.settings import Settings
+from core.tenants import as_tenant
 from evals.scripted_model import ScriptedModel
 from memory.facts import recall, remember
-from memory.items import Origin, as_tenant
+from memory.items import Origin
 from memory.store import MemoryStore
 from memory.store_building import index_namespace
 

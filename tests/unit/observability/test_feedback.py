@@ -13,6 +13,7 @@ from core.database import Database
 from core.errors import InputError
 from core.process import opened_process
 from core.settings import Settings
+from core.tenants import as_tenant
 from memory.forgetting import erase, traces
 from memory.runs import begin_run
 from observability.feedback import (
@@ -20,7 +21,6 @@ from observability.feedback import (
     Rating,
     WantedFeedback,
     feedback_found,
-    of_tenant,
     ratings_of,
     store_feedback,
 )
@@ -98,11 +98,11 @@ async def test_no_tenant_sees_or_forges_what_another_one_said(database: Database
         found = await feedback_found(database, tenant, ALL)
         assert [one.run_id for one in found] == ([run_id] if run_id else [])
         assert set(await ratings_of(database, tenant, ["r1", "r3"])) == {run_id} - {None}
-        async with of_tenant(database, tenant) as connection:
+        async with as_tenant(database, tenant) as connection:
             rows = await (await connection.execute("select run_id from boring.feedback")).fetchall()
             assert [row["run_id"] for row in rows] == ([run_id] if run_id else [])
     with pytest.raises(InsufficientPrivilege):
-        async with of_tenant(database, "umbrella") as connection:
+        async with as_tenant(database, "umbrella") as connection:
             await connection.execute(
                 "insert into boring.feedback (tenant, user_id, run_id, thread_id, agent, key, score, source,"
                 " given_by) values ('acme', 'a', 'r1', 't', 'a', 'k', 1, 'user', 'a')"

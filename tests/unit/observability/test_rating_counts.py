@@ -7,8 +7,9 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 
 from core.database import Database
+from core.tenants import as_tenant
 from memory.forgetting import erase, traces
-from observability.feedback import NewFeedback, Rating, of_tenant, ratings_of, store_feedback
+from observability.feedback import NewFeedback, Rating, ratings_of, store_feedback
 from tests.unit.observability.test_feedback import database as database
 
 
@@ -42,11 +43,11 @@ select from pg_stat_activity where wait_event_type = 'Lock' and datname = curren
 
 async def test_who_counts_while_another_one_does_counts_both(database: Database) -> None:
     async def say(by: str) -> None:
-        async with of_tenant(database, "acme") as connection:
+        async with as_tenant(database, "acme") as connection:
             await connection.execute(SAY, (by,))
 
     await say("ann")
-    async with asyncio.TaskGroup() as group, of_tenant(database, "acme") as connection:
+    async with asyncio.TaskGroup() as group, as_tenant(database, "acme") as connection:
         await connection.execute(SAY, ("bob",))
         group.create_task(say("carl"))
         while not await rows(database, WAITING):
@@ -77,5 +78,5 @@ async def test_no_tenant_writes_a_rating_that_nobody_gave(
 ) -> None:
     await store_feedback(database, "acme", NewFeedback("r1", "ann", 0))
     with pytest.raises(InsufficientPrivilege):
-        async with of_tenant(database, "acme") as connection:
+        async with as_tenant(database, "acme") as connection:
             await connection.execute(statement)

@@ -16,13 +16,14 @@ from starlette.types import Receive, Scope, Send
 from app.console.application import pages, standing_alone
 from core.context import RunContext
 from core.process import Process
+from core.tenants import as_tenant
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
 from graphs.single import create_agent
 from guardrails.approval import always
 from memory.approvals import approvals
 from memory.checkpoints import postgres_checkpointer
 from memory.facts import user_namespace
-from memory.items import NewItem, Origin, as_tenant
+from memory.items import NewItem, Origin
 from memory.items_writing import write
 from memory.rules import Scope as RuleScope
 from observability.feedback import NewFeedback, store_feedback

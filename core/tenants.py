@@ -1,0 +1,85 @@
+"""Transactions in which Postgres shows and takes the rows of one tenant only, by row-level security."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import LiteralString
+
+from psycopg import AsyncClientCursor, AsyncConnection
+from psycopg.errors import InsufficientPrivilege
+from psycopg.rows import DictRow
+
+from core.database import Database
+from core.errors import DatabaseError
+from core.migrations.names import APPLICATION_ROLE
+
+Connection = AsyncConnection[DictRow]
+Question = tuple[LiteralString, Sequence[object]]
+"""A statement and its values."""
+_BECOME: LiteralString = "select boring.become(%s, %s, %s)"
+
+
+@asynccontextmanager
+async def as_tenant(database: Database, tenant: str, *, reading: bool = False) -> AsyncGenerator[Connection]:
+    """Yield a connection in a transaction that sees and writes the rows of `tenant` only.
+
+    A user that row-level security would not bind becomes the application role until the transaction ends.
+
+    Args:
+        database: the process's.
+        tenant: whose rows.
+        reading: nothing is written but that something was read. Nobody waits for that to be on the disk; a
+            machine that fails may lose the last half second of it.
+
+    Raises:
+        DatabaseError: the user of the database may not become that role.
+    """
+    async with as_tenant_asking(database, tenant, None, reading=reading) as (connection, _):
+        yield connection
+
+
+@asynccontextmanager
+async def as_tenant_asking(
+    database: Database, tenant: str, question: Question | None, *, reading: bool
+) -> AsyncGenerator[tuple[Connection, DictRow | None]]:
+    """Do as `as_tenant`, with a first question that travels in the same message; yield its first row, too.
+
+    Each message that is spared saves a search by indexes a tenth of its time. What the question asks is
+    planned at each time, so that it had better be a function.
+
+    Raises:
+        DatabaseError: see `as_tenant`.
+    """
+    async with database.pool.connection() as connection:  # which ends the transaction, too
+        statement, values = question or ("", ())
+        cursor = AsyncClientCursor(connection)
+        try:
+            await cursor.execute(
+                f"begin; {_BECOME}; {statement}", (tenant, APPLICATION_ROLE, reading, *values), prepare=False
+            )
+        except InsufficientPrivilege as error:
+            raise _may_not(error) from error
+        row = None
+        if question is not None and cursor.nextset() and cursor.nextset():
+            row = await cursor.fetchone()
+        yield connection, row
+
+
+async def become(connection: Connection, tenant: str) -> None:
+    """Bind what follows in an open transaction to a tenant, as `as_tenant` binds a whole one.
+
+    Raises:
+        DatabaseError: see `as_tenant`.
+    """
+    try:
+        await connection.execute(_BECOME, (tenant, APPLICATION_ROLE, False))
+    except InsufficientPrivilege as error:
+        raise _may_not(error) from error
+
+
+def _may_not(error: InsufficientPrivilege) -> DatabaseError:
+    return DatabaseError(
+        "The user in DATABASE_URL passes over row-level security and may not become the role"
+        f" {APPLICATION_ROLE}: {error}. Let an administrator run `grant {APPLICATION_ROLE} to <user>`."
+    )
