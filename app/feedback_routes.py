@@ -78,18 +78,8 @@ async def post_feedback(request: Request) -> Response:
             run_id, by, _score(said), said.comment, _correction(said.correction), said.key or USER_SCORE
         )
         rated = await rate(tenant, new)
-    except ValidationError as error:
-        [first, *_] = error.errors(include_url=False, include_context=False)
-        where = ".".join(map(str, first["loc"])) or "the body"
-        return _refused(422, f"{where}: {first['msg']}. {_WANTED}")
-    except _NotSignedInError as error:
-        return _refused(403, str(error))
-    except NoSuchRunError as error:
-        return _refused(404, str(error))
-    except InputError as error:
-        return _refused(422, str(error))
-    except BoringError as error:
-        return _refused(503, str(error))
+    except (ValidationError, BoringError) as error:
+        return _refusal(error)
     return JSONResponse(_shown(rated.feedback))
 
 
@@ -102,12 +92,8 @@ async def get_feedback(request: Request) -> Response:
     try:
         limit, offset = _number(asked.get("limit"), _MOST_LISTED), _number(asked.get("offset"), 0)
         found = await _found(request, asked.getlist("run")[:_MOST_LISTED], asked.getlist("key"))
-    except _NotSignedInError as error:
-        return _refused(403, str(error))
-    except InputError as error:
-        return _refused(422, str(error))
     except BoringError as error:
-        return _refused(503, str(error))
+        return _refusal(error)
     return JSONResponse([_shown(one) for one in found[offset : offset + min(limit, _MOST_LISTED)]])
 
 
@@ -220,6 +206,19 @@ def _number(given: str | None, default: int) -> int:
     if not given.isascii() or not given.isdigit():
         raise InputError(f"{given[:20]!r} is no number. Give one from 0.")
     return min(int(given[:9]), 10**6)
+
+
+def _refusal(error: ValidationError | BoringError) -> Response:
+    """Return what a request is answered with that can't be taken."""
+    if isinstance(error, ValidationError):
+        [first, *_] = error.errors(include_url=False, include_context=False)
+        where = ".".join(map(str, first["loc"])) or "the body"
+        return _refused(422, f"{where}: {first['msg']}. {_WANTED}")
+    if isinstance(error, _NotSignedInError):
+        return _refused(403, str(error))
+    if isinstance(error, NoSuchRunError):
+        return _refused(404, str(error))
+    return _refused(422 if isinstance(error, InputError) else 503, str(error))
 
 
 def _refused(status: int, why: str) -> JSONResponse:
