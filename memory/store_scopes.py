@@ -63,7 +63,7 @@ def made_by(model: str, dimensions: int) -> str:
     return hashlib.blake2b(f"{model}\0{dimensions}".encode(), digest_size=6).hexdigest()
 
 
-def finding(prefix: tuple[str, ...], query: str, form: Form) -> Question:
+def to_find(prefix: tuple[str, ...], query: str, form: Form) -> Question:
     """Return what tells `scope_of` about a namespace, and prepares the transaction for a search there."""
     index = made_by(form.model, form.dimensions)
     return _BEGIN_SEARCH, (list(prefix), query, index, LEAST_COMMON, COMMON_SHARE, _CANDIDATES, form.depth)

@@ -21,8 +21,7 @@ from memory.store_building import begin_indexing
 from memory.store_exact import found_exactly
 from memory.store_filters import Conditions
 from memory.store_models import NOTHING, REEMBED, Asked
-from memory.store_scopes import finding as to_find
-from memory.store_scopes import scope_of
+from memory.store_scopes import scope_of, to_find
 from memory.store_terms import CURRENT, EVERYTHING, Form, as_written, inside
 from memory.store_vast import found_vast
 
