@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
+from uuid import UUID
 
 from langgraph.store.base import GetOp, Item, SearchItem, SearchOp
 from psycopg import sql
@@ -14,9 +15,10 @@ from psycopg.rows import DictRow
 from core.database import Database
 from core.errors import ConfigurationError
 from core.process import current_process
-from core.tenants import Connection, Question, as_tenant_asking
+from core.tenants import Connection, Question, as_tenant, as_tenant_asking
 from memory.items import COLUMNS, SHOWN
 from memory.items_writing import halfvec
+from memory.store_again import Place, found_again, note
 from memory.store_building import begin_indexing
 from memory.store_exact import found_exactly
 from memory.store_filters import Conditions
@@ -54,7 +56,7 @@ async def got(connection: Connection, op: GetOp) -> DictRow | None:
     """Return the item that now stands under a key. What expires is kept as in `found`."""
     values = {"namespace": list(op.namespace), "key": op.key}
     row = await (await connection.execute(_GET, values)).fetchone()
-    await _keep(connection, [] if row is None else [row], wanted=op.refresh_ttl)
+    await _keep(connection, _expiring(op, [] if row is None else [row]))
     return row
 
 
@@ -94,6 +96,14 @@ async def found_alone(
 ) -> list[DictRow]:
     """Return what `found` does, in a transaction of its own, which is faster."""
     search = _search(op, asked, "both", columns)
+    place = Place(tenant, op.namespace_prefix, search.form.model, search.form.dimensions)
+    if search.finding is not None:
+        rows = await found_again(database, place, search.finding, search.form, search.values)
+        if rows is not None:
+            if expiring := _expiring(op, rows):
+                async with as_tenant(database, tenant, reading=True) as connection:
+                    await _keep(connection, expiring)
+            return rows
     async with as_tenant_asking(database, tenant, search.finding, reading=True) as (connection, row):
         return await _found(connection, search, row)
 
@@ -145,7 +155,7 @@ async def _found(connection: Connection, search: _Search, row: DictRow | None) -
     else:
         statement = _listing(search.form.fits, search.form.columns, is_inside=bool(op.namespace_prefix))
         rows = await (await connection.execute(statement, search.values)).fetchall()
-    await _keep(connection, rows, wanted=op.refresh_ttl)
+    await _keep(connection, _expiring(op, rows))
     return rows
 
 
@@ -159,9 +169,12 @@ def _listing(fits: str, columns: str, *, is_inside: bool) -> bytes:
     ).as_bytes()
 
 
-async def _keep(connection: Connection, rows: Sequence[DictRow], *, wanted: bool) -> None:
-    expiring = [row["id"] for row in rows if row["ttl_minutes"] is not None]
-    if wanted and expiring:
+def _expiring(op: GetOp | SearchOp, rows: Sequence[DictRow]) -> list[UUID]:
+    return [row["id"] for row in rows if op.refresh_ttl and row["ttl_minutes"] is not None]
+
+
+async def _keep(connection: Connection, expiring: list[UUID]) -> None:
+    if expiring:
         await connection.execute(_KEEP, (expiring,))
 
 
@@ -176,6 +189,8 @@ async def _ranked(connection: Connection, search: _Search, row: DictRow | None) 
             rows = await found_vast(connection, scope, form, values)
             if scope.is_old:
                 await begin_indexing(connection, place)
+            elif rows is not None:
+                await note(Place(scope.tenant, place, form.model, form.dimensions), scope)
             if rows is not None:
                 return rows
     rows, size = await found_exactly(connection, form, values, labels=len(place))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -73,7 +74,7 @@ question are not ranked by words.
 
 
 async def found_vast(
-    connection: Connection, scope: Scope, form: Form, values: dict[str, Any]
+    connection: Connection, scope: Scope, form: Form, values: Mapping[str, Any]
 ) -> list[DictRow] | None:
     """Return the best items for a question, or None if the indexes don't show enough of them.
 
@@ -85,13 +86,17 @@ async def found_vast(
     """
     if form.depth > DEEPEST:
         return None
-    given = {
-        **values,
-        "rows": float(scope.word_rows),
-        "length": scope.word_length,
-    }
-    statement = _statement(form, scope.tenant, scope.path, scope.id)
-    rows = await (await connection.execute(statement, given)).fetchall()
+    statement = vast_statement(form, scope.tenant, scope.path, scope.id)
+    return enough(await (await connection.execute(statement, given_in(scope, values))).fetchall(), form)
+
+
+def given_in(scope: Scope, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the statement's parameters."""
+    return {**values, "rows": float(scope.word_rows), "length": scope.word_length}
+
+
+def enough(rows: list[DictRow], form: Form) -> list[DictRow] | None:
+    """Return what the statement found, or None if the indexes don't show enough of the items."""
     if not rows or rows[0]["near"] < form.depth:
         return None
     left_out = rows[0]["worth"] - rows[0]["by_words"]  # expired, or not what the filter wants
@@ -99,7 +104,7 @@ async def found_vast(
 
 
 @lru_cache(maxsize=100)
-def _statement(form: Form, tenant: str, path: str, number: int) -> bytes:
+def vast_statement(form: Form, tenant: str, path: str, number: int) -> bytes:
     """Return the search inside a scope; what is planned by stands in it, so that it is planned once."""
     return _SEARCH.format(
         columns=as_written(form.columns),
