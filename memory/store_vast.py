@@ -29,7 +29,7 @@ with near as materialized (
         current_setting('boring.are_asked')::boolean[])
         with ordinality as each (lexeme, count, is_asked, number)
 ), worded as materialized (
-    select item, words, word_count, words @@ current_setting('boring.not_asked')::tsquery as has_more
+    select item, words, word_count, words @@ (select current_setting('boring.not_asked')::tsquery) as has_more
     from boring.memory_words
     where tenant = {tenant} and scope = {scope} limit {most}
 ), hit as materialized (
