@@ -37,7 +37,7 @@ async def given(run_id: str, said: Mapping[str, Any], *, by: str | None, account
     async with opened_process() as process:
         one = await run_called(await process.database(), run_id)
         who = by or (one.user_id if one.user_id == RunContext().user else account)
-        rated = await rate(one.tenant, NewFeedback(one.run_id, who, **said))
+        rated = await rate(one.tenant, NewFeedback(one.run_id, who, **said, is_operator=True))
     rule = None if rated.rule is None else str(rated.rule.id)
     if as_json:
         _write({**asdict(rated.feedback), "rule": rule, "refused": rated.refused})

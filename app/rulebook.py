@@ -115,7 +115,8 @@ async def learnt_from_feedback(run_id: str, comment: str, *, by: str, as_json: b
         raise RuleRefusedError("The comment is empty. Say what was wrong, or what is to be done instead.")
     async with opened_process() as process:
         tenant, _ = await owner_of_run(await process.database(), run_id)
-        rated = await rate(tenant, NewFeedback(run_id, by, score=0.0, comment=comment))
+        new = NewFeedback(run_id, by, score=0.0, comment=comment, is_operator=True)
+        rated = await rate(tenant, new)
     if rated.rule is None:
         raise RuleRefusedError(rated.refused)
     _told(

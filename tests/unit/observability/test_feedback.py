@@ -1,5 +1,6 @@
 """What is said of runs is kept by tenant, refused where it makes no sense, and replaced by who said it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from core.tenants import as_tenant
 from memory.forgetting import erase, traces
 from memory.runs import begin_run
 from observability.feedback import (
+    MAX_KEYS,
     NewFeedback,
-    Rating,
     WantedFeedback,
     feedback_found,
     ratings_of,
@@ -57,10 +58,26 @@ async def test_a_second_time_by_the_same_takes_the_place_of_the_first(database: 
         other.feedback.id,
         second.feedback.id,
     ]
-    assert [first.feedback.source, other.feedback.source] == ["user", "operator"]
+    assert [first.feedback.source, other.feedback.source] == ["user", "peer"]
     assert (first.feedback.thread_id, first.feedback.agent) == ("tr1", "clerk")
-    ratings = await ratings_of(database, "acme", ["r1", "r2"])
-    assert ratings == {"r1": Rating(0.6, 3)}
+    again = await store_feedback(database, "acme", NewFeedback("r1", "ann", score=1, is_operator=True))
+    assert (again.feedback.id, again.feedback.source) == (other.feedback.id, "operator")
+
+
+async def test_nobody_says_something_of_a_run_under_keys_without_end(database: Database) -> None:
+    for number in range(MAX_KEYS - 1):
+        await store_feedback(database, "acme", NewFeedback("r1", "ann", 0, key=f"key {number}"))
+    said = [
+        store_feedback(database, "acme", NewFeedback("r1", "ann", 0, key=key)) for key in ("last", "one more")
+    ]
+    answers = await asyncio.gather(*said, return_exceptions=True)
+    [why] = [str(one) for one in answers if isinstance(one, InputError)]
+    assert f"under {MAX_KEYS} keys" in why
+    assert "Give a key that you have used" in why
+    again = await store_feedback(database, "acme", NewFeedback("r1", "ann", 1, key="key 0"))
+    assert again.feedback.score == 1
+    await store_feedback(database, "acme", NewFeedback("r1", "bob", 0, key="key of his own"))
+    assert len(await feedback_found(database, "acme", WantedFeedback(by="ann"))) == MAX_KEYS
 
 
 @pytest.mark.parametrize(
@@ -111,7 +128,7 @@ async def test_no_tenant_sees_or_forges_what_another_one_said(database: Database
 
 async def test_feedback_is_found_by_what_it_is_about(database: Database) -> None:
     await store_feedback(database, "acme", NewFeedback("r1", "ada", score=0.4))
-    await store_feedback(database, "acme", NewFeedback("r2", "ann", score=0.9, key="tone"))
+    await store_feedback(database, "acme", NewFeedback("r2", "ann", score=0.9, key="tone", is_operator=True))
     for wanted, runs in (
         (WantedFeedback(user="bob"), ["r2"]),
         (WantedFeedback(key="user_score"), ["r1"]),
