@@ -116,12 +116,32 @@ async def test_costs_are_summed_by_each_and_calls_of_unknown_price_are_counted(d
         ("other", "ann", 1, None, 1),
     ]
     assert [told(one) for one in found["tenant"].rows] == [("acme", 5, Decimal(12), 1), ("other", 1, None, 1)]
-    assert [told(one) for one in found["agent"].rows] == [("till", 6, Decimal(12), 2)]
+    assert [(one.tenant, *told(one)) for one in found["agent"].rows] == [
+        ("acme", "till", 5, Decimal(12), 1),
+        ("other", "till", 1, None, 1),
+    ]
     assert [told(one) for one in found["model"].rows] == [("priced", 4, Decimal(12), 0), ("own", 2, None, 2)]
     assert [told(one)[1:] for one in found["day"].rows] == [(5, Decimal(9), 2), (1, Decimal(3), 0)]
     for one in found.values():
         assert told(one.total) == (None, 6, Decimal(12), 2)
         assert (one.total.input_tokens, one.total.output_tokens) == (6_000_000, 12)
+
+
+async def test_costs_of_a_tenant_have_nothing_of_another_with_the_same_names(database: Database) -> None:
+    await SpanStore(database, PRICES).deliver([chat("priced", "first", "other", "ann")])
+    both = await costs_by(database, "thread", since=None, limit=20)
+    assert [(one.tenant, *told(one)[:2]) for one in both.rows] == [
+        ("acme", "first", 3),
+        ("acme", "second", 2),
+        ("other", "first", 1),
+        ("other", "third", 1),
+    ]
+    for by in EACH:
+        for since in (None, timedelta(hours=12), 20 * DAY):
+            for tenant, calls in (("acme", 4 if since == timedelta(hours=12) else 5), ("other", 2)):
+                found = await costs_by(database, by, since=since, limit=20, tenant=tenant)
+                assert sum(one.calls for one in found.rows) == found.total.calls == calls, (by, since, tenant)
+                assert {one.tenant for one in found.rows} <= {tenant, None}
 
 
 async def test_costs_of_a_time_leave_out_what_was_before(database: Database) -> None:
