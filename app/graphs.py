@@ -106,6 +106,12 @@ def _imported(name: str) -> Agent:
         ) from error
     if not isinstance(graph, CompiledStateGraph):
         raise InputError(f"{name!r} is a {type(graph).__name__}; expected a compiled graph.")
+    if not {"messages", "__root__"} & set(graph.channels):
+        has = ", ".join(one for one in graph.channels if ":" not in one and not one.startswith("__"))
+        raise InputError(
+            f"{name!r} can't be asked: its state has no `messages`, in which a question is handed to it. It"
+            f" has {has}. Give its state `messages`, as langgraph.graph.MessagesState has them."
+        )
     return graph  # pyright: ignore[reportUnknownVariableType] - its state is known by its name only
 
 

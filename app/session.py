@@ -27,7 +27,7 @@ from core.loading import load_for_good
 from core.models import configured_model
 from core.process import Process, opened_process
 from core.settings import settings
-from memory.runs import RunRow, begin_run, latest_run
+from memory.runs import RunRow, begin_run, finish_run, latest_run
 
 if TYPE_CHECKING:
     from graphs.single import Agent
@@ -106,7 +106,16 @@ class Session:
             context=context,
             answers=answers,
         )
-        return await self.screen().show(events, thread_id=request.thread_id)
+        from app.turn_ends import NoAnswerError  # noqa: PLC0415 - loaded with the session
+
+        try:
+            ended = await self.screen().show(events, thread_id=request.thread_id)
+        except NoAnswerError as error:
+            await finish_run(database, error.ended.turn, error.ended.answer)
+            raise
+        if isinstance(ended, Ended):  # of a graph of ours it is on record already, and this changes nothing
+            await finish_run(database, ended.turn, ended.answer)
+        return ended
 
 
 @asynccontextmanager
@@ -197,7 +206,7 @@ async def finish_last_run(session: Session, thread_id: str, said: Said | None = 
         if await _has_begun(session, row):
             return await session.turn(_request(row), begin=False, answers=answers)
         if row.finished_at is not None:
-            return await _shown_again(session, thread_id)
+            return await _shown_again(session, row)
         return await session.turn(_request(row))
 
 
@@ -222,12 +231,14 @@ def _unknown(thread_id: str) -> InputError:
     return InputError(f"There is no thread {thread_id!r}. `boring threads` lists the ones there are.")
 
 
-async def _shown_again(session: Session, thread_id: str) -> Ended | Waiting:
+async def _shown_again(session: Session, row: RunRow) -> Ended | Waiting:
     from app.turns import last_turn  # noqa: PLC0415 - loaded with the session
 
     said = Console(stderr=True)
-    said.print(f"[dim]The last run of {thread_id} has ended; this is its answer.[/dim]", highlight=False)
-    return await session.screen().show(last_turn(session.agent, thread_id), thread_id=thread_id)
+    said.print(f"[dim]The last run of {row.thread_id} has ended; this is its answer.[/dim]", highlight=False)
+    took = ((row.finished_at or row.started_at) - row.started_at).total_seconds()
+    shown = last_turn(session.agent, row.thread_id, elapsed_s=took)
+    return await session.screen().show(shown, thread_id=row.thread_id)
 
 
 def talk(thread_id: str, index: Sequence[Path], *, graph: str | None) -> int:
