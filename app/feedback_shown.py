@@ -44,12 +44,13 @@ async def given(run_id: str, said: Mapping[str, Any], *, by: str | None, account
         return
     console = Console(soft_wrap=True)
     console.print(
-        Text(f"{one.run_id}: {told(rated.feedback)}, by {rated.feedback.given_by}"), highlight=False
+        Text(one_line(f"{one.run_id}: {told(rated.feedback)}, by {rated.feedback.given_by}")), highlight=False
     )
     if rule:
-        console.print(Text(f"It proposes a rule: boring rules show {rule[:8]} --tenant {one.tenant}"))
+        whose = one_line(one.tenant)
+        console.print(Text(f"It proposes a rule: boring rules show {rule[:8]} --tenant {whose}"))
     if rated.refused:
-        console.print(Text(f"It proposes no rule: {rated.refused}"))
+        console.print(Text(one_line(f"It proposes no rule: {rated.refused}")))
 
 
 async def listed(tenant: str, wanted: WantedFeedback, *, limit: int, as_json: bool) -> None:
