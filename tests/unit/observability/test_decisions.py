@@ -72,6 +72,17 @@ async def test_what_a_step_decides_that_runs_again_replaces_what_it_decided(
     ]
 
 
+async def test_nothing_is_left_of_a_step_that_decided_many_things_before_it_ran_again(
+    database: Database,
+) -> None:
+    many, few = decided(1, *(f"choice {n}" for n in range(40))), decided(1, "a", "b")
+    store = DecisionStore(database)
+    for batches in ([*many, *few],), (many, few), (many[:20], many[20:], few[:1], few[1:]):
+        for batch in batches:
+            await store.deliver(batch)
+        assert await kept(database) == [(1, "route", "a"), (1, "route", "b")]
+
+
 async def test_other_decisions_are_kept_each_and_once_however_often_they_are_delivered(
     database: Database,
 ) -> None:
