@@ -15,7 +15,7 @@ from app.documents import bring_up_to_date
 from app.downloads import download_bars
 from app.events import Ended, Waiting
 from app.exits import ANSWERED, WAITING, code_of_status
-from app.graphs import is_ours
+from app.graphs import GraphPlace, graph_called, opened_graph
 from app.learning import learn_before_end, learn_until_typed
 from app.pending import Request, new_request, strike_off, written_down
 from app.questions import Said, answer_to
@@ -143,24 +143,22 @@ async def opened_session(
         async with opened_process(settings(), progress=progress) as process:
             if known is not None:
                 await _check_known(process, known)
-            ours = await asyncio.to_thread(is_ours, graph)
+            place = await asyncio.to_thread(graph_called, graph)
             async with asyncio.TaskGroup() as opening:
                 # The libraries take seconds to import; the model and the database start meanwhile.
                 loading = opening.create_task(load_for_good(*_LIBRARIES), name="load libraries")
-                if ours:
+                if place.is_ours:
                     opening.create_task(configured_model()(), name="open model")
                 opening.create_task(process.database(), name="open database")
-                agent = opening.create_task(_agent(loading, graph), name="build agent")
-                work = bring_up_to_date(index, process, loading, searched=ours)
+                agent = opening.create_task(_agent(loading, place), name="build agent")
+                work = bring_up_to_date(index, process, loading, searched=place.is_ours)
                 opening.create_task(work, name="index")
             yield Session(process, agent.result(), console, as_json, graph)
 
 
-async def _agent(loading: asyncio.Task[None], graph: str | None) -> Agent:
+async def _agent(loading: asyncio.Task[None], place: GraphPlace) -> Agent:
     await loading
-    from app.graphs import opened_graph  # noqa: PLC0415 - what it needs is loaded above
-
-    return await opened_graph(graph)
+    return await opened_graph(place)
 
 
 async def answer(request: Request, index: Sequence[Path], *, graph: str | None, as_json: bool) -> int:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
-from app.graphs import opened_graph
+from app.graphs import graph_called, opened_graph
 from app.pending import new_request
 from app.session import Session, finish_last_run
 from app.turn_ends import NoAnswerError
@@ -71,7 +71,7 @@ class Asked:
         self.process, self.name, self.out = process, name, io.StringIO()
 
     async def session(self) -> Session:
-        graph = await opened_graph(f"own.py:{self.name}")
+        graph = await opened_graph(graph_called(f"own.py:{self.name}"))
         return Session(self.process, graph, Console(file=self.out), as_json=True)
 
     async def ask(self, question: str = "42") -> None:
