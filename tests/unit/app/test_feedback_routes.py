@@ -13,12 +13,11 @@ from starlette.authentication import AuthCredentials, SimpleUser, Unauthenticate
 from starlette.types import Receive, Scope, Send
 
 from app.feedback_routes import FEEDBACK_ROUTES
-from core.context import RunContext
 from core.process import Process, opened_process
 from core.settings import Settings
 from memory.rules_listing import Wanted, rules
-from memory.runs import begin_run
 from observability.feedback import MAX_KEYS, Rating, WantedFeedback, feedback_found, ratings_of
+from tests.runs import begins
 
 RUN, OTHER = "4f9619ff-8b86-4d01-b42d-00cf4fc964ff", "5f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 
@@ -33,14 +32,7 @@ class Member(SimpleUser):
 async def process(postgres_url: str, tmp_path: Path) -> AsyncIterator[Process]:
     async with opened_process(Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path)) as process:
         for run_id, tenant in ((RUN, "acme"), (OTHER, "umbrella")):
-            await begin_run(
-                await process.database(),
-                thread_id="t1",
-                run_id=run_id,
-                graph="clerk",
-                question="6 * 7?",
-                context=RunContext(user="ada", tenant=tenant),
-            )
+            await begins(await process.database(), run_id, user="ada", tenant=tenant)
         yield process
 
 

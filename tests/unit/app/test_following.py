@@ -6,49 +6,35 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from pydantic import SecretStr
 
-from core.context import RunContext
 from core.database import Database
-from core.process import opened_process
-from core.settings import Settings
-from memory.runs import begin_run
 from observability import names
 from observability.following import followed_run, followed_runs
 from observability.run_search import runs_found
 from observability.span_store import SpanStore
 from observability.trace_log import WantedRuns
 from tests.commands import boring as command
+from tests.runs import begins
 
 RUN = "run"
 HOSTILE, SHOWN = "\x1b[2J\u202e", "\\u001b[2J\\u202e"
 
 
 @pytest.fixture
-async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
-    async with opened_process(settings) as process:
-        database = await process.database()
-        await begins(database, RUN)
-        yield database
+async def database(database: Database) -> Database:
+    await begins(database, RUN)
+    return database
 
 
 @pytest.fixture
 def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DATABASE_URL": postgres_url, "COLUMNS": "200"}
-
-
-async def begins(database: Database, run: str, *, question: str = "6 * 7?") -> None:
-    await begin_run(
-        database, thread_id=run, run_id=run, graph="till", question=question, context=RunContext()
-    )
 
 
 async def becomes(database: Database, run: str, status: str) -> None:

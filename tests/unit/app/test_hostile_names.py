@@ -6,15 +6,12 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from pydantic import SecretStr
 
-from core.context import RunContext
-from core.process import opened_process
-from core.settings import Settings
-from memory.runs import begin_run
+from core.database import Database
 from observability import names
 from observability.span_store import SpanStore
 from tests.commands import boring as command
+from tests.runs import begins
 
 HOSTILE, SHOWN = "\x1b[2J\x9b\u202e", "\\u001b[2J\\u009b\\u202e"
 EVERYTHING = (
@@ -29,22 +26,16 @@ EVERYTHING = (
 
 
 @pytest.fixture
-async def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
+async def env(database: Database, postgres_url: str, tmp_path: Path) -> dict[str, str]:
     """A run that is over, all of whose names are hostile."""
-    settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
-    async with opened_process(settings) as process:
-        database = await process.database()
-        context = RunContext(user=HOSTILE, tenant=HOSTILE)
-        await begin_run(
-            database, thread_id=HOSTILE, run_id=HOSTILE, graph=HOSTILE, question=HOSTILE, context=context
-        )
-        made: Any = TracerProvider().get_tracer("test").start_span(HOSTILE)
-        named = {**dict.fromkeys(EVERYTHING, HOSTILE), names.TENANT: HOSTILE}
-        made.set_attributes({**named, names.OPERATION: names.INVOKE_AGENT})
-        made.end()
-        await SpanStore(database, {}).deliver([made])
-        async with database.pool.connection() as connection:
-            await connection.execute("update boring.run set status = 'finished', finished_at = now()")
+    await begins(database, HOSTILE, graph=HOSTILE, question=HOSTILE, user=HOSTILE, tenant=HOSTILE)
+    made: Any = TracerProvider().get_tracer("test").start_span(HOSTILE)
+    named = {**dict.fromkeys(EVERYTHING, HOSTILE), names.TENANT: HOSTILE}
+    made.set_attributes({**named, names.OPERATION: names.INVOKE_AGENT})
+    made.end()
+    await SpanStore(database, {}).deliver([made])
+    async with database.pool.connection() as connection:
+        await connection.execute("update boring.run set status = 'finished', finished_at = now()")
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DATABASE_URL": postgres_url, "COLUMNS": "400"}
 
 

@@ -1,7 +1,7 @@
 """What calls cost, how long steps take and how often they fail: asked by SQL, for all tenants or for one."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,17 +10,13 @@ from typing import Any, LiteralString, cast
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.trace import Status, StatusCode
-from pydantic import SecretStr
 
-from core.context import RunContext
 from core.database import Database
 from core.prices import Price
-from core.process import opened_process
-from core.settings import Settings
-from memory.runs import begin_run
 from observability import names
 from observability.cost_sums import CostsBy, CostSum, costs_by
 from observability.span_store import SpanStore
+from tests.runs import begins
 
 DAY = timedelta(days=1)
 PRICES = {"priced": Price(input=3, output=0)}
@@ -30,32 +26,24 @@ EACH: tuple[CostsBy, ...] = ("run", "thread", "user", "tenant", "agent", "model"
 
 
 @pytest.fixture
-async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+async def database(database: Database) -> Database:
     """Runs of two tenants: four calls of known price, one of them ten days ago, and two of unknown price."""
-    settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
-    async with opened_process(settings) as process:
-        database = await process.database()
-        for run in ("first", "second", "third"):
-            await begin_run(
-                database, thread_id=run, run_id=run, graph="g", question="?", context=RunContext()
-            )
-        await SpanStore(database, PRICES).deliver(
-            [
-                *(chat("priced", "first", "acme", "ann") for _ in range(2)),
-                chat("own", "first", "acme", "ann"),
-                chat("priced", "second", "acme", "bob"),
-                chat("priced", "second", "acme", "bob", days_ago=10),
-                chat("own", "third", "other", "ann"),
-                *(span("execute_tool", "first", "acme", "ann", {names.TOOL: "pay"}) for _ in range(3)),
-                span("execute_tool", "third", "other", "ann", {names.TOOL: "pay"}, failed=True),
-                *(
-                    span("run_step", "first", "acme", "ann", {names.STEP: "plan"}, ms=ms)
-                    for ms in range(1, 100)
-                ),
-                span("invoke_agent", "first", "acme", "ann", {}, ms=500),
-            ]
-        )
-        yield database
+    for run in ("first", "second", "third"):
+        await begins(database, run)
+    await SpanStore(database, PRICES).deliver(
+        [
+            *(chat("priced", "first", "acme", "ann") for _ in range(2)),
+            chat("own", "first", "acme", "ann"),
+            chat("priced", "second", "acme", "bob"),
+            chat("priced", "second", "acme", "bob", days_ago=10),
+            chat("own", "third", "other", "ann"),
+            *(span("execute_tool", "first", "acme", "ann", {names.TOOL: "pay"}) for _ in range(3)),
+            span("execute_tool", "third", "other", "ann", {names.TOOL: "pay"}, failed=True),
+            *(span("run_step", "first", "acme", "ann", {names.STEP: "plan"}, ms=ms) for ms in range(1, 100)),
+            span("invoke_agent", "first", "acme", "ann", {}, ms=500),
+        ]
+    )
+    return database
 
 
 def span(

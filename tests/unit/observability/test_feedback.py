@@ -1,22 +1,15 @@
 """What is said of runs is kept by tenant, refused where it makes no sense, and replaced by who said it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg.errors import InsufficientPrivilege
-from pydantic import SecretStr
 
-from core.context import RunContext
 from core.database import Database
 from core.errors import InputError
-from core.process import opened_process
-from core.settings import Settings
 from core.tenants import as_tenant
 from memory.forgetting import erase, traces
-from memory.runs import begin_run
 from observability.feedback import (
     MAX_KEYS,
     NewFeedback,
@@ -25,25 +18,17 @@ from observability.feedback import (
     ratings_of,
     store_feedback,
 )
+from tests.runs import begins
 
 ALL = WantedFeedback()
 
 
 @pytest.fixture
-async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+async def database(database: Database) -> Database:
     """A database with a run of two users of one tenant, and one of another tenant."""
-    async with opened_process(Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path)) as process:
-        database = await process.database()
-        for run_id, tenant, user in (("r1", "acme", "ada"), ("r2", "acme", "bob"), ("r3", "umbrella", "eve")):
-            await begin_run(
-                database,
-                thread_id=f"t{run_id}",
-                run_id=run_id,
-                graph="clerk",
-                question="What now?",
-                context=RunContext(user=user, tenant=tenant),
-            )
-        yield database
+    for run_id, tenant, user in (("r1", "acme", "ada"), ("r2", "acme", "bob"), ("r3", "umbrella", "eve")):
+        await begins(database, run_id, tenant=tenant, user=user)
+    return database
 
 
 async def test_a_second_time_by_the_same_takes_the_place_of_the_first(database: Database) -> None:
@@ -59,7 +44,7 @@ async def test_a_second_time_by_the_same_takes_the_place_of_the_first(database: 
         second.feedback.id,
     ]
     assert [first.feedback.source, other.feedback.source] == ["user", "peer"]
-    assert (first.feedback.thread_id, first.feedback.agent) == ("tr1", "clerk")
+    assert (first.feedback.thread_id, first.feedback.agent) == ("r1", "clerk")
     again = await store_feedback(database, "acme", NewFeedback("r1", "ann", score=1, is_operator=True))
     assert (again.feedback.id, again.feedback.source) == (other.feedback.id, "operator")
 
