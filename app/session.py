@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from core.settings import settings
 from memory.runs import RunRow, begin_run, finish_run, latest_run
 
 if TYPE_CHECKING:
+    from app.events import Event
     from graphs.single import Agent
 
 
@@ -106,10 +107,15 @@ class Session:
             context=context,
             answers=answers,
         )
+        return await self._shown(events, request.thread_id)
+
+    async def _shown(self, events: AsyncIterable[Event], thread_id: str) -> Ended | Waiting:
+        """Show a turn, and note how it ended where its graph does not do so itself."""
         from app.turn_ends import NoAnswerError  # noqa: PLC0415 - loaded with the session
 
+        database = await self.process.database()
         try:
-            ended = await self.screen().show(events, thread_id=request.thread_id)
+            ended = await self.screen().show(events, thread_id=thread_id)
         except NoAnswerError as error:
             await finish_run(database, error.ended.turn, error.ended.answer)
             raise
