@@ -21,6 +21,9 @@ from observability.feedback import (
 from tests.runs import begins
 
 ALL = WantedFeedback()
+WAITING = """
+select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()
+"""
 
 
 @pytest.fixture
@@ -52,10 +55,16 @@ async def test_a_second_time_by_the_same_takes_the_place_of_the_first(database: 
 async def test_nobody_says_something_of_a_run_under_keys_without_end(database: Database) -> None:
     for number in range(MAX_KEYS - 1):
         await store_feedback(database, "acme", NewFeedback("r1", "ann", 0, key=f"key {number}"))
-    said = [
-        store_feedback(database, "acme", NewFeedback("r1", "ann", 0, key=key)) for key in ("last", "one more")
-    ]
-    answers = await asyncio.gather(*said, return_exceptions=True)
+    said = [NewFeedback("r1", "ann", 0, key=key) for key in ("last", "one more")]
+    async with database.pool.connection() as looking, database.pool.connection() as holding:
+        async with holding.transaction():
+            await holding.execute("select from boring.run_rating where run_id = 'r1' for update")
+            both = asyncio.gather(
+                *(store_feedback(database, "acme", one) for one in said), return_exceptions=True
+            )
+            while (await looking.execute(WAITING)).rowcount < len(said):
+                pass
+        answers = await both
     [why] = [str(one) for one in answers if isinstance(one, InputError)]
     assert f"under {MAX_KEYS} keys" in why
     assert "Give a key that you have used" in why
