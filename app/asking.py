@@ -30,7 +30,8 @@ GraphOption = Annotated[
     typer.Option(
         "--graph",
         "-g",
-        help="Another agent: `router`, `hierarchical`, or one of your own, `shop.agent:graph`.",
+        help="Another agent: `router`, `hierarchical`, or one of your own, by its module `shop.agent:graph`"
+        " or its file `./shop.py:graph`.",
     ),
 ]
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 from rich.console import Console
@@ -22,28 +22,37 @@ if TYPE_CHECKING:
     from observability.cost_sums import Costs, CostSum
 
 By = Literal["run", "thread", "user", "tenant", "agent", "model", "day"]
+_OF_TENANTS: Final = frozenset({"run", "thread", "user", "agent"})
+"""What tenants may have the same name for."""
 
 
 def costs(
     *,
     by: Annotated[By, typer.Option(help="What is summed up.")] = "model",
+    tenant: Annotated[str | None, typer.Option(help="Only calls of this tenant.")] = None,
     since: SinceOption = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most rows to list.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Show what model calls cost, by model, run, thread, user, tenant, agent or day; the dearest first.
 
-    Calls whose price is not known are counted beside the sum, never as zero.
+    Calls whose price is not known are counted beside the sum, never as zero. What tenants have the same name
+    for is summed up for each of them.
     """
-    found = run(_summed(by, since, limit))
+    found = run(_summed(by, since, limit, tenant=tenant))
     if as_json:
-        told = {"by": by, "rows": [asdict(one) for one in found.rows], "total": asdict(found.total)}
+        told = {
+            "by": by,
+            "tenant": tenant,
+            "rows": [asdict(one) for one in found.rows],
+            "total": asdict(found.total),
+        }
         typer.echo(json.dumps(told, default=str, ensure_ascii=False))
         return
     if not found.rows:
         typer.echo("No model has been asked in that time.")
         return
-    of_tenants = by == "user"
+    of_tenants = tenant is None and by in _OF_TENANTS
     table = Table(by, *(["tenant"] if of_tenants else []), box=None, pad_edge=False)
     for name in ("calls", "tokens in", "tokens out", "cost"):
         table.add_column(name, justify="right")
@@ -71,9 +80,9 @@ def _named(name: str | None) -> str:
     return one_line(name) if name else "-"
 
 
-async def _summed(by: By, since: "timedelta | None", limit: int) -> "Costs":
+async def _summed(by: By, since: "timedelta | None", limit: int, *, tenant: str | None) -> "Costs":
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
     from observability.cost_sums import costs_by  # noqa: PLC0415
 
     async with opened_process() as process:
-        return await costs_by(await process.database(), by, since=since, limit=limit)
+        return await costs_by(await process.database(), by, since=since, limit=limit, tenant=tenant)

@@ -42,6 +42,7 @@ class From(StrEnum):
 
     USER = "user"
     OPERATOR = "operator"
+    PEER = "peer"
     SIGNAL = "signal"
 
 

@@ -41,6 +41,7 @@ class RatedRun:
     Attributes:
         answer: what it answered; None where its checkpoints are gone, or it has not ended.
         score: 0 to 1; None where none was given.
+        source: as what they say so, see `observability.feedback.Source`.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class RatedRun:
     comment: str | None
     correction: str | None
     given_by: str
+    source: str
 
 
 async def exported(tenant: str, wanted: WantedFeedback, *, limit: int, cases: Path | None) -> None:
@@ -95,6 +97,7 @@ async def rated_runs(
             comment=one.comment,
             correction=one.correction,
             given_by=one.given_by,
+            source=one.source,
         )
         for one in said
         if one.run_id in questions

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from app.console.viewing import nobody_is_asked
+from app.console.viewing import nobody_is_asked, role_of
 from app.rating import rate
 from core.context import RunContext
 from core.database import Database
@@ -75,7 +75,13 @@ async def post_feedback(request: Request) -> Response:
         run_id = await run_called_as(database, said.run_id or said.trace_id or "")
         tenant, by = await _speaker(request, database, run_id)
         new = NewFeedback(
-            run_id, by, _score(said), said.comment, _correction(said.correction), said.key or USER_SCORE
+            run_id,
+            by,
+            _score(said),
+            said.comment,
+            _correction(said.correction),
+            said.key or USER_SCORE,
+            is_operator=role_of(request.scope) in {"approver", "operator"},
         )
         rated = await rate(tenant, new)
     except (ValidationError, BoringError) as error:

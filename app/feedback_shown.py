@@ -37,19 +37,20 @@ async def given(run_id: str, said: Mapping[str, Any], *, by: str | None, account
     async with opened_process() as process:
         one = await run_called(await process.database(), run_id)
         who = by or (one.user_id if one.user_id == RunContext().user else account)
-        rated = await rate(one.tenant, NewFeedback(one.run_id, who, **said))
+        rated = await rate(one.tenant, NewFeedback(one.run_id, who, **said, is_operator=True))
     rule = None if rated.rule is None else str(rated.rule.id)
     if as_json:
         _write({**asdict(rated.feedback), "rule": rule, "refused": rated.refused})
         return
     console = Console(soft_wrap=True)
     console.print(
-        Text(f"{one.run_id}: {told(rated.feedback)}, by {rated.feedback.given_by}"), highlight=False
+        Text(one_line(f"{one.run_id}: {told(rated.feedback)}, by {rated.feedback.given_by}")), highlight=False
     )
     if rule:
-        console.print(Text(f"It proposes a rule: boring rules show {rule[:8]} --tenant {one.tenant}"))
+        whose = one_line(one.tenant)
+        console.print(Text(f"It proposes a rule: boring rules show {rule[:8]} --tenant {whose}"))
     if rated.refused:
-        console.print(Text(f"It proposes no rule: {rated.refused}"))
+        console.print(Text(one_line(f"It proposes no rule: {rated.refused}")))
 
 
 async def listed(tenant: str, wanted: WantedFeedback, *, limit: int, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from app.calls import one_line
 from app.exits import INTERRUPTED
-from app.trace_tree import dollars, span_label
+from app.trace_tree import dollars, said_in, span_label
 from app.traces import run_called
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def follow_runs(wanted: "WantedRuns", limit: int, *, as_json: bool) -> None:
     _followed(_runs(wanted, limit, as_json=as_json))
 
 
-def follow_trace(run_id: str, *, as_json: bool) -> None:
+def follow_trace(run_id: str, *, with_content: bool, as_json: bool) -> None:
     """Show spans of a run as they end, until it is over.
 
     Raises:
         InputError: there is no such run, or more than one.
     """
-    _followed(_trace(run_id, as_json=as_json))
+    _followed(_trace(run_id, with_content=with_content, as_json=as_json))
 
 
 def _followed(work: Coroutine[Any, Any, None]) -> None:
@@ -55,16 +55,18 @@ async def _runs(wanted: "WantedRuns", limit: int, *, as_json: bool) -> None:
                 _write(asdict(one) if as_json else _run_line(one))
 
 
-async def _trace(run_id: str, *, as_json: bool) -> None:
+async def _trace(run_id: str, *, with_content: bool, as_json: bool) -> None:
     from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
     from observability.following import followed_run  # noqa: PLC0415
 
     told = ""
     async with opened_process() as process:
         database = await process.database()
-        async for run, spans in followed_run(database, await run_called(database, run_id)):
+        one = await run_called(database, run_id)
+        async for run, spans in followed_run(database, one, with_content=with_content):
             for span in spans:
-                _write({"span": asdict(span)} if as_json else _span_line(span))
+                for told_of_it in [{"span": asdict(span)}] if as_json else _span_lines(span):
+                    _write(told_of_it)
             if run.status != told:
                 _write({"run": asdict(run)} if as_json else _status_line(run))
             told = run.status
@@ -91,9 +93,15 @@ def _status_line(one: "RunFigures") -> Text:
     return Text.assemble(at, (one.status, _COLOURS.get(one.status, "")), f"  {told}")
 
 
-def _span_line(one: "SpanRow") -> Text:
+def _span_lines(one: "SpanRow") -> list[Text]:
+    """Return a span's line, and below it what was asked and answered, where that was looked up."""
     ended = one.started_at + timedelta(milliseconds=one.duration_ms)
-    return Text.assemble(f"{_clock(ended)}  {'  ' * _DEPTHS.get(one.operation, 2)}", span_label(one))
+    depth = "  " * _DEPTHS.get(one.operation, 2)
+    said = [line for message in said_in(one) for line in message.split("\n")]
+    return [
+        Text.assemble(f"{_clock(ended)}  {depth}", span_label(one)),
+        *(Text.assemble(f"{' ' * len(_clock(ended))}  {depth}  ", line) for line in said),
+    ]
 
 
 def _took(one: "RunFigures") -> str:

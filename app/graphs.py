@@ -8,6 +8,8 @@ import importlib
 import importlib.util
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -21,25 +23,70 @@ if TYPE_CHECKING:
     from tools.contract import Tool
 
 
-async def opened_graph(name: str | None) -> Agent:
-    """Return a graph with the Postgres checkpointer, None naming the reference agent with MCP tools.
+@dataclass(frozen=True, slots=True)
+class GraphPlace:
+    """A graph that was asked for, and where it is.
+
+    Attributes:
+        name: as it was asked for; None for the reference agent.
+        place: a module or a file and the graph in it, such as `shop.agent:graph`.
+        is_named: `langgraph.json` gives a graph this name.
+        is_ours: it is this project's: those use the model and the documents of the settings.
+        known: the names that `langgraph.json` gives graphs.
+    """
+
+    name: str | None
+    place: str
+    is_named: bool
+    is_ours: bool
+    known: Sequence[str]
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is the reference agent, by whichever name."""
+        return self.name is None or (self.name == "single" and self.is_ours)
+
+
+def graph_called(name: str | None) -> GraphPlace:
+    """Return where a graph is, as far as `langgraph.json` tells; this reads its file.
 
     Args:
         name: one that `langgraph.json` gives a graph, in the current folder or in this project, such as
-            `router`; or a module or a file and its graph, `shop.agent:graph`, `./shop.py:graph`. Modules are
-            looked for in the current folder too.
+            `router`; or a module or a file and its graph, `shop.agent:graph`, `./shop.py:graph`. None names
+            the reference agent.
 
     Raises:
-        InputError: there is no such graph.
+        InputError: a `langgraph.json` can't be read.
+    """
+    if name is None:
+        return GraphPlace(None, "", is_named=False, is_ours=True, known=())
+    ours = _named_in(PROJECT_ROOT)
+    named = ours | (_named_in(Path.cwd()) if Path.cwd() != PROJECT_ROOT else {})
+    return GraphPlace(
+        name,
+        named.get(name, name),
+        is_named=name in named,
+        is_ours=named.get(name) in ours.values(),
+        known=sorted(named),
+    )
+
+
+async def opened_graph(one: GraphPlace) -> Agent:
+    """Return a graph with the Postgres checkpointer; the reference agent has MCP tools.
+
+    Modules are looked for in the current folder too.
+
+    Raises:
+        InputError: there is no such graph, or it can't be asked.
     """
     from memory.checkpoints import postgres_checkpointer  # noqa: PLC0415 - loaded with the session
 
     saver = await postgres_checkpointer()
-    if name is None or (name == "single" and await asyncio.to_thread(is_ours, name)):
+    if one.is_reference:
         from graphs.single import create_single  # noqa: PLC0415 - loaded with the session
 
         return create_single(saver, tools=await _tools_of_mcp_servers())
-    graph = await asyncio.to_thread(_imported, str(name))
+    graph = await asyncio.to_thread(_imported, one)
     return graph.copy(update={"checkpointer": saver})
 
 
@@ -51,23 +98,8 @@ async def _tools_of_mcp_servers() -> list[Tool]:
     return await mcp_tools()
 
 
-def named_graphs() -> dict[str, str]:
-    """Return the graphs that `langgraph.json` names: this project's, and those of the current folder.
-
-    A file is returned with its whole path; it is named from the folder of `langgraph.json`.
-
-    Raises:
-        InputError: a `langgraph.json` can't be read.
-    """
-    return _named_in(PROJECT_ROOT) | _named_in(Path.cwd())
-
-
-def is_ours(name: str | None) -> bool:
-    """Tell whether a graph is this project's: those use the model and the documents of the settings."""
-    return name is None or named_graphs().get(name) in _named_in(PROJECT_ROOT).values()
-
-
 def _named_in(folder: Path) -> dict[str, str]:
+    """Return the graphs that `langgraph.json` of a folder names; a file is named from there."""
     file = folder / "langgraph.json"
     if not file.is_file():
         return {}
@@ -87,10 +119,10 @@ def _is_file(given: str) -> bool:
     return given.partition(":")[0].endswith(".py")
 
 
-def _imported(name: str) -> Agent:
+def _imported(one: GraphPlace) -> Agent:
     from langgraph.graph.state import CompiledStateGraph  # noqa: PLC0415 - loaded with the session
 
-    given = named_graphs().get(name, name)
+    name, given = one.name, one.place
     module_name, _, attribute = given.rpartition(":") if ":" in given else (given, "", "")
     here = str(Path.cwd())
     if here not in sys.path:
@@ -99,13 +131,19 @@ def _imported(name: str) -> Agent:
         module = _module_of(Path(module_name)) if _is_file(given) else importlib.import_module(module_name)
         graph = getattr(module, attribute or "graph")
     except Exception as error:  # whatever the module of a user raises
-        known = ", ".join(sorted(named_graphs()))
+        known = ", ".join(one.known)
         raise InputError(
-            f"There is no graph {name!r}: {type(error).__name__}: {error}. Name one of {known}, or a module"
-            " or a file and its compiled graph, such as shop.agent:graph or ./shop.py:graph."
+            f"There is no graph {name!r}: {type(error).__name__}: {error}. Name one of {known},"
+            " or a module or a file and its compiled graph, such as shop.agent:graph or ./shop.py:graph."
         ) from error
     if not isinstance(graph, CompiledStateGraph):
         raise InputError(f"{name!r} is a {type(graph).__name__}; expected a compiled graph.")
+    if not {"messages", "__root__"} & set(graph.channels):
+        has = ", ".join(one for one in graph.channels if ":" not in one and not one.startswith("__"))
+        raise InputError(
+            f"{name!r} can't be asked: its state has no `messages`, in which a question is handed to it. It"
+            f" has {has}. Give its state `messages`, as langgraph.graph.MessagesState has them."
+        )
     return graph  # pyright: ignore[reportUnknownVariableType] - its state is known by its name only
 
 

@@ -162,14 +162,15 @@ async def graph_of(database: Database, row: ApprovalRow) -> str | None:
     Raises:
         InputError: there is none.
     """
-    from app.graphs import is_ours, named_graphs  # noqa: PLC0415 - beside what needs it
+    from app.graphs import graph_called  # noqa: PLC0415 - beside what needs it
     from memory.runs import latest_run  # noqa: PLC0415 - as above
 
     run = await latest_run(database, row.thread_id)
     name = run.graph if run is not None else "single"
-    if name == "single" and await asyncio.to_thread(is_ours, name):
+    place = await asyncio.to_thread(graph_called, name)
+    if place.is_reference:
         return None
-    if name in await asyncio.to_thread(named_graphs):
+    if place.is_named:
         return name
     raise InputError(
         f"The decision is recorded. The run is one of the graph {name!r}, which is not known here; go on "

@@ -29,7 +29,7 @@ class Rated:
 
 
 async def rate(tenant: str, new: NewFeedback) -> Rated:
-    """Take in what somebody says of a run; the comment of a bad score proposes a rule.
+    """Take in what somebody says of a run; the comment of a bad score proposes a rule, unless a peer's.
 
     Raises:
         InputError: the tenant has no such run, nothing is said, or it is out of range.
@@ -38,6 +38,8 @@ async def rate(tenant: str, new: NewFeedback) -> Rated:
     feedback = await give_feedback(tenant, new)
     if feedback.score is None or feedback.score >= BAD or not feedback.comment:
         return Rated(feedback)
+    if feedback.source == "peer":
+        return Rated(feedback, refused="Only the run's user, approvers and operators propose rules.")
     try:
         rule = await learn_from_feedback(feedback.run_id, feedback.comment, feedback.given_by)
     except RuleRefusedError as error:

@@ -89,7 +89,7 @@ async def tried(
     Raises:
         InputError: the file holds no cases, or the version can't be tried.
     """
-    from app.graphs import opened_graph  # noqa: PLC0415 - loads the agent's libraries
+    from app.graphs import graph_called, opened_graph  # noqa: PLC0415 - loads the agent's libraries
     from evals.questions import load_questions  # noqa: PLC0415 - as above
     from evals.rule_trials import try_rule  # noqa: PLC0415 - as above
 
@@ -99,7 +99,7 @@ async def tried(
         raise InputError(f"--cases {cases} can't be read as a JSON list of questions: {error}") from error
     async with opened_process() as process:
         rule = await rule_named(await process.database(), tenant, rule_id)
-        agent = await opened_graph(graph)
+        agent = await opened_graph(await asyncio.to_thread(graph_called, graph))
         trial = await try_rule(rule.id, asked, agent=agent, tenant=tenant, **options)
     _told(trial.rule, trial.rule.why or "", as_json=as_json)
 
@@ -115,7 +115,8 @@ async def learnt_from_feedback(run_id: str, comment: str, *, by: str, as_json: b
         raise RuleRefusedError("The comment is empty. Say what was wrong, or what is to be done instead.")
     async with opened_process() as process:
         tenant, _ = await owner_of_run(await process.database(), run_id)
-        rated = await rate(tenant, NewFeedback(run_id, by, score=0.0, comment=comment))
+        new = NewFeedback(run_id, by, score=0.0, comment=comment, is_operator=True)
+        rated = await rate(tenant, new)
     if rated.rule is None:
         raise RuleRefusedError(rated.refused)
     _told(

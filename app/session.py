@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from app.documents import bring_up_to_date
 from app.downloads import download_bars
 from app.events import Ended, Waiting
 from app.exits import ANSWERED, WAITING, code_of_status
-from app.graphs import is_ours
+from app.graphs import GraphPlace, graph_called, opened_graph
 from app.learning import learn_before_end, learn_until_typed
 from app.pending import Request, new_request, strike_off, written_down
 from app.questions import Said, answer_to
@@ -27,9 +27,10 @@ from core.loading import load_for_good
 from core.models import configured_model
 from core.process import Process, opened_process
 from core.settings import settings
-from memory.runs import RunRow, begin_run, latest_run
+from memory.runs import RunRow, begin_run, finish_run, latest_run
 
 if TYPE_CHECKING:
+    from app.events import Event
     from graphs.single import Agent
 
 
@@ -106,7 +107,21 @@ class Session:
             context=context,
             answers=answers,
         )
-        return await self.screen().show(events, thread_id=request.thread_id)
+        return await self._shown(events, request.thread_id)
+
+    async def _shown(self, events: AsyncIterable[Event], thread_id: str) -> Ended | Waiting:
+        """Show a turn, and note how it ended where its graph does not do so itself."""
+        from app.turn_ends import NoAnswerError  # noqa: PLC0415 - loaded with the session
+
+        database = await self.process.database()
+        try:
+            ended = await self.screen().show(events, thread_id=thread_id)
+        except NoAnswerError as error:
+            await finish_run(database, error.ended.turn, error.ended.answer)
+            raise
+        if isinstance(ended, Ended):  # of a graph of ours it is on record already, and this changes nothing
+            await finish_run(database, ended.turn, ended.answer)
+        return ended
 
 
 @asynccontextmanager
@@ -134,24 +149,22 @@ async def opened_session(
         async with opened_process(settings(), progress=progress) as process:
             if known is not None:
                 await _check_known(process, known)
-            ours = await asyncio.to_thread(is_ours, graph)
+            place = await asyncio.to_thread(graph_called, graph)
             async with asyncio.TaskGroup() as opening:
                 # The libraries take seconds to import; the model and the database start meanwhile.
                 loading = opening.create_task(load_for_good(*_LIBRARIES), name="load libraries")
-                if ours:
+                if place.is_ours:
                     opening.create_task(configured_model()(), name="open model")
                 opening.create_task(process.database(), name="open database")
-                agent = opening.create_task(_agent(loading, graph), name="build agent")
-                work = bring_up_to_date(index, process, loading, searched=ours)
+                agent = opening.create_task(_agent(loading, place), name="build agent")
+                work = bring_up_to_date(index, process, loading, searched=place.is_ours)
                 opening.create_task(work, name="index")
             yield Session(process, agent.result(), console, as_json, graph)
 
 
-async def _agent(loading: asyncio.Task[None], graph: str | None) -> Agent:
+async def _agent(loading: asyncio.Task[None], place: GraphPlace) -> Agent:
     await loading
-    from app.graphs import opened_graph  # noqa: PLC0415 - what it needs is loaded above
-
-    return await opened_graph(graph)
+    return await opened_graph(place)
 
 
 async def answer(request: Request, index: Sequence[Path], *, graph: str | None, as_json: bool) -> int:
@@ -197,7 +210,7 @@ async def finish_last_run(session: Session, thread_id: str, said: Said | None = 
         if await _has_begun(session, row):
             return await session.turn(_request(row), begin=False, answers=answers)
         if row.finished_at is not None:
-            return await _shown_again(session, thread_id)
+            return await _shown_again(session, row)
         return await session.turn(_request(row))
 
 
@@ -222,12 +235,14 @@ def _unknown(thread_id: str) -> InputError:
     return InputError(f"There is no thread {thread_id!r}. `boring threads` lists the ones there are.")
 
 
-async def _shown_again(session: Session, thread_id: str) -> Ended | Waiting:
+async def _shown_again(session: Session, row: RunRow) -> Ended | Waiting:
     from app.turns import last_turn  # noqa: PLC0415 - loaded with the session
 
     said = Console(stderr=True)
-    said.print(f"[dim]The last run of {thread_id} has ended; this is its answer.[/dim]", highlight=False)
-    return await session.screen().show(last_turn(session.agent, thread_id), thread_id=thread_id)
+    said.print(f"[dim]The last run of {row.thread_id} has ended; this is its answer.[/dim]", highlight=False)
+    took = ((row.finished_at or row.started_at) - row.started_at).total_seconds()
+    shown = last_turn(session.agent, row.thread_id, elapsed_s=took)
+    return await session.screen().show(shown, thread_id=row.thread_id)
 
 
 def talk(thread_id: str, index: Sequence[Path], *, graph: str | None) -> int:

@@ -27,6 +27,6 @@ def time_span(text: str) -> timedelta:
 SinceOption = Annotated[
     timedelta | None,
     typer.Option(
-        "--since", parser=time_span, metavar="TIME", help="Only calls of the last 90s, 30m, 1h, 7d, 2w."
+        "--since", parser=time_span, metavar="TIME", help="How far back to look: 90s, 30m, 1h, 7d or 2w."
     ),
 ]

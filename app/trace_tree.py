@@ -36,12 +36,21 @@ def trees(spans: "list[SpanRow]") -> list[Tree]:
 
 def _node(one: "SpanRow") -> Tree:
     """Return a span with what was asked and answered below it, where that was looked up."""
-    from observability.content_dialects import as_messages, worded_message  # noqa: PLC0415 - as above
-
     node = Tree(span_label(one))
-    for message in (message for side in as_messages(one.attributes) for message in side):
-        node.add(Text.assemble((f"{message['role']}: ", "bold"), _lines(worded_message(message))))
+    for said in said_in(one):
+        node.add(said)
     return node
+
+
+def said_in(one: "SpanRow") -> list[Text]:
+    """Return what was asked and answered at a span, message by message, where that was looked up."""
+    from observability.content_dialects import as_messages, worded_message  # noqa: PLC0415 - loaded when it runs
+
+    return [
+        Text.assemble((f"{message['role']}: ", "bold"), _lines(worded_message(message)))
+        for side in as_messages(one.attributes)
+        for message in side
+    ]
 
 
 def span_label(one: "SpanRow") -> Text:
@@ -57,7 +66,9 @@ def span_label(one: "SpanRow") -> Text:
     failed = [event for event in one.events if event.get("name") == "attempt"]
     if failed:
         told.append(f"{len(failed)} failed attempts")
-    return Text.assemble(one_line(one.name), (f"  {', '.join(told)}", _COLOURS.get(one.status, "dim")))
+    return Text.assemble(
+        one_line(one.name), (f"  {one_line(', '.join(told))}", _COLOURS.get(one.status, "dim"))
+    )
 
 
 def _lines(text: str) -> str:

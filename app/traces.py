@@ -81,7 +81,7 @@ def trace(
     if follow:
         from app.following import follow_trace  # noqa: PLC0415 - commands import what they need when they run
 
-        follow_trace(run_id, as_json=as_json)
+        follow_trace(run_id, with_content=content, as_json=as_json)
         return
     one, spans, feedback = run(_traced(run_id, with_content=content))
     if as_json:
@@ -170,7 +170,7 @@ def _cells(one: "RunFigures", rating: "Rating | None" = None) -> tuple[str, ...]
         dollars(one.cost_usd) if one.model_calls else "",
         rating_told(rating),
         one_line(one.question or "")[:_MOST_QUESTION_CHARS],
-        one.run_id,
+        one_line(one.run_id),
     )
 
 

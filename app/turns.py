@@ -10,8 +10,9 @@ from uuid import UUID
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langgraph.types import Command
 
-from app.events import Ended, Event, Step, Token, ToolProgress, Waiting
+from app.events import Event, Step, Token, ToolProgress, Waiting
 from app.questions import asked
+from app.turn_ends import end_of
 from core.context import RunContext
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ async def turn_events(  # noqa: PLR0913 - named at the call
         subgraphs=True,
         durability="sync",
     )
+    began = time.monotonic()
     async for event in _events(stream):
         yield event
-    async for event in last_turn(graph, thread_id):
+    async for event in last_turn(graph, thread_id, elapsed_s=time.monotonic() - began):
         yield event
 
 
@@ -76,7 +78,7 @@ async def _events(stream: AsyncIterable[Any]) -> AsyncGenerator[Event]:
             for name, update in cast("Mapping[str, Any]", data).items():
                 if name != INTERRUPT:
                     seconds = time.monotonic() - begun.get(namespace, started)
-                    yield Step(name, _what(update or {}), seconds, _agents(namespace))
+                    yield Step(name, _what(update), seconds, _agents(namespace))
             begun[namespace] = time.monotonic()
         elif (event := _in_between(mode, data, inside=bool(namespace))) is not None:
             yield event
@@ -108,22 +110,34 @@ def _in_between(mode: str, data: Any, *, inside: bool) -> Event | None:
     return Token(message.text) if is_answer and message.text else None
 
 
-async def last_turn(graph: Agent, thread_id: str) -> AsyncGenerator[Event]:
-    """Yield the end of a thread's last turn, as its checkpoint has it."""
+async def last_turn(graph: Agent, thread_id: str, *, elapsed_s: float) -> AsyncGenerator[Event]:
+    """Yield the end of a thread's last turn, as its checkpoint has it.
+
+    Args:
+        graph: compiled with a checkpointer.
+        thread_id: the conversation.
+        elapsed_s: how long the turn took, for a graph that does not note it itself.
+
+    Raises:
+        NoAnswerError: the graph's state tells no answer.
+    """
     state = await graph.aget_state({"configurable": {"thread_id": thread_id}})
-    values = state.values
+    noted = str((state.metadata or {}).get(RUN_KEY, ""))
     if state.interrupts:
+        turn = state.values.get("turn") if isinstance(state.values, Mapping) else None
         questions = tuple(asked(interrupt) for interrupt in state.interrupts)
-        yield Waiting(questions, values["turn"]["run_id"])
+        yield Waiting(questions, turn["run_id"] if isinstance(turn, Mapping) else noted)
         return
-    yield Ended(answer=values["answer"], turn=values["turn"])
+    yield end_of(state.values, graph=graph.name, run_id=noted, elapsed_s=elapsed_s)
 
 
-def _what(update: Mapping[str, Any]) -> str:
-    if stop := update.get("stop"):
+def _what(update: Any) -> str:
+    """Return in a few words what a step has written, of a graph of the user's own too."""
+    written = cast("Mapping[str, Any]", update) if isinstance(update, Mapping) else {}
+    if isinstance(stop := written.get("stop"), Mapping):
         return f"stop: {stop['reason']}"
-    messages = update.get("messages") or []
-    last = messages[-1] if messages else None
+    messages = written.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else messages
     if isinstance(last, AIMessage) and last.tool_calls:
         return ", ".join(_call(call["name"], call["args"]) for call in last.tool_calls)
     if isinstance(last, ToolMessage):

@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from observability import names
+from observability.span_copies import copied
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -53,23 +54,8 @@ class ContentRoom:
         return span
 
     def _without(self, span: ReadableSpan) -> ReadableSpan:
-        from opentelemetry.sdk.trace import ReadableSpan as Bare  # noqa: PLC0415 - loaded by the tracing
-
         if not self.left_out:
             _log.warning("What was said is left out of spans: %s bytes of it wait already.", f"{self.held:,}")
         self.left_out += 1
         kept = {name: held for name, held in (span.attributes or {}).items() if name not in names.CONTENT}
-        return Bare(
-            name=span.name,
-            context=span.get_span_context(),
-            parent=span.parent,
-            resource=span.resource,
-            attributes=kept | {names.CONTENT_LEFT_OUT: _NO_ROOM},
-            events=span.events,
-            links=span.links,
-            kind=span.kind,
-            status=span.status,
-            start_time=span.start_time,
-            end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
-        )
+        return copied(span, attributes=kept | {names.CONTENT_LEFT_OUT: _NO_ROOM})

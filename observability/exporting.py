@@ -20,6 +20,7 @@ from observability.destinations import Destination
 from observability.outlet import RefusedError
 from observability.redactor import redacted, redacted_value
 from observability.span_content import kept_content
+from observability.span_copies import copied
 from observability.span_store import in_portions, row_of
 
 if TYPE_CHECKING:
@@ -84,29 +85,22 @@ class Exporter:
     def _dressed(self, span: ReadableSpan, resource: Resource) -> ReadableSpan:
         """Return a span as this place wants to see it, redacted once more, whoever wrote it."""
         from opentelemetry.sdk.trace import Event  # noqa: PLC0415 - loaded by `deliver`
-        from opentelemetry.sdk.trace import ReadableSpan as Dressed  # noqa: PLC0415 - loaded by `deliver`
 
         row, apart = row_of(span, self._prices), {*names.PLACES, *names.CONTENT}
         own = {name: held for name, held in (span.attributes or {}).items() if name not in apart}
         if names.COST in own:
             row["cost_usd"] = own[names.COST]
         events = [*span.events, *self._exceptions(span, row)]
-        return Dressed(
+        return copied(
+            span,
             name=redacted(span.name),
-            context=span.get_span_context(),
-            parent=span.parent,
             resource=resource,
             attributes=redacted_value({**own, **self._to.dialect(row)}) | self._said(span),
             events=[
                 Event(redacted(one.name), redacted_value(one.attributes or {}), timestamp=one.timestamp)
                 for one in events
             ],
-            links=span.links,
-            kind=span.kind,
             status=Status(span.status.status_code, _description(span)),
-            start_time=span.start_time,
-            end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
         )
 
     def _said(self, span: ReadableSpan) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from math import isfinite
@@ -12,16 +12,18 @@ from uuid import UUID
 from core.database import Database
 from core.errors import InputError
 from core.forgetting_gate import pass_gate
-from core.tenants import as_tenant, become
+from core.tenants import Connection, as_tenant, become
 from core.text import storable_text
 
-Source = Literal["user", "operator", "signal"]
-"""The user of the run, somebody else, or a sign that somebody was not content: no person said so."""
+Source = Literal["user", "operator", "peer", "signal"]
+"""The user of the run, who approves or operates, another one, or a sign that somebody was not content."""
 Signal = Literal["rephrased", "abandoned", "edited_approval"]
 USER_SCORE: Final = "user_score"
 """The key of what is said without naming another one."""
 MAX_KEY_CHARS: Final = 100
 MAX_TEXT_CHARS: Final = 10_000
+MAX_KEYS: Final = 20
+"""Under how many keys one person may say something of one run."""
 _RUN: LiteralString = """
 select thread_id, graph, coalesce(context ->> 'user', 'local') as user_id, finished_at from boring.run
 where run_id = %(run_id)s and coalesce(context ->> 'tenant', 'local') = %(tenant)s
@@ -48,10 +50,14 @@ values (%(tenant)s, %(user_id)s, %(run_id)s, %(thread_id)s, %(graph)s, %(key)s, 
     %(correction)s, %(source)s, %(by)s)
 on conflict (tenant, run_id, key, given_by) do update set
     score = excluded.score, comment = excluded.comment, correction = excluded.correction,
-    updated_at = excluded.updated_at
+    source = excluded.source, updated_at = excluded.updated_at
 where feedback.source <> 'signal'
 returning {COLUMNS}
 """  # noqa: S608 - put together from constants
+_KEYS: LiteralString = """
+select count(*) as keys from boring.feedback
+where run_id = %(run_id)s and given_by = %(by)s and source <> 'signal'
+"""
 _FOUND: LiteralString = f"""
 select {COLUMNS} from boring.feedback
 where (%(run_id)s::text is null or run_id = %(run_id)s)
@@ -85,6 +91,7 @@ class NewFeedback:
         comment: why.
         correction: what would have been right.
         key: what is judged.
+        is_operator: they approve calls or operate the agents, which whoever takes it in has to know.
     """
 
     run_id: str
@@ -93,6 +100,7 @@ class NewFeedback:
     comment: str | None = None
     correction: str | None = None
     key: str = USER_SCORE
+    is_operator: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +168,9 @@ class Rating:
     """What was said of a run, in short.
 
     Attributes:
-        score: the mean of what people gave, 0 to 1; None where nobody gave a score.
-        people: how many things people said.
+        score: the mean of what people gave, 0 to 1; None where nobody gave a score. Each counts once, by
+            their `user_score`, or where they gave none by the mean of what they gave under other keys.
+        people: how many people said something.
         signals: signs that somebody was not content.
     """
 
@@ -175,14 +184,15 @@ async def store_feedback(database: Database, tenant: str, new: NewFeedback) -> G
 
     Raises:
         NoSuchRunError: the tenant has no such run.
-        InputError: nothing is said, or it is out of range.
+        InputError: nothing is said, it is out of range, or the same person has used too many keys.
     """
     values = {"tenant": storable_text(tenant), **_checked(new)}
     async with database.pool.connection() as connection:
         run = await (await connection.execute(_RUN, values)).fetchone()
     if run is None:
         raise NoSuchRunError(f"There is no run {new.run_id!r}. `boring runs` lists the runs.")
-    values |= {**run, "source": "user" if values["by"] == run["user_id"] else "operator"}
+    others: Source = "operator" if new.is_operator else "peer"
+    values |= {**run, "source": "user" if values["by"] == run["user_id"] else others}
     async with database.pool.connection() as connection, connection.transaction():
         for user in sorted({run["user_id"], values["by"]}):  # what either is about is forgotten with them
             await pass_gate(connection, values["tenant"], user)
@@ -191,12 +201,28 @@ async def store_feedback(database: Database, tenant: str, new: NewFeedback) -> G
         await become(connection, values["tenant"])
         earlier = await (await connection.execute(_EARLIER, values)).fetchone()
         row = await (await connection.execute(_GIVE, values)).fetchone()
+        if row and row["created_at"] == row["updated_at"]:
+            await _keep_to_keys(connection, values)
     if row is None:
         raise InputError(
             f"{new.by!r} is the name of what finds signals, and {new.key!r} its key. Give another key."
         )
     before, ended = earlier and earlier["at"], run["finished_at"]
     return Given(Feedback(**row), goes_on=before is None or ended is None or ended > before)
+
+
+async def _keep_to_keys(connection: Connection, values: Mapping[str, Any]) -> None:
+    """Refuse a key too many, once it is written: until then others who write of the run are not waited for.
+
+    Raises:
+        InputError: the same person has said something of the run under as many keys as one may.
+    """
+    row = await (await connection.execute(_KEYS, values)).fetchone()
+    if row and row["keys"] > MAX_KEYS:
+        raise InputError(
+            f"{values['by']!r} has said something of this run under {MAX_KEYS} keys, the most there may be:"
+            f" {values['key']!r} is one too many. Give a key that you have used, which replaces what it said."
+        )
 
 
 async def run_called_as(database: Database, given: str) -> str:

@@ -22,7 +22,7 @@ _MOST_NEW: Final = 1000
 
 
 async def followed_run(
-    database: Database, run: RunFigures
+    database: Database, run: RunFigures, *, with_content: bool = False
 ) -> AsyncGenerator[tuple[RunFigures, Sequence[SpanRow]]]:
     """Yield a run with its new spans whenever there are some or its status has changed, until it is over.
 
@@ -31,6 +31,7 @@ async def followed_run(
     Args:
         database: where both are looked for.
         run: as it was found; all its spans so far come first.
+        with_content: what was asked and answered is wanted too, as far as they hold it.
 
     Raises:
         InputError: the run is deleted meanwhile.
@@ -43,6 +44,9 @@ async def followed_run(
             raise InputError(f"The run {run.run_id} was deleted meanwhile.")
         now = found[0]
         spans = [one for one in await spans_found(database, now) if one.span_id not in seen]
+        if spans and with_content:  # which is much, and looked up only where there is something new
+            whole = await spans_found(database, now, with_content=True)
+            spans = [one for one in whole if one.span_id not in seen]
         seen |= {one.span_id for one in spans}
         if spans:
             is_whole = any(_is_last(one) for one in spans)

@@ -10,6 +10,8 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import orjson
 import psycopg
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
 
 from core.database import Database
 from core.errors import TransientError
@@ -33,8 +35,8 @@ on conflict (id) do update set choice = excluded.choice, candidates = excluded.c
 """
 """Nothing is kept of a run that is forgotten."""
 _DROP: LiteralString = "delete from boring.decision where id = any(%s)"
-_MOST_PARTS = 16
-"""Most decisions of one kind that a step makes where one that runs again replaces them."""
+_PARTS_AT_ONCE = 16
+"""Of how many parts of a step older rows are looked for at once; only of one with more a second time."""
 _MOST_CHARS = 500
 """Of a choice or a reason, as they are kept."""
 _MOST_HELD_CHARS = 20_000
@@ -85,11 +87,16 @@ class Noted:
         """The id of its row: the same for what replaces it, and however often it is delivered."""
         return self.random_id if self.once is None else self.id_of_part(self.once.part)
 
+    @property
+    def of_step(self) -> tuple[str, str, int, str, str]:
+        """What decisions of one kind have in common that a step makes once."""
+        place = self.once.place if self.once else ""
+        return (self.thread_id, self.run_id, self.step, self.kind, place)
+
     def id_of_part(self, part: int) -> UUID:
         """Return the id of the row of another part that the same step decides."""
-        place = self.once.place if self.once else ""
-        told = ("decision", self.thread_id, self.run_id, self.step, self.kind, part, place)
-        return uuid5(NAMESPACE_OID, "|".join(map(str, told)))
+        *which, place = self.of_step
+        return uuid5(NAMESPACE_OID, "|".join(map(str, ("decision", *which, part, place))))
 
 
 def note_decision(  # noqa: PLR0913 - a row's columns, named at the call
@@ -165,24 +172,36 @@ class DecisionStore:
                 for tenant, user in sorted({(one.tenant, one.user) for one in decisions}):
                     await pass_gate(connection, tenant, user)
                 await connection.execute("select set_config('synchronous_commit', 'off', true)")
-                if replaced:
-                    await connection.execute(_DROP, (replaced,))
+                await _drop(connection, replaced)
                 await connection.execute(_INSERT, (rows,))
         except psycopg.OperationalError as error:
             raise TransientError(type(error).__name__) from error
 
 
-def _newest(decisions: Sequence[Noted]) -> tuple[list[Noted], list[UUID]]:
-    """Return the decisions without those that others of them replace, and all ids that are replaced."""
-    newest, replaced = dict[UUID, Noted](), set[UUID]()
+def _newest(decisions: Sequence[Noted]) -> tuple[list[Noted], list[tuple[Noted, int]]]:
+    """Return the decisions without those that others of them replace, and from which part on steps begin."""
+    newest, parts = dict[UUID, Noted](), dict[Any, dict[int, UUID]]()
+    begun = dict[Any, tuple[Noted, int]]()
     for one in decisions:
         if one.once is not None:
-            for part in range(one.once.part, _MOST_PARTS):
-                gone = one.id_of_part(part)
-                newest.pop(gone, None)
-                replaced.add(gone)
+            held = parts.setdefault(one.of_step, {})
+            for part in [part for part in held if part >= one.once.part]:
+                newest.pop(held.pop(part), None)
+            held[one.once.part] = one.id
+            _, first = begun.get(one.of_step, (one, one.once.part))
+            begun[one.of_step] = (one, min(first, one.once.part))
         newest[one.id] = one
-    return list(newest.values()), list(replaced)
+    return list(newest.values()), list(begun.values())
+
+
+async def _drop(connection: AsyncConnection[DictRow], replaced: Sequence[tuple[Noted, int]]) -> None:
+    """Delete what steps have decided before, from these parts on; a step's parts have no gaps."""
+    while replaced:
+        ids = [one.id_of_part(part + more) for one, part in replaced for more in range(_PARTS_AT_ONCE)]
+        dropped = await connection.execute(_DROP, (ids,))
+        if dropped.rowcount < _PARTS_AT_ONCE:  # no step had as many
+            return
+        replaced = [(one, part + _PARTS_AT_ONCE) for one, part in replaced]
 
 
 def _row(one: Noted) -> dict[str, Any]:

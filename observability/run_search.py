@@ -64,6 +64,7 @@ _BEHIND: Final[Mapping[Order, LiteralString]] = {
 _NEWEST_OF_THREAD: LiteralString = """
 not exists (
     select from boring.run as later where later.thread_id = run.thread_id
+        and coalesce(later.context ->> 'tenant', 'local') = coalesce(run.context ->> 'tenant', 'local')
         and (later.started_at, later.run_id) > (run.started_at, run.run_id))
 """
 _TAKEN: LiteralString = """
@@ -110,7 +111,7 @@ async def runs_found(  # noqa: PLR0913 - each says which of the runs
         limit: most of them.
         by: their order; `dearest` lists those of known cost only.
         behind: only what stands behind this run in that order: when it began or what it cost, and its id.
-        newest_of_thread: only the last run of each thread.
+        newest_of_thread: only the last run of each thread of a tenant.
     """
     values, conditions = _narrowed(wanted)
     if by == "dearest":

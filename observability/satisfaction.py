@@ -9,7 +9,7 @@ from typing import Final, LiteralString
 from core.database import Database
 
 LIKED: Final = 0.5
-"""A run is liked if the mean of its scores is not below this."""
+"""A run is liked if its score is not below this."""
 _DAYS: LiteralString = """
 select (began_at at time zone 'UTC')::date as day, agent, count(score) as rated,
     count(*) filter (where score >= %(liked)s) as liked,
@@ -29,7 +29,7 @@ class Satisfaction:
     Attributes:
         day: of UTC, on which the runs began.
         rated: how many of them people gave a score.
-        liked: how many of those have a mean score of 0.5 or more.
+        liked: how many of those have a score of 0.5 or more.
         rephrased: how many have this signal; a signal makes no run a rated one.
         abandoned: the same.
         edited_approval: the same.

@@ -156,6 +156,7 @@ def model_span(model: str, endpoint: str, asked: Sequence[BaseMessage] = ()) -> 
         return
     attributes = {
         names.OPERATION: names.CHAT,
+        names.AGENT: part_of.agent,
         names.REQUEST_MODEL: model,
         names.PROVIDER: provider_at(endpoint),
     }

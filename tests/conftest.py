@@ -6,7 +6,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from itertools import count
@@ -17,12 +17,16 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Identifier, Literal
+from pydantic import SecretStr
 
+from core.database import Database
 from core.embedded.flock import is_held
 from core.embedded.home import lock_file
 from core.embedded.postgres import join, leave
 from core.embedded.server import DATABASE, ROLE
 from core.migrations import apply_migrations
+from core.process import opened_process
+from core.settings import Settings
 
 _TEMPLATE = "migrated"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - each folder in it has a random name
@@ -126,6 +130,14 @@ def postgres_url(
     """A fresh database at the newest schema, gone after the test."""
     with _copied(administration, migrated_template) as name:
         yield database_named(database_url, name)
+
+
+@pytest.fixture
+async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    """The fresh database of `postgres_url`, as an opened process has it."""
+    settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
+    async with opened_process(settings) as process:
+        yield await process.database()
 
 
 @pytest.fixture

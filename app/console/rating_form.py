@@ -50,9 +50,14 @@ def said_in(request: Request, run: RunFigures, fields: Mapping[str, str]) -> New
     Raises:
         InputError: a thumb and a score, or what is neither.
     """
-    by = viewer_of(request).name or fields.get("by", "")
+    viewer = viewer_of(request)
     return NewFeedback(
-        run.run_id, by, _score(fields), fields.get("comment") or None, fields.get("correction") or None
+        run.run_id,
+        viewer.name or fields.get("by", ""),
+        _score(fields),
+        fields.get("comment") or None,
+        fields.get("correction") or None,
+        is_operator=viewer.may_decide,
     )
 
 

@@ -69,10 +69,11 @@ async def _to_the_end(process: Process, work: Any, row: ApprovalRow, by: str) ->
 
 async def _here(process: Process, row: ApprovalRow, graph: str | None) -> None:
     """Run a turn to its end in this process."""
-    from app.graphs import opened_graph  # noqa: PLC0415 - takes time, and pages don't need it
+    from app.graphs import graph_called, opened_graph  # noqa: PLC0415 - takes time, and pages don't need it
     from app.session import Session, finish_last_run  # noqa: PLC0415 - as above
 
-    session = Session(process, await opened_graph(graph), Console(quiet=True), as_json=False, graph=graph)
+    agent = await opened_graph(await asyncio.to_thread(graph_called, graph))
+    session = Session(process, agent, Console(quiet=True), as_json=False, graph=graph)
     await once_free(lambda: finish_last_run(session, row.thread_id))
 
 

@@ -247,7 +247,8 @@ def _dollars(asked: dict[str, str], name: str) -> Decimal | None:
 
 def _is_amount(amount: Decimal) -> bool:
     """Tell whether it is an amount of US dollars that the database can compare."""
-    return amount.is_finite() and amount >= 0 and abs(amount.adjusted()) < _MOST_DIGITS
+    is_short = len(amount.as_tuple().digits) <= _MOST_DIGITS and abs(amount.adjusted()) < _MOST_DIGITS
+    return amount.is_finite() and amount >= 0 and is_short
 
 
 def _traces(spans: Sequence[SpanRow]) -> list[Trace]:

@@ -62,8 +62,7 @@ def let_in(scope: Scope) -> str | None:
     if nobody_is_asked(user):
         scope[_KEY] = Viewer()
         return None
-    held: Collection[str] = getattr(scope.get("auth"), "scopes", ())
-    role: Role | None = next((role for name, role in PERMISSIONS.items() if name in held), None)
+    role = role_of(scope)
     if role is None or not user.is_authenticated:
         return f"You may not use the console. It takes one of the permissions {', '.join(PERMISSIONS)}.\n"
     tenant = getattr(user, "tenant", None)
@@ -71,6 +70,12 @@ def let_in(scope: Scope) -> str | None:
         return "The console can't tell whose runs you may see: your sign-in names no tenant.\n"
     scope[_KEY] = Viewer(role, None if role == "operator" else tenant, storable_text(str(user.identity)))
     return None
+
+
+def role_of(scope: Scope) -> Role | None:
+    """Return the role that the server's authentication gives who asks; None where it gives none."""
+    held: Collection[str] = getattr(scope.get("auth"), "scopes", ())
+    return next((role for name, role in PERMISSIONS.items() if name in held), None)
 
 
 def viewer_of(request: Request) -> Viewer:

@@ -28,5 +28,12 @@ def test_every_command_says_what_each_of_its_inputs_means(name: str) -> None:
     assert [param.name for param in command.params if not getattr(param, "help", None)] == []
 
 
+def test_help_names_files_of_graphs_and_speaks_of_no_calls_where_runs_are_listed() -> None:
+    commands = typer.main.get_command(app).commands  # pyright: ignore[reportAttributeAccessIssue]
+    helps = {(name, param.name): param.help for name in COMMANDS for param in commands[name].params}
+    assert all("./shop.py:graph" in helps[name, "graph"] for name in ("ask", "chat", "resume"))
+    assert all("calls" not in told for (_, option), told in helps.items() if option == "since")
+
+
 def test_an_unknown_option_is_refused_with_exit_code_2() -> None:
     assert CliRunner().invoke(app, ["ask", "--no-such-option", "Hi"]).exit_code == 2

@@ -106,10 +106,10 @@ async def test_rated_runs_are_exported_with_their_answers_and_corrected_ones_as_
     await shop.boring("feedback", shop.wrong, "--down", "--correction", "Paris (FR)")
     cases = tmp_path / "cases.json"
     told = json.loads(await shop.boring("feedback", "export", "--cases", str(cases)))
-    rows = {(one["question"], one["answer"], one["score"], one["correction"]) for one in told}
+    rows = {(one["question"], one["answer"], one["score"], one["correction"], one["source"]) for one in told}
     assert rows == {
-        ("6 * 7?", "It is 42.", 1.0, None),
-        ("Capital of France?", "It is Lyon.", 0.0, "Paris (FR)"),
+        ("6 * 7?", "It is 42.", 1.0, None, "user"),
+        ("Capital of France?", "It is Lyon.", 0.0, "Paris (FR)", "user"),
     }
     [case] = load_questions(cases)
     assert case.question == "Capital of France?"

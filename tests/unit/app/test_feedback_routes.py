@@ -9,15 +9,15 @@ import pytest
 from langsmith.schemas import Feedback
 from pydantic import SecretStr
 from starlette.applications import Starlette
-from starlette.authentication import SimpleUser, UnauthenticatedUser
+from starlette.authentication import AuthCredentials, SimpleUser, UnauthenticatedUser
 from starlette.types import Receive, Scope, Send
 
 from app.feedback_routes import FEEDBACK_ROUTES
-from core.context import RunContext
 from core.process import Process, opened_process
 from core.settings import Settings
-from memory.runs import begin_run
-from observability.feedback import WantedFeedback, feedback_found
+from memory.rules_listing import Wanted, rules
+from observability.feedback import MAX_KEYS, Rating, WantedFeedback, feedback_found, ratings_of
+from tests.runs import begins
 
 RUN, OTHER = "4f9619ff-8b86-4d01-b42d-00cf4fc964ff", "5f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 
@@ -32,23 +32,17 @@ class Member(SimpleUser):
 async def process(postgres_url: str, tmp_path: Path) -> AsyncIterator[Process]:
     async with opened_process(Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path)) as process:
         for run_id, tenant in ((RUN, "acme"), (OTHER, "umbrella")):
-            await begin_run(
-                await process.database(),
-                thread_id="t1",
-                run_id=run_id,
-                graph="clerk",
-                question="6 * 7?",
-                context=RunContext(user="ada", tenant=tenant),
-            )
+            await begins(await process.database(), run_id, user="ada", tenant=tenant)
         yield process
 
 
-def client(user: Any = None) -> httpx.AsyncClient:
+def client(user: Any = None, *permissions: str) -> httpx.AsyncClient:
     """A client of the routes, signed in as somebody or of a server without authentication."""
     app = Starlette(routes=FEEDBACK_ROUTES)
 
     async def signed_in(scope: Scope, receive: Receive, send: Send) -> None:
-        await app({**scope, **({"user": user} if user else {})}, receive, send)
+        who = {"user": user, "auth": AuthCredentials(permissions)} if user else {}
+        await app({**scope, **who}, receive, send)
 
     return httpx.AsyncClient(transport=httpx.ASGITransport(signed_in), base_url="http://server")
 
@@ -74,8 +68,37 @@ async def test_who_is_signed_in_says_it_of_their_tenant_whatever_the_request_say
         assert (await browser.post("/feedback", json=body)).status_code == 404
     database = await process.database()
     [one] = await feedback_found(database, "acme", WantedFeedback())
-    assert (one.given_by, one.source, one.user_id) == ("ann", "operator", "ada")
+    assert (one.given_by, one.source, one.user_id) == ("ann", "peer", "ada")
     assert await feedback_found(database, "umbrella", WantedFeedback()) == []
+
+
+async def test_a_peer_of_the_user_is_told_as_such_and_proposes_no_rule(process: Process) -> None:
+    for name, permissions, source in (
+        ("ada", (), "user"),
+        ("ann", ("console:approver",), "operator"),
+        ("olga", ("console:operator",), "operator"),
+        ("bob", ("console:viewer",), "peer"),
+        ("carl", (), "peer"),
+    ):
+        async with client(Member(name, "acme"), *permissions) as browser:
+            said = {"run_id": RUN, "score": 0, "comment": f"Say it as {name} would."}
+            kept = (await browser.post("/feedback", json=said)).json()
+        assert kept["feedback_source"] == {"type": source, "metadata": {"by": name}}
+    proposed = await rules(await process.database(), "acme", Wanted())
+    assert {one.proposed_by for one in proposed} == {"ada", "ann", "olga"}
+
+
+async def test_a_peer_has_one_voice_and_a_bounded_number_of_keys(process: Process) -> None:
+    async with client(Member("ada", "acme")) as browser:
+        await browser.post("/feedback", json={"run_id": RUN, "score": 1})
+    async with client(Member("eve", "acme")) as browser:
+        replies = [
+            await browser.post("/feedback", json={"run_id": RUN, "key": f"key {number}", "score": 0})
+            for number in range(MAX_KEYS + 1)
+        ]
+    assert [reply.status_code for reply in replies] == [200] * MAX_KEYS + [422]
+    assert f"under {MAX_KEYS} keys" in replies[-1].json()["detail"]
+    assert await ratings_of(await process.database(), "acme", [RUN]) == {RUN: Rating(0.5, 2)}
 
 
 @pytest.mark.usefixtures("process")

@@ -6,37 +6,30 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from pydantic import SecretStr
 
-from core.context import RunContext
 from core.database import Database
-from core.process import opened_process
-from core.settings import Settings
-from memory.runs import begin_run
 from observability import names
 from observability.following import followed_run, followed_runs
 from observability.run_search import runs_found
 from observability.span_store import SpanStore
 from observability.trace_log import WantedRuns
 from tests.commands import boring as command
+from tests.runs import begins
 
 RUN = "run"
+HOSTILE, SHOWN = "\x1b[2J\u202e", "\\u001b[2J\\u202e"
 
 
 @pytest.fixture
-async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
-    async with opened_process(settings) as process:
-        database = await process.database()
-        await begins(database, RUN)
-        yield database
+async def database(database: Database) -> Database:
+    await begins(database, RUN)
+    return database
 
 
 @pytest.fixture
@@ -44,20 +37,14 @@ def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DATABASE_URL": postgres_url, "COLUMNS": "200"}
 
 
-async def begins(database: Database, run: str) -> None:
-    await begin_run(
-        database, thread_id=run, run_id=run, graph="till", question="6 * 7?", context=RunContext()
-    )
-
-
 async def becomes(database: Database, run: str, status: str) -> None:
     async with database.pool.connection() as connection:
         await connection.execute("update boring.run set status = %s where run_id = %s", (status, run))
 
 
-async def ends(database: Database, operation: str, *, outcome: str = "ok") -> None:
+async def ends(database: Database, operation: str, *, outcome: str = "ok", **said: str) -> None:
     made: Any = TracerProvider().get_tracer("test").start_span(operation)
-    made.set_attributes({names.OPERATION: operation, names.RUN: RUN, names.OUTCOME: outcome})
+    made.set_attributes({names.OPERATION: operation, names.RUN: RUN, names.OUTCOME: outcome, **said})
     made.end(int((datetime.now(UTC).timestamp() + 1) * 1e9))
     await SpanStore(database, {}).deliver([made])
 
@@ -127,8 +114,29 @@ async def test_ctrl_c_ends_following_without_a_word(database: Database, env: dic
     assert following.stdout
     line = await following.stdout.readline()
     assert RUN in line.decode()
-    await begins(database, "newer")
-    assert b"newer" in await following.stdout.readline()
+    await begins(database, "newer", question=f"{HOSTILE} 6 * 7?")
+    line = await following.stdout.readline()
+    assert b"newer" in line
+    assert line.decode().endswith(f"{SHOWN} 6 * 7?\n")
     following.send_signal(signal.SIGINT)
     out, err = await following.communicate()
     assert (following.returncode, out, err) == (130, b"", b"")
+
+
+async def test_what_was_asked_and_answered_is_followed_where_it_is_asked_for(
+    database: Database, env: dict[str, str]
+) -> None:
+    asked = json.dumps([{"role": "user", "parts": [{"type": "text", "content": f"6 * 7?\n{HOSTILE}"}]}])
+    await ends(database, "chat", **{names.INPUT_MESSAGES: asked})
+    await ends(database, "invoke_agent")
+    await becomes(database, RUN, "finished")
+    _, out, _ = await command("trace", RUN, "--follow", env=env)
+    assert "user: " not in out
+    assert len(out.splitlines()) == 3
+    _, out, _ = await command("trace", RUN, "--follow", "--content", env=env)
+    lines = [line.strip() for line in out.splitlines()]
+    assert "chat" in lines[0]
+    assert lines[1:3] == ["user: 6 * 7?", SHOWN]
+    _, out, _ = await command("trace", RUN, "--follow", "--content", "--json", env=env)
+    told = json.loads(out.splitlines()[0])
+    assert json.loads(told["span"]["attributes"][names.INPUT_MESSAGES]) == json.loads(asked)

@@ -3,14 +3,17 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from rich.console import Console
 
-from app.graphs import is_ours, named_graphs, opened_graph
+from app.graphs import graph_called, opened_graph
+from app.session import opened_session
 from core.errors import InputError
 from core.process import opened_process
-from core.settings import Settings
+from core.settings import PROJECT_ROOT, Settings
 
 SHOP = """
 from langgraph.graph import START, StateGraph
@@ -50,7 +53,7 @@ def settings(postgres_url: str, folder: Path) -> Settings:
 @pytest.mark.parametrize("name", ["shop", "told", "src/shop.py:graph", "./src/shop.py"])
 async def test_a_graph_in_a_file_is_opened(folder: Path, postgres_url: str, name: str) -> None:
     async with opened_process(settings(postgres_url, folder)):
-        assert (await opened_graph(name)).name == "shop"
+        assert (await opened_graph(graph_called(name))).name == "shop"
 
 
 @pytest.mark.parametrize(
@@ -69,23 +72,45 @@ async def test_what_is_no_graph_is_refused_with_what_there_is(
 ) -> None:
     async with opened_process(settings(postgres_url, folder)):
         with pytest.raises(InputError, match=why):
-            await opened_graph(name)
+            await opened_graph(graph_called(name))
 
 
 def test_files_are_named_from_the_folder_of_langgraph_json(folder: Path) -> None:
-    assert named_graphs()["told"] == f"{folder / 'src' / 'shop.py'}:graph"
-    assert named_graphs()["router"].startswith("graphs")
+    assert graph_called("told").place == f"{folder / 'src' / 'shop.py'}:graph"
+    assert graph_called("router").place.startswith("graphs")
+    assert {"told", "router"} <= {*graph_called("nonsense").known}
+    assert [graph_called(name).is_named for name in ("told", "router", "nonsense")] == [True, True, False]
 
 
 def test_only_this_project_s_graphs_use_the_model_and_the_documents_of_the_settings(folder: Path) -> None:
-    assert [is_ours(name) for name in (None, "single", "router")] == [True] * 3
-    assert [is_ours(name) for name in ("shop", "told", "src/shop.py", "shop.agent:graph")] == [False] * 4
+    assert [graph_called(name).is_ours for name in (None, "single", "router")] == [True] * 3
+    own = ("shop", "told", "src/shop.py", "shop.agent:graph")
+    assert [graph_called(name).is_ours for name in own] == [False] * 4
     (folder / "langgraph.json").write_text('{"graphs": {"single": "./src/shop.py:graph"}}')
-    assert not is_ours("single")
+    assert not graph_called("single").is_reference
+    assert graph_called(None).is_reference
 
 
 @pytest.mark.parametrize("told", ["{", "[]", '{"graphs": null}', '{"graphs": ["shop"]}'])
 def test_a_langgraph_json_that_can_not_be_read_is_told(folder: Path, told: str) -> None:
     (folder / "langgraph.json").write_text(told)
     with pytest.raises(InputError, match=r"langgraph\.json can't be read"):
-        named_graphs()
+        graph_called("shop")
+
+
+async def test_each_langgraph_json_is_read_once_for_a_session(
+    folder: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[Path]()
+    whole = Path.read_text
+
+    def noted(file: Path, *args: Any, **kwargs: Any) -> str:
+        read.append(file)
+        return whole(file, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", noted)
+    monkeypatch.setattr("app.session.settings", lambda: settings(postgres_url, folder))
+    async with opened_session(Console(quiet=True), as_json=True, graph="shop") as session:
+        assert session.agent.name == "shop"
+    read = [file for file in read if file.name == "langgraph.json"]
+    assert sorted(read) == sorted([folder / "langgraph.json", PROJECT_ROOT / "langgraph.json"])

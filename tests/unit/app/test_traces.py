@@ -128,6 +128,12 @@ async def test_costs_say_how_many_calls_they_do_not_know_the_price_of(env: dict[
         ("user of other", "local", 1),
     ]
     assert (told["total"]["calls"], told["rows"][1]["cost_usd"]) == (3, None)
+    _, out, _ = await command("costs", "--by", "agent", env=env)
+    assert [re.split(r"  +", line.strip())[:2] for line in out.splitlines()[:2]] == [
+        ["agent", "tenant"],
+        ["by_scripted", "local"],
+    ]
+    assert "No model" in (await command("costs", "--by", "agent", "--tenant", "acme", env=env))[1]
     code, _, err = await command("costs", "--by", "colour", env=env)
     assert (code, "'colour' is not one of" in err) == (2, True)
 

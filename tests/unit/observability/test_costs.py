@@ -1,7 +1,7 @@
 """What calls cost, how long steps take and how often they fail: asked by SQL, for all tenants or for one."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,17 +10,13 @@ from typing import Any, LiteralString, cast
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.trace import Status, StatusCode
-from pydantic import SecretStr
 
-from core.context import RunContext
 from core.database import Database
 from core.prices import Price
-from core.process import opened_process
-from core.settings import Settings
-from memory.runs import begin_run
 from observability import names
 from observability.cost_sums import CostsBy, CostSum, costs_by
 from observability.span_store import SpanStore
+from tests.runs import begins
 
 DAY = timedelta(days=1)
 PRICES = {"priced": Price(input=3, output=0)}
@@ -30,32 +26,24 @@ EACH: tuple[CostsBy, ...] = ("run", "thread", "user", "tenant", "agent", "model"
 
 
 @pytest.fixture
-async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+async def database(database: Database) -> Database:
     """Runs of two tenants: four calls of known price, one of them ten days ago, and two of unknown price."""
-    settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
-    async with opened_process(settings) as process:
-        database = await process.database()
-        for run in ("first", "second", "third"):
-            await begin_run(
-                database, thread_id=run, run_id=run, graph="g", question="?", context=RunContext()
-            )
-        await SpanStore(database, PRICES).deliver(
-            [
-                *(chat("priced", "first", "acme", "ann") for _ in range(2)),
-                chat("own", "first", "acme", "ann"),
-                chat("priced", "second", "acme", "bob"),
-                chat("priced", "second", "acme", "bob", days_ago=10),
-                chat("own", "third", "other", "ann"),
-                *(span("execute_tool", "first", "acme", "ann", {names.TOOL: "pay"}) for _ in range(3)),
-                span("execute_tool", "third", "other", "ann", {names.TOOL: "pay"}, failed=True),
-                *(
-                    span("run_step", "first", "acme", "ann", {names.STEP: "plan"}, ms=ms)
-                    for ms in range(1, 100)
-                ),
-                span("invoke_agent", "first", "acme", "ann", {}, ms=500),
-            ]
-        )
-        yield database
+    for run in ("first", "second", "third"):
+        await begins(database, run)
+    await SpanStore(database, PRICES).deliver(
+        [
+            *(chat("priced", "first", "acme", "ann") for _ in range(2)),
+            chat("own", "first", "acme", "ann"),
+            chat("priced", "second", "acme", "bob"),
+            chat("priced", "second", "acme", "bob", days_ago=10),
+            chat("own", "third", "other", "ann"),
+            *(span("execute_tool", "first", "acme", "ann", {names.TOOL: "pay"}) for _ in range(3)),
+            span("execute_tool", "third", "other", "ann", {names.TOOL: "pay"}, failed=True),
+            *(span("run_step", "first", "acme", "ann", {names.STEP: "plan"}, ms=ms) for ms in range(1, 100)),
+            span("invoke_agent", "first", "acme", "ann", {}, ms=500),
+        ]
+    )
+    return database
 
 
 def span(
@@ -116,12 +104,32 @@ async def test_costs_are_summed_by_each_and_calls_of_unknown_price_are_counted(d
         ("other", "ann", 1, None, 1),
     ]
     assert [told(one) for one in found["tenant"].rows] == [("acme", 5, Decimal(12), 1), ("other", 1, None, 1)]
-    assert [told(one) for one in found["agent"].rows] == [("till", 6, Decimal(12), 2)]
+    assert [(one.tenant, *told(one)) for one in found["agent"].rows] == [
+        ("acme", "till", 5, Decimal(12), 1),
+        ("other", "till", 1, None, 1),
+    ]
     assert [told(one) for one in found["model"].rows] == [("priced", 4, Decimal(12), 0), ("own", 2, None, 2)]
     assert [told(one)[1:] for one in found["day"].rows] == [(5, Decimal(9), 2), (1, Decimal(3), 0)]
     for one in found.values():
         assert told(one.total) == (None, 6, Decimal(12), 2)
         assert (one.total.input_tokens, one.total.output_tokens) == (6_000_000, 12)
+
+
+async def test_costs_of_a_tenant_have_nothing_of_another_with_the_same_names(database: Database) -> None:
+    await SpanStore(database, PRICES).deliver([chat("priced", "first", "other", "ann")])
+    both = await costs_by(database, "thread", since=None, limit=20)
+    assert [(one.tenant, *told(one)[:2]) for one in both.rows] == [
+        ("acme", "first", 3),
+        ("acme", "second", 2),
+        ("other", "first", 1),
+        ("other", "third", 1),
+    ]
+    for by in EACH:
+        for since in (None, timedelta(hours=12), 20 * DAY):
+            for tenant, calls in (("acme", 4 if since == timedelta(hours=12) else 5), ("other", 2)):
+                found = await costs_by(database, by, since=since, limit=20, tenant=tenant)
+                assert sum(one.calls for one in found.rows) == found.total.calls == calls, (by, since, tenant)
+                assert {one.tenant for one in found.rows} <= {tenant, None}
 
 
 async def test_costs_of_a_time_leave_out_what_was_before(database: Database) -> None:

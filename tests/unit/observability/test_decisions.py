@@ -1,30 +1,23 @@
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from pydantic import SecretStr
 
-from core.context import RunContext
-from core.database import Database, opened_database
-from core.settings import Settings
-from memory.runs import begin_run
+from core.database import Database
 from observability import names
 from observability.noting import DecisionStore, Noted, Once, note_decision
 from observability.spans import invocation, step_span
+from tests.runs import begins
 
 WHOSE = {names.TENANT: "acme", names.USER: "ann", names.CONVERSATION: "t"}
 
 
 @pytest.fixture
-async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
-    async with opened_database(settings) as database:
-        await begin_run(database, thread_id="t", run_id="r", graph="g", question="?", context=RunContext())
-        yield database
+async def database(database: Database) -> Database:
+    await begins(database, "r", thread_id="t")
+    return database
 
 
 def decided(step: int, *choices: str, kind: Any = "route", place: str = "", once: bool = True) -> list[Noted]:
@@ -70,6 +63,17 @@ async def test_what_a_step_decides_that_runs_again_replaces_what_it_decided(
         (1, "route", "x"),
         (2, "route", "a"),
     ]
+
+
+async def test_nothing_is_left_of_a_step_that_decided_many_things_before_it_ran_again(
+    database: Database,
+) -> None:
+    many, few = decided(1, *(f"choice {n}" for n in range(40))), decided(1, "a", "b")
+    store = DecisionStore(database)
+    for batches in ([*many, *few],), (many, few), (many[:20], many[20:], few[:1], few[1:]):
+        for batch in batches:
+            await store.deliver(batch)
+        assert await kept(database) == [(1, "route", "a"), (1, "route", "b")]
 
 
 async def test_other_decisions_are_kept_each_and_once_however_often_they_are_delivered(

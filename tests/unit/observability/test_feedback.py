@@ -1,48 +1,37 @@
 """What is said of runs is kept by tenant, refused where it makes no sense, and replaced by who said it."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+import asyncio
 from typing import Any
 
 import pytest
 from psycopg.errors import InsufficientPrivilege
-from pydantic import SecretStr
 
-from core.context import RunContext
 from core.database import Database
 from core.errors import InputError
-from core.process import opened_process
-from core.settings import Settings
 from core.tenants import as_tenant
 from memory.forgetting import erase, traces
-from memory.runs import begin_run
 from observability.feedback import (
+    MAX_KEYS,
     NewFeedback,
-    Rating,
     WantedFeedback,
     feedback_found,
     ratings_of,
     store_feedback,
 )
+from tests.runs import begins
 
 ALL = WantedFeedback()
+WAITING = """
+select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()
+"""
 
 
 @pytest.fixture
-async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+async def database(database: Database) -> Database:
     """A database with a run of two users of one tenant, and one of another tenant."""
-    async with opened_process(Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path)) as process:
-        database = await process.database()
-        for run_id, tenant, user in (("r1", "acme", "ada"), ("r2", "acme", "bob"), ("r3", "umbrella", "eve")):
-            await begin_run(
-                database,
-                thread_id=f"t{run_id}",
-                run_id=run_id,
-                graph="clerk",
-                question="What now?",
-                context=RunContext(user=user, tenant=tenant),
-            )
-        yield database
+    for run_id, tenant, user in (("r1", "acme", "ada"), ("r2", "acme", "bob"), ("r3", "umbrella", "eve")):
+        await begins(database, run_id, tenant=tenant, user=user)
+    return database
 
 
 async def test_a_second_time_by_the_same_takes_the_place_of_the_first(database: Database) -> None:
@@ -57,10 +46,32 @@ async def test_a_second_time_by_the_same_takes_the_place_of_the_first(database: 
         other.feedback.id,
         second.feedback.id,
     ]
-    assert [first.feedback.source, other.feedback.source] == ["user", "operator"]
-    assert (first.feedback.thread_id, first.feedback.agent) == ("tr1", "clerk")
-    ratings = await ratings_of(database, "acme", ["r1", "r2"])
-    assert ratings == {"r1": Rating(0.6, 3)}
+    assert [first.feedback.source, other.feedback.source] == ["user", "peer"]
+    assert (first.feedback.thread_id, first.feedback.agent) == ("r1", "clerk")
+    again = await store_feedback(database, "acme", NewFeedback("r1", "ann", score=1, is_operator=True))
+    assert (again.feedback.id, again.feedback.source) == (other.feedback.id, "operator")
+
+
+async def test_nobody_says_something_of_a_run_under_keys_without_end(database: Database) -> None:
+    for number in range(MAX_KEYS - 1):
+        await store_feedback(database, "acme", NewFeedback("r1", "ann", 0, key=f"key {number}"))
+    said = [NewFeedback("r1", "ann", 0, key=key) for key in ("last", "one more")]
+    async with database.pool.connection() as looking, database.pool.connection() as holding:
+        async with holding.transaction():
+            await holding.execute("select from boring.run_rating where run_id = 'r1' for update")
+            both = asyncio.gather(
+                *(store_feedback(database, "acme", one) for one in said), return_exceptions=True
+            )
+            while (await looking.execute(WAITING)).rowcount < len(said):
+                pass
+        answers = await both
+    [why] = [str(one) for one in answers if isinstance(one, InputError)]
+    assert f"under {MAX_KEYS} keys" in why
+    assert "Give a key that you have used" in why
+    again = await store_feedback(database, "acme", NewFeedback("r1", "ann", 1, key="key 0"))
+    assert again.feedback.score == 1
+    await store_feedback(database, "acme", NewFeedback("r1", "bob", 0, key="key of his own"))
+    assert len(await feedback_found(database, "acme", WantedFeedback(by="ann"))) == MAX_KEYS
 
 
 @pytest.mark.parametrize(
@@ -111,7 +122,7 @@ async def test_no_tenant_sees_or_forges_what_another_one_said(database: Database
 
 async def test_feedback_is_found_by_what_it_is_about(database: Database) -> None:
     await store_feedback(database, "acme", NewFeedback("r1", "ada", score=0.4))
-    await store_feedback(database, "acme", NewFeedback("r2", "ann", score=0.9, key="tone"))
+    await store_feedback(database, "acme", NewFeedback("r2", "ann", score=0.9, key="tone", is_operator=True))
     for wanted, runs in (
         (WantedFeedback(user="bob"), ["r2"]),
         (WantedFeedback(key="user_score"), ["r1"]),

@@ -16,16 +16,15 @@ from langsmith.schemas import FeedbackCreate
 from psycopg import AsyncConnection
 from pydantic import SecretStr
 
-from core.context import RunContext
 from core.process import opened_process
 from core.settings import Settings
-from memory.runs import begin_run
 from observability import names, spans
 from observability.feedback import Feedback, NewFeedback
 from observability.feedback_forms import FORMS, Root
 from observability.rating import give_feedback
 from observability.tracing import Tracing, current_tracing
 from tests.canaries import SENTENCES, left_in
+from tests.runs import begins
 from tests.trace_places import Place, Request, opened_place
 
 RUN = "4f9619ff-8b86-4d01-b42d-00cf4fc964ff"
@@ -42,14 +41,7 @@ async def a_run(postgres_url: str, folder: Path, **told: Any) -> AsyncGenerator[
     """A run of two invocations that has ended, with its spans in the database."""
     settings = Settings(database_url=SecretStr(postgres_url), data_dir=folder, cache_dir=folder, **told)
     async with opened_process(settings) as process:
-        await begin_run(
-            await process.database(),
-            thread_id="t1",
-            run_id=RUN,
-            graph="clerk",
-            question="6 * 7?",
-            context=RunContext(user="ada", tenant="acme"),
-        )
+        await begins(await process.database(), RUN, thread_id="t1", user="ada", tenant="acme")
         tracing = await current_tracing()
         for _ in range(2):
             whose = {names.USER: "ada", names.TENANT: "acme", names.SESSION: "t1"}

@@ -10,6 +10,7 @@ from core.database import Database
 from core.tenants import as_tenant
 from memory.forgetting import erase, traces
 from observability.feedback import NewFeedback, Rating, ratings_of, store_feedback
+from observability.signals import note_signal
 from tests.unit.observability.test_feedback import database as database
 
 
@@ -30,6 +31,20 @@ async def test_what_many_say_at_once_is_all_counted(database: Database) -> None:
         " from boring.run join boring.run_rating using (run_id)",
     )
     assert row == {"tenant": "acme", "agent": "clerk", "comments": 3, "same": True}
+
+
+async def test_each_person_counts_once_however_many_keys_they_use(database: Database) -> None:
+    for number in range(10):
+        await store_feedback(database, "acme", NewFeedback("r1", "eve", 0, key=f"key {number}"))
+    await store_feedback(database, "acme", NewFeedback("r1", "ada", 1, comment="Good."))
+    await store_feedback(database, "acme", NewFeedback("r1", "ada", 0, comment="Rude.", key="tone"))
+    await store_feedback(database, "acme", NewFeedback("r1", "ann", 1, key="tone"))
+    await store_feedback(database, "acme", NewFeedback("r1", "ann", 0.6, key="length"))
+    await store_feedback(database, "acme", NewFeedback("r1", "bob", comment="No score."))
+    await note_signal(database, "r1", "rephrased")
+    assert await ratings_of(database, None, ["r1"]) == {"r1": Rating(0.6, 4, ("rephrased",))}
+    [row] = await rows(database, "select comments from boring.run_rating")
+    assert row == {"comments": 3}
 
 
 SAY: LiteralString = """

@@ -1,15 +1,9 @@
 """Signs that somebody was not content: found in the record of runs, and in no average of what people said."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
-from pydantic import SecretStr
 
 from core.context import RunContext
 from core.database import Database
-from core.process import opened_process
-from core.settings import Settings
 from memory.runs import begin_run, mark_run
 from observability.feedback import (
     NewFeedback,
@@ -73,12 +67,6 @@ def test_questions_in_other_words_are_told_from_other_questions() -> None:
     wrong = [pair for pair in OTHERS if likeness(*pair) >= ALIKE]
     assert len(missed) <= len(OTHER_WORDS)
     assert not wrong
-
-
-@pytest.fixture
-async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    async with opened_process(Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path)) as process:
-        yield await process.database()
 
 
 async def asked(

@@ -1,26 +1,21 @@
 """The counts of spans, which figures are made of."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from pydantic import SecretStr
 
-from core.context import RunContext
 from core.database import Database
 from core.prices import Price
-from core.process import opened_process
-from core.settings import Settings
-from memory.runs import begin_run
 from observability import names
 from observability.run_search import runs_found
 from observability.span_counts import agents_seen, model_days, times
 from observability.span_store import SpanStore
 from observability.trace_log import WantedRuns
+from tests.runs import begins
 
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
@@ -28,12 +23,9 @@ RUN = "run"
 
 
 @pytest.fixture
-async def database(postgres_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
-    async with opened_process(settings) as process:
-        database = await process.database()
-        await begin_run(database, thread_id="t", run_id=RUN, graph="g", question="?", context=RunContext())
-        yield database
+async def database(database: Database) -> Database:
+    await begins(database, RUN)
+    return database
 
 
 def span(

@@ -177,6 +177,7 @@ async def test_runs_are_found_and_ordered_by_cost_and_unknown_is_never_zero(
     assert "No such runs" in await page(browser, "/runs?least=0.01")
     for asked in (
         *("least=much", "most=-1", "least=NaN", "behind=x,y", "by=dearest&behind=NaN,y"),
+        *(f"least={'9' * 5000}", f"least=1.{'3' * 20_000}", f"most=0.{'0' * 5000}1"),
         *("most=1e400000", "least=1e-999999", "by=dearest&behind=1e999999999,y"),
     ):
         assert "such as 0.05" in (told := await page(browser, f"/runs?{asked}", 400)) or "anew" in told

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from core.process import Process
+from memory.rules_listing import Wanted, rules
 from observability.feedback import (
     Feedback,
     NewFeedback,
@@ -61,7 +62,7 @@ async def test_runs_are_found_by_what_was_said_of_them(browser: httpx.AsyncClien
         assert {user for user in ("uma", "hugo") if f"from {user}" in told} == found, asked
     told = await page(browser, "/runs")
     assert told.count('liked">0.6<') == told.count('disliked">thumbs down<') == 1
-    assert "said 2 times" in told
+    assert "by 2 people" in told
     assert told.count('class="signal nowrap">rephrased<') == 1
     assert "Give one of rated, liked" in await page(browser, "/runs?rating=best", 400)
 
@@ -180,16 +181,28 @@ async def test_a_form_of_another_site_or_without_its_token_rates_nothing(
     assert await said_of(process, address.rpartition("/")[2]) == []
 
 
-async def test_viewers_rate_runs_of_their_tenant_under_their_own_name(process: Process) -> None:
+async def test_who_rates_runs_of_their_tenant_does_so_as_who_they_are_and_no_peer_proposes_a_rule(
+    process: Process,
+) -> None:
     run_id = await run_id_of(process, "uma")
     address = f"/console/runs/{run_id}"
-    for who, code in ((Person("eve", "other"), 404), (Person("uma", "acme"), 303)):
-        async with signed_in(who, ["console:viewer"]) as browser:
+    for who, role, code in (
+        (Person("eve", "other"), "viewer", 404),
+        (Person("ann", "acme"), "approver", 303),
+        (Person("bob", "acme"), "viewer", 303),
+        (Person("uma", "acme"), "viewer", 303),
+    ):
+        async with signed_in(who, [f"console:{role}"]) as browser:
             hidden = await hidden_of(browser, process, "/console/runs")
             browser.cookies.set("boring_console", "t")
-            said = {**hidden, "token": "t", "thumb": "up", "by": "carl"}
+            comment = f"{who.identity} would have it in words."
+            said = {**hidden, "token": "t", "thumb": "down", "by": "carl", "comment": comment}
             assert (await browser.post(address, data=said)).status_code == code
-    [one] = await said_of(process, run_id)
-    assert (one.given_by, one.source) == ("uma", "user")
-    assert await ratings_of(await process.database(), "acme", [run_id]) == {run_id: Rating(1, 1)}
+            if who.identity == "bob":
+                assert "a peer" in (await browser.get(address)).text
+    said = {one.given_by: one.source for one in await said_of(process, run_id)}
+    assert said == {"ann": "operator", "bob": "peer", "uma": "user"}
+    proposed = await rules(await process.database(), "acme", Wanted())
+    assert {one.proposed_by for one in proposed} == {"ann", "uma"}
+    assert await ratings_of(await process.database(), "acme", [run_id]) == {run_id: Rating(0, 3)}
     assert await ratings_of(await process.database(), "other", [run_id]) == {}

@@ -221,3 +221,20 @@ async def test_the_states_of_a_thread_that_tenants_share_are_for_operators(proce
         async with signed_in(who, [f"console:{role}"]) as browser:
             told = (await browser.get(address)).text
             assert ("42&lt;script" in told, "only operators" in told) == (seen, not seen)
+
+
+async def test_a_thread_that_tenants_share_is_listed_for_each_with_its_own_last_run(process: Process) -> None:
+    async with (await process.database()).pool.connection() as connection:
+        await connection.execute(
+            "insert into boring.run (thread_id, run_id, graph, status, context, question)"
+            """ values ('uma', 'x', 'g', 'finished', '{"tenant": "other"}', 'from elsewhere')"""
+        )
+    for who, role, seen in (
+        (Person("ann", "acme"), "viewer", {"from uma"}),
+        (Person("eve", "other"), "viewer", {"from elsewhere"}),
+        (Person("olga"), "operator", {"from uma", "from elsewhere"}),
+    ):
+        async with signed_in(who, [f"console:{role}"]) as browser:
+            told = (await browser.get("/console/threads")).text
+            assert {one for one in ("from uma", "from elsewhere") if one in told} == seen, who
+            assert ("thread=uma&amp;tenant=other" in told) == (role == "operator")

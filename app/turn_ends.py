@@ -1,0 +1,93 @@
+"""How a turn ended, told from the state of its graph: one of ours, or one that knows nothing of us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+
+from app.events import Ended
+from core.errors import InputError
+
+if TYPE_CHECKING:
+    from core.state import Answer, Turn
+
+
+class NoAnswerError(InputError):
+    """A graph of the user's own has ended, and its state does not tell what it answers.
+
+    Attributes:
+        ended: what the record of runs is told.
+    """
+
+    def __init__(self, why: str, ended: Ended) -> None:
+        super().__init__(why)
+        self.ended = ended
+
+
+def end_of(values: Any, *, graph: str, run_id: str, elapsed_s: float) -> Ended:
+    """Return the end that a graph's state tells.
+
+    A graph of ours writes it down itself. Of another one the answer is a text in `answer`, else the last of
+    its `messages`, and tokens are those that its messages tell, from the last question on.
+
+    Args:
+        values: the state.
+        graph: its name.
+        run_id: the run.
+        elapsed_s: how long it took, where the state does not say so.
+
+    Raises:
+        NoAnswerError: the state tells no answer.
+    """
+    state: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
+    answer, turn = state.get("answer"), state.get("turn")
+    if isinstance(answer, Mapping) and isinstance(turn, Mapping):
+        return Ended(answer=answer, turn=turn)  # pyright: ignore[reportArgumentType] - as `respond` writes them
+    said = _messages(state)
+    text = answer if isinstance(answer, str) else _last_words(said)
+    taken = _turn(said, run_id, elapsed_s)
+    if text:
+        return Ended({"text": text, "status": "answered", "sources": []}, taken)
+    failed: Answer = {"text": "", "status": "failed", "sources": []}
+    raise NoAnswerError(
+        f"The graph {graph!r} has ended, but its state tells no answer: {_held(state, said)}. Have it end"
+        " with a message of its own, the last of `messages` (see langgraph.graph.MessagesState), or with a"
+        " text in `answer`.",
+        Ended(failed, taken),
+    )
+
+
+def _messages(state: Mapping[str, Any]) -> list[AnyMessage]:
+    """Return the messages of the turn, the question first."""
+    held = state.get("messages")
+    said: list[Any] = [one for one in held if isinstance(one, BaseMessage)] if isinstance(held, list) else []
+    begins = max((n for n, one in enumerate(said) if isinstance(one, HumanMessage)), default=0)
+    return said[begins:]
+
+
+def _last_words(said: list[AnyMessage]) -> str:
+    return said[-1].text if said and not isinstance(said[-1], HumanMessage) else ""
+
+
+def _turn(said: list[AnyMessage], run_id: str, elapsed_s: float) -> Turn:
+    replies = [one for one in said if isinstance(one, AIMessage)]
+    used = [one.usage_metadata for one in replies if one.usage_metadata]
+    return {
+        "run_id": run_id,
+        "question": said[0].text if said and isinstance(said[0], HumanMessage) else "",
+        "step": len(replies),
+        "input_tokens": sum(one["input_tokens"] for one in used),
+        "output_tokens": sum(one["output_tokens"] for one in used),
+        "elapsed_s": elapsed_s,
+        "started_at": (datetime.now(UTC) - timedelta(seconds=elapsed_s)).isoformat(),
+    }
+
+
+def _held(state: Mapping[str, Any], said: list[AnyMessage]) -> str:
+    if said:
+        last = "the question" if isinstance(said[-1], HumanMessage) else "without text"
+        return f"the last of its `messages` is {last}"
+    return f"it holds {', '.join(f'`{name}`' for name in state) or 'nothing'}, and no messages"
