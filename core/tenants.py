@@ -85,10 +85,11 @@ async def transacted(
     with _becoming():
         await cursor.execute("; ".join(["begin", *statements, "commit"]).encode(), prepare=False)
     rows: list[list[DictRow]] = []
-    for _ in statements:
+    cursor.nextset()  # from `begin` to what binds to the tenant
+    for _ in questions:
         cursor.nextset()
-        rows.append(await cursor.fetchall() if cursor.description else [])
-    return rows[1:]
+        rows.append(await cursor.fetchall() if cursor.rowcount > 0 else [])
+    return rows
 
 
 async def become(connection: Connection, tenant: str) -> None:

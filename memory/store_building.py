@@ -66,10 +66,16 @@ with mine as materialized (
 frequent as (
     select lexeme, count(*) as n from mine, unnest(words)
     group by lexeme having count(*) > greatest({least}, (select rows from corpus) / {share})
+), rarer as (
+    delete from boring.memory_common
+    where scope = {id} and word not in (select md5(lexeme) from frequent)
+), common as (
+    insert into boring.memory_common (scope, tenant, word, items)
+    select {id}, {tenant}, md5(lexeme), n from frequent
+    on conflict (scope, word) do update set items = excluded.items
 )
 update boring.memory_scope set counted_at = now(), has_words = true, word_rows = corpus.rows,
-    word_length = corpus.length,
-    common = coalesce((select jsonb_object_agg(md5(lexeme), n) from frequent), '{{}}')
+    word_length = corpus.length
 from corpus where id = {id}
 """)
 _OF_USER: LiteralString = "select id from boring.memory_scope where " + SCOPE_OF_USER  # noqa: S608 - constants
@@ -249,7 +255,8 @@ async def _build_by_words(connection: AsyncConnection[DictRow], scope: int, spac
     statement = _BY_WORDS.format(name=sql.Identifier(name), tenant=literal(space.tenant), id=number)
     await _ensure(connection, name, statement)
     least, share = sql.Literal(LEAST_COMMON), sql.Literal(COMMON_SHARE)
-    await connection.execute(_COMMON.format(id=number, inside=inside, least=least, share=share), {})
+    counted = _COMMON.format(id=number, tenant=literal(space.tenant), inside=inside, least=least, share=share)
+    await connection.execute(counted, {})
     await connection.execute("analyze boring.memory_words")
 
 
