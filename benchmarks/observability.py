@@ -1,11 +1,14 @@
 """What tracing costs a run: CPU of the process with everything on, beside LangSmith's and OpenInference's.
 
 The run has two model calls and one tool call. Each way of tracing gets its runs in turns with the others, on
-the same Postgres, and the time in which what it has queued is sent counts as its own. The last line is JSON.
+the same Postgres, and the time in which what it has queued is sent counts as its own. A turn begins when the
+process is quiet, so that no way pays for what another one's threads still do, and is compared with the runs
+without tracing of its own round. The last line is JSON.
 """
 
 import argparse
 import asyncio
+import gc
 import json
 import statistics
 import subprocess
@@ -72,7 +75,9 @@ server.serve_forever()
 """
 """Takes what is sent, in a process of its own."""
 
-Run = Callable[[], Awaitable[Any]]
+_QUIET_S: Final = 0.05
+_QUIET_CPU_S: Final = 0.001
+"""A process that takes no more CPU in `_QUIET_S` has nothing left to do."""
 
 
 class Quick(BaseChatModel):
@@ -119,8 +124,11 @@ async def multiply(a: int, b: int) -> str:
     return str(a * b)
 
 
-async def measured(url: str, sink: str, *, rounds: int, runs: int) -> dict[str, float]:
-    """Return the CPU of a run in milliseconds by the way it is traced, `bare` among them."""
+Way = Callable[[int], Awaitable[None]]
+
+
+async def measured(url: str, sink: str, *, rounds: int, runs: int) -> dict[str, list[float]]:
+    """Return the CPU of a run in milliseconds, round by round, by the way it is traced, `bare` among them."""
     async with opened_process(Settings(database_url=SecretStr(url))):
         saver = await postgres_checkpointer()
         agent = create_agent(llm=Quick(), tools=[contract(multiply, effect="read")], checkpointer=saver)
@@ -129,15 +137,22 @@ async def measured(url: str, sink: str, *, rounds: int, runs: int) -> dict[str, 
             ways = {"bare": _plain(bare), "ours": _ours(agent), **langsmith, **openinference}
             found: dict[str, list[float]] = {name: [] for name in ways}
             for number in range(rounds + 1):
-                for name, way in ways.items():
+                for name, way in list(ways.items())[:: -1 if number % 2 else 1]:
+                    await _quiet()
                     began = time.process_time()
                     await way(runs)
                     if number:  # the first one warms up
                         found[name].append(1000 * (time.process_time() - began) / runs)
-    return {name: statistics.median(each) for name, each in found.items()}
+    return found
 
 
-Way = Callable[[int], Awaitable[None]]
+async def _quiet() -> None:
+    """Wait until the process has nothing left to do."""
+    gc.collect()
+    began = -1.0
+    while time.process_time() - began > _QUIET_CPU_S:
+        began = time.process_time()
+        await asyncio.sleep(_QUIET_S)
 
 
 async def _asked(graph: Any, **config: Any) -> None:
@@ -197,7 +212,7 @@ async def _openinference(graph: Any, sink: str) -> AsyncGenerator[dict[str, Way]
 def main() -> int:
     """Measure, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9, help="how often each way gets its turn")
+    parser.add_argument("--rounds", type=int, default=15, help="how often each way gets its turn")
     parser.add_argument("--runs", type=int, default=20, help="runs of a turn")
     given = parser.parse_args()
     with subprocess.Popen([sys.executable, "-c", _SINK], stdout=subprocess.PIPE, text=True) as sink:
@@ -208,9 +223,16 @@ def main() -> int:
         finally:
             sink.terminate()
     bare = found.pop("bare")
-    Console().print(f"A run without tracing takes {bare:.2f} ms of CPU.", highlight=False)
-    figures = {"cpu_ms_added": found.pop("ours") - bare}
-    figures |= {f"cpu_ms_added_{name}": cpu - bare for name, cpu in found.items()}
+    console = Console(width=120)
+    console.print(f"A run without tracing takes {statistics.median(bare):.2f} ms of CPU.", highlight=False)
+    figures: dict[str, float] = {}
+    for way, each in found.items():
+        added = [cpu - without for cpu, without in zip(each, bare, strict=True)]
+        low, middle, high = statistics.quantiles(added, n=4)
+        console.print(
+            f"{way} adds {middle:.2f} ms, in half of the rounds {low:.2f} to {high:.2f}", highlight=False
+        )
+        figures["cpu_ms_added" if way == "ours" else f"cpu_ms_added_{way}"] = middle
     for name, value in figures.items():
         print(f"{name}={value:.3f}")
     print(json.dumps(figures))
