@@ -45,6 +45,11 @@ PARTS: Final[Sequence[Part]] = (
         "boring.extraction",
         "(tenant = %(tenant)s and user_id = %(user)s or " + _OF_THREAD + ")",
     ),
+    Part(
+        "counts of words in indexes",
+        "boring.memory_word_count",
+        "scope in (select id from boring.memory_scope where " + SCOPE_OF_USER + ")",
+    ),
     Part("namespaces with indexes", "boring.memory_scope", SCOPE_OF_USER),
     Part(
         "words of memories in indexes",

@@ -67,10 +67,10 @@ frequent as (
     select lexeme, count(*) as n from mine, unnest(words)
     group by lexeme having count(*) > greatest({least}, (select rows from corpus) / {share})
 ), rarer as (
-    delete from boring.memory_common
+    delete from boring.memory_word_count
     where scope = {id} and word not in (select md5(lexeme) from frequent)
 ), common as (
-    insert into boring.memory_common (scope, tenant, word, items)
+    insert into boring.memory_word_count (scope, tenant, word, items)
     select {id}, {tenant}, md5(lexeme), n from frequent
     on conflict (scope, word) do update set items = excluded.items
 )

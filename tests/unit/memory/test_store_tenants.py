@@ -34,7 +34,7 @@ BY_HAND: tuple[LiteralString, ...] = (
     "select * from boring.memory_item order by uses, (select count(*) from boring.memory_item)",
     "select * from boring.memory_words where words @@ 'tea'",
     "select * from boring.memory_scope",
-    "select * from boring.memory_common",
+    "select * from boring.memory_word_count",
     "select * from boring.memory_model",
     "update boring.memory_item set uses = uses + 1 returning *",
 )

@@ -28,7 +28,7 @@ begin
             on path = case when prefix = '{}' then '' else boring.path_of(prefix) end
     ), word as (
         select lexeme, (
-            select items from boring.memory_common where scope = scope.id and word = md5(lexeme)
+            select items from boring.memory_word_count where scope = scope.id and word = md5(lexeme)
         ) as count
         from scope, unnest(tsvector_to_array(to_tsvector('english', query))) as lexeme
     ), rarest as (
@@ -62,10 +62,10 @@ end $$
 
 def upgrade() -> None:
     """Move what was counted of words; a search unpacked all of it before."""
-    _create_common()
+    _create_word_counts()
     op.execute("alter table boring.memory_scope no force row level security")
     op.execute("""
-        insert into boring.memory_common (scope, tenant, word, items)
+        insert into boring.memory_word_count (scope, tenant, word, items)
         select id, tenant, word, items::bigint
         from boring.memory_scope, jsonb_each_text(common) as counted (word, items)
     """)
@@ -75,9 +75,9 @@ def upgrade() -> None:
     _separate_tenants()
 
 
-def _create_common() -> None:
+def _create_word_counts() -> None:
     op.execute("""
-        create table boring.memory_common (
+        create table boring.memory_word_count (
             scope bigint not null references boring.memory_scope on delete cascade,
             tenant text not null,
             word text collate "C" not null,
@@ -86,22 +86,22 @@ def _create_common() -> None:
         )
     """)
     op.execute(
-        "comment on table boring.memory_common is 'Words, by their MD5, that many items of a scope have'"
+        "comment on table boring.memory_word_count is 'Words, by their MD5, that many items of a scope have'"
     )
 
 
 def _separate_tenants() -> None:
-    op.execute("alter table boring.memory_common enable row level security")
-    op.execute("alter table boring.memory_common force row level security")
+    op.execute("alter table boring.memory_word_count enable row level security")
+    op.execute("alter table boring.memory_word_count force row level security")
     op.execute("""
-        create policy one_tenant on boring.memory_common
+        create policy one_tenant on boring.memory_word_count
         using (tenant = current_setting('boring.tenant', true))
         with check (tenant = current_setting('boring.tenant', true))
     """)
     op.execute("""
         do $$ begin
             if exists (select from pg_roles where rolname = 'boring_app') then
-                grant select on boring.memory_common to boring_app;
+                grant select on boring.memory_word_count to boring_app;
             end if;
         end $$
     """)
