@@ -48,7 +48,7 @@ PARTS: Final[Sequence[Part]] = (
     Part(
         "counts of words in indexes",
         "boring.memory_word_count",
-        "scope in (select id from boring.memory_scope where " + SCOPE_OF_USER + ")",
+        f"scope in (select id from boring.memory_scope where {SCOPE_OF_USER})",  # noqa: S608 - a constant
     ),
     Part("namespaces with indexes", "boring.memory_scope", SCOPE_OF_USER),
     Part(

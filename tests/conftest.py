@@ -27,6 +27,7 @@ from core.embedded.server import DATABASE, ROLE
 from core.migrations import apply_migrations
 from core.process import opened_process
 from core.settings import Settings
+from tests.grouping import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 
 _TEMPLATE = "migrated"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - each folder in it has a random name
