@@ -16,6 +16,7 @@ from langgraph_sdk import get_sync_client
 
 from app.server_settings import read_server_file
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
+from tests.commands import boring_now
 
 ROOT = Path(__file__).resolve().parents[2]
 BORING = Path(sys.executable).with_name("boring")
@@ -87,6 +88,22 @@ def server_database(database_url: str, migrated_template: str, request: Any) -> 
         connection.execute(f"drop database {name} with (force)".encode())
 
 
+def environment(folder: Path, database: str, model_url: str) -> dict[str, str]:
+    """Return what a server and commands beside it find in their environment."""
+    return {
+        "PATH": os.defpath,
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "DATABASE_URL": database,
+        "OPENAI_BASE_URL": model_url,
+        "BORING_MODEL": "scripted",
+        "BORING_EMBEDDING_MODEL": "scripted",
+        "BORING_EMBEDDING_BASE_URL": model_url,
+        "BORING_DATA_DIR": str(folder / "data"),
+        "BORING_CACHE_DIR": str(folder / "cache"),
+    }
+
+
 class Served:
     """A server that was started by the command line, as a user starts it."""
 
@@ -94,18 +111,7 @@ class Served:
         self.folder = folder
         self._errors = folder / "errors.txt"
         folder.mkdir(exist_ok=True)
-        self._env = {
-            "PATH": os.defpath,
-            "HOME": str(folder),
-            "TMPDIR": str(folder),
-            "DATABASE_URL": database,
-            "OPENAI_BASE_URL": model_url,
-            "BORING_MODEL": "scripted",
-            "BORING_EMBEDDING_MODEL": "scripted",
-            "BORING_EMBEDDING_BASE_URL": model_url,
-            "BORING_DATA_DIR": str(folder / "data"),
-            "BORING_CACHE_DIR": str(folder / "cache"),
-        } | more
+        self._env = environment(folder, database, model_url) | more
         with self._errors.open("w") as errors:
             self.process = subprocess.Popen(
                 [BORING, "serve", *options],
@@ -137,11 +143,9 @@ class Served:
 
     def command(self, *words: str, cwd: Path) -> str:
         """Run a command on the server's database, with its model; return what it says."""
-        ran = subprocess.run(
-            [BORING, *words], cwd=cwd, env=self._env, capture_output=True, text=True, check=False
-        )
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
+        ran = boring_now(*words, env=self._env, cwd=cwd)
+        assert ran.code == 0, ran.err
+        return ran.out
 
     def wait(self) -> int:
         """Wait for its end and return its exit code."""

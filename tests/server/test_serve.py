@@ -13,6 +13,8 @@ import pytest
 
 import app.serving as serving_module
 from core.errors import ConfigurationError
+from tests.commands import boring_now
+from tests.server.conftest import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -127,13 +129,13 @@ def test_a_taken_port_is_named_with_a_way_out(serving: Any) -> None:
     ],
 )
 def test_a_wrong_setting_is_named_in_one_message(
-    serving: Any, options: list[str], env: dict[str, str], named: str
+    tmp_path: Path, server_database: str, model: Any, options: list[str], env: dict[str, str], named: str
 ) -> None:
-    server = serving("--port", "0", *options, **env)
-    assert server.wait() == 4
-    assert named in server.errors()
-    assert "Traceback" not in server.errors()
-    assert server.said == ""
+    given = environment(tmp_path, server_database, model.base_url) | env
+    ended = boring_now("serve", "--port", "0", *options, env=given, cwd=tmp_path)
+    assert (ended.code, ended.out) == (4, "")
+    assert named in ended.err
+    assert "Traceback" not in ended.err
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
