@@ -75,7 +75,8 @@ async def found_again(
         DatabaseError: the user of the database may not become the application role.
         OvertakenError: the memories there go by another model.
     """
-    scope = _known.setdefault(await current_process(), {}).get(place)
+    known = _known.setdefault(await current_process(), {})
+    scope = known.get(place)
     if scope is None or form.fits != EVERYTHING or form.depth > DEEPEST:
         return None
     given = given_in(scope, values)
@@ -95,7 +96,10 @@ async def found_again(
     except InvalidSqlStatementName:  # the connection was reset
         prepared.clear()
         return None
-    return enough(rows, form) if scope_of(found[0] if found else None, form) == scope else None
+    best = enough(rows, form) if scope_of(found[0] if found else None, form) == scope else None
+    if best is None:
+        known.pop(place, None)
+    return best
 
 
 def _to_prepare(prepared: dict[str, None], preparing: bytes) -> list[tuple[bytes, None]]:
