@@ -17,7 +17,7 @@ from observability.spans import invocation
 from observability.tracing import current_tracing
 
 _RUNTIME: Final = "__pregel_runtime"
-"""Under which LangGraph carries the context of a graph; `langgraph.runtime.get_runtime` takes it from there."""
+"""Under which LangGraph carries the context of a graph, see its `langgraph.runtime.get_runtime`."""
 
 
 class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]):
