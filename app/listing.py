@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from app.asking import JsonOption
+from app.calls import one_line
 from app.pending import all_written_down
 from app.running import run
 from core.context import RunContext
@@ -68,15 +70,23 @@ def threads(
     table = Table("thread", "began", "status", "question", box=None, pad_edge=False)
     for row in rows:
         status = f"{row.status} ({row.reason})" if row.reason not in {None, "answered"} else row.status
-        question = (row.question or "").replace("\n", " ")
-        shown = question if len(question) <= MAX_QUESTION_SHOWN else f"{question[: MAX_QUESTION_SHOWN - 1]}…"
-        table.add_row(row.thread_id, f"{row.started_at.astimezone():%Y-%m-%d %H:%M}", status, escape(shown))
+        began = f"{row.started_at.astimezone():%Y-%m-%d %H:%M}"
+        table.add_row(*map(_cell, (row.thread_id, began, status, _shortened(row.question or ""))))
     for one in waiting:
-        table.add_row(one.thread_id, "", "waiting", escape(one.question[:MAX_QUESTION_SHOWN]))
+        table.add_row(*map(_cell, (one.thread_id, "", "waiting", _shortened(one.question))))
     console = Console()
     console.print(
         table if table.row_count else 'No threads yet. Begin one with: boring ask "What is 17 * 23?"'
     )
+
+
+def _shortened(question: str) -> str:
+    is_short = len(question) <= MAX_QUESTION_SHOWN
+    return question if is_short else f"{question[: MAX_QUESTION_SHOWN - 1]}…"
+
+
+def _cell(text: str) -> Text:
+    return Text(one_line(text))
 
 
 def _again(path: Path, tenant: str) -> str:

@@ -8,7 +8,7 @@ import pwd
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from core.errors import InputError
 from core.text import storable, storable_text
@@ -33,6 +33,11 @@ _OF_KIND = {
     "in_doubt": (Reply.HAPPENED, Reply.NOT_HAPPENED, Reply.STOP),
     "approval": (Reply.APPROVE, Reply.REJECT),
 }
+_HELD: Final[Mapping[str, frozenset[str]]] = {
+    "in_doubt": frozenset({"question", "arguments"}),
+    "approval": frozenset({"action_requests", "approval"}),
+}
+"""What questions of ours hold, by their kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ def asked(interrupt: Interrupt) -> Asked:
     """Return an interrupt as a question."""
     payload: dict[str, Any] = interrupt.value if isinstance(interrupt.value, dict) else {}
     kind = str(payload.get("kind", "other"))
+    if not payload.keys() >= _HELD.get(kind, frozenset()):  # of a graph of the user's own, in another form
+        kind = "other"
     if kind == "approval":
         action = payload["action_requests"][0]
         refused = f" {payload['refused']}" if "refused" in payload else ""

@@ -1,8 +1,9 @@
 """What a person sees of a turn, and what a pipe gets of it."""
 
 import json
+import re
 from collections.abc import AsyncIterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,6 +11,9 @@ from rich.status import Status
 from rich.text import Text
 
 from app.events import Ended, Event, Step, Token, ToolProgress, Waiting
+
+_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""All that Unicode calls controls, but for the tab and the end of a line."""
 
 
 class Screen(Protocol):
@@ -46,9 +50,9 @@ class PeopleScreen:
     def _questions(self, waiting: Waiting, thread_id: str) -> None:
         several = len(waiting.questions) > 1
         for one in waiting.questions:
-            self._console.print(Text.assemble("\n", ("? ", "yellow"), one.text), soft_wrap=True)
+            self._console.print(Text.assemble("\n", ("? ", "yellow"), _steerless(one.text)), soft_wrap=True)
             if one.arguments:
-                self._console.print(Text(f"  {one.arguments}", "dim"), soft_wrap=True)
+                self._console.print(Text(f"  {_steerless(one.arguments)}", "dim"), soft_wrap=True)
             which = f" --question {one.id[:8]}" if several else ""
             for command in one.commands(thread_id, self._graph + which):
                 self._console.print(Text(f"  {command}", "cyan"), soft_wrap=True)
@@ -60,7 +64,7 @@ class PeopleScreen:
                 if not self._written:
                     self._console.print()
                 self._written += text
-                self._console.out(text, end="", highlight=False)
+                self._console.out(_steerless(text), end="", highlight=False)
             case Step(name="plan", what=what) if what and self._written:
                 self._console.print("\n")  # words beside a tool call are not yet the answer
                 self._written = ""
@@ -70,14 +74,14 @@ class PeopleScreen:
                         ("  • ", "dim"),
                         ("".join(f"{agent} > " for agent in agents), "magenta"),
                         (f"{name:8}", "cyan"),
-                        f" {what} ".ljust(2),
+                        f" {_steerless(what)} ".ljust(2),
                         (f"{seconds:.1f} s", "dim"),
                     ),
                     soft_wrap=True,
                 )
                 status.update("thinking")
             case ToolProgress(text):
-                status.update(escape(text))
+                status.update(escape(_steerless(text)))
             case _:
                 pass
 
@@ -88,7 +92,7 @@ class PeopleScreen:
             self._console.print()
         elif rest == text:
             self._console.print("\n")
-        self._console.out(rest, highlight=False)
+        self._console.out(_steerless(rest), highlight=False)
         turn = ended.turn
         self._console.print(
             f"\n[dim]{thread_id} · {turn['input_tokens']:,} tokens in, {turn['output_tokens']:,} out · "
@@ -96,6 +100,11 @@ class PeopleScreen:
             soft_wrap=True,
             highlight=False,
         )
+
+
+def _steerless(text: str) -> str:
+    """Return `text` with the control characters that steer a terminal as their codes."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))
 
 
 class PipeScreen:

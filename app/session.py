@@ -27,7 +27,7 @@ from core.loading import load_for_good
 from core.models import configured_model
 from core.process import Process, opened_process
 from core.settings import settings
-from memory.runs import RunRow, begin_run, finish_run, latest_run
+from memory.runs import RunRow, begin_run, latest_run
 
 if TYPE_CHECKING:
     from app.events import Event
@@ -111,16 +111,15 @@ class Session:
 
     async def _shown(self, events: AsyncIterable[Event], thread_id: str) -> Ended | Waiting:
         """Show a turn, and note how it ended where its graph does not do so itself."""
-        from app.turn_ends import NoAnswerError  # noqa: PLC0415 - loaded with the session
+        from app.turn_ends import NoAnswerError, note_end  # noqa: PLC0415 - loaded with the session
 
         database = await self.process.database()
         try:
             ended = await self.screen().show(events, thread_id=thread_id)
         except NoAnswerError as error:
-            await finish_run(database, error.ended.turn, error.ended.answer)
+            await note_end(database, error.ended)
             raise
-        if isinstance(ended, Ended):  # of a graph of ours it is on record already, and this changes nothing
-            await finish_run(database, ended.turn, ended.answer)
+        await note_end(database, ended)
         return ended
 
 

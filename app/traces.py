@@ -164,7 +164,7 @@ def _cells(one: "RunFigures", rating: "Rating | None" = None) -> tuple[str, ...]
     return (
         f"{one.started_at.astimezone():%m-%d %H:%M:%S}",
         one_line(one.graph),
-        ended,
+        one_line(ended),
         took,
         tokens,
         dollars(one.cost_usd) if one.model_calls else "",

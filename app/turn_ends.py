@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 
-from app.events import Ended
+from app.events import Ended, Waiting
 from core.errors import InputError
+from memory.runs import finish_run, mark_run
 
 if TYPE_CHECKING:
+    from core.database import Database
     from core.state import Answer, Turn
+
+
+_OF_TURN: Final = frozenset({"run_id", "input_tokens", "output_tokens", "elapsed_s"})
+_OF_ANSWER: Final = frozenset({"text", "status", "sources"})
 
 
 class NoAnswerError(InputError):
@@ -44,7 +50,7 @@ def end_of(values: Any, *, graph: str, run_id: str, elapsed_s: float) -> Ended:
     """
     state: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
     answer, turn = state.get("answer"), state.get("turn")
-    if isinstance(answer, Mapping) and isinstance(turn, Mapping):
+    if is_turn(turn) and isinstance(answer, Mapping) and answer.keys() >= _OF_ANSWER:
         return Ended(answer=answer, turn=turn)  # pyright: ignore[reportArgumentType] - as `respond` writes them
     said = _messages(state)
     text = answer if isinstance(answer, str) else _last_words(said)
@@ -58,6 +64,20 @@ def end_of(values: Any, *, graph: str, run_id: str, elapsed_s: float) -> Ended:
         " text in `answer`.",
         Ended(failed, taken),
     )
+
+
+def is_turn(held: Any) -> bool:
+    """Tell whether it is a turn as our graphs note it; others may call something else so."""
+    return isinstance(held, Mapping) and held.keys() >= _OF_TURN
+
+
+async def note_end(database: Database, ended: Ended | Waiting) -> None:
+    """Note how a turn ended. Of a graph of ours it is on record already, and this changes nothing."""
+    if isinstance(ended, Ended):
+        await finish_run(database, ended.turn, ended.answer)
+    else:
+        async with database.pool.connection() as connection:
+            await mark_run(connection, ended.run_id, "interrupted")
 
 
 def _messages(state: Mapping[str, Any]) -> list[AnyMessage]:

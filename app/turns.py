@@ -12,7 +12,7 @@ from langgraph.types import Command
 
 from app.events import Event, Step, Token, ToolProgress, Waiting
 from app.questions import asked
-from app.turn_ends import end_of
+from app.turn_ends import end_of, is_turn
 from core.context import RunContext
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _in_between(mode: str, data: Any, *, inside: bool) -> Event | None:
     What an agent says `inside` another is not the answer yet.
     """
     if mode == "custom":
-        return ToolProgress(str(data.get("progress", data)))
+        return ToolProgress(str(data.get("progress", data) if isinstance(data, Mapping) else data))
     if inside:
         return None
     message, metadata = data
@@ -126,7 +126,7 @@ async def last_turn(graph: Agent, thread_id: str, *, elapsed_s: float) -> AsyncG
     if state.interrupts:
         turn = state.values.get("turn") if isinstance(state.values, Mapping) else None
         questions = tuple(asked(interrupt) for interrupt in state.interrupts)
-        yield Waiting(questions, turn["run_id"] if isinstance(turn, Mapping) else noted)
+        yield Waiting(questions, turn["run_id"] if turn and is_turn(turn) else noted)
         return
     yield end_of(state.values, graph=graph.name, run_id=noted, elapsed_s=elapsed_s)
 
@@ -134,7 +134,7 @@ async def last_turn(graph: Agent, thread_id: str, *, elapsed_s: float) -> AsyncG
 def _what(update: Any) -> str:
     """Return in a few words what a step has written, of a graph of the user's own too."""
     written = cast("Mapping[str, Any]", update) if isinstance(update, Mapping) else {}
-    if isinstance(stop := written.get("stop"), Mapping):
+    if isinstance(stop := written.get("stop"), Mapping) and "reason" in stop:
         return f"stop: {stop['reason']}"
     messages = written.get("messages")
     last = messages[-1] if isinstance(messages, list) and messages else messages

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
@@ -15,6 +15,9 @@ from observability import names
 from observability.invocations import KEY, Invocation
 from observability.spans import invocation
 from observability.tracing import current_tracing
+
+_RUNTIME: Final = "__pregel_runtime"
+"""Under which LangGraph carries the context of a graph, see its `langgraph.runtime.get_runtime`."""
 
 
 class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]):
@@ -60,9 +63,11 @@ def _around() -> dict[str, Any]:
 
 
 def _whose(config: RunnableConfig | None, context: Any) -> dict[str, str]:
-    """Return who asks, and on which thread, as the caller says it."""
-    default = RunContext()
-    thread = (config or {}).get("configurable", {}).get("thread_id") or _around().get("thread_id")
+    """Return who asks, and on which thread, as the caller says it, or else the graph around."""
+    default, around = RunContext(), _around()
+    thread = (config or {}).get("configurable", {}).get("thread_id") or around.get("thread_id")
+    if context is None:  # LangGraph has the steps of a graph within another one take that one's context
+        context = getattr(around.get(_RUNTIME), "context", None)
     whose = {
         names.USER: str(field_of(context, "user", default.user) or default.user),
         names.TENANT: str(field_of(context, "tenant", default.tenant) or default.tenant),

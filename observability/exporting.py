@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import Link, Status, StatusCode
 
 from core.errors import TransientError
 from core.loading import load
@@ -100,6 +100,7 @@ class Exporter:
                 Event(redacted(one.name), redacted_value(one.attributes or {}), timestamp=one.timestamp)
                 for one in events
             ],
+            links=[Link(one.context, redacted_value(one.attributes or {})) for one in span.links],
             status=Status(span.status.status_code, _description(span)),
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.prices import Price
 from observability import names
+from observability.redactor import redacted
 from observability.span_store import row_of
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Metrics:
                 self._cost.labels(name).inc(float(row["cost_usd"]))
 
     def _bounded(self, kind: str, name: str) -> str:
-        known = self._known.setdefault(kind, set())
+        known, name = self._known.setdefault(kind, set()), redacted(name)
         if name not in known and len(known) >= _MOST_NAMES:
             return "other"
         known.add(name)

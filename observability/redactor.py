@@ -40,6 +40,8 @@ _NAMED: Final = (
     (re.compile(r"(?i)(?:^|.*[^a-z])passport(?:[ _-]?(?:no|number))?"), "PASSPORT"),
 )
 """Kinds of what has a digit, by the name of its field."""
+_KIND: Final = re.compile(r"\[[A-Z_]+\]")
+"""What stands in place of a finding."""
 _CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _MOST_NAME_CHARS: Final = 60
 _FEWEST_DIGITS: Final = 10**8
@@ -92,14 +94,25 @@ def takes_long() -> bool:
 
 
 def _under(name: str, value: Any) -> Any:
+    kind = _kind_named(name)
+    if kind == "SECRET":
+        return _secret(value)
     if not isinstance(value, str | int) or isinstance(value, bool):
         return redacted_value(value)
-    kind = _kind_named(name)
-    if kind == "SECRET" and value not in {"", 0}:
-        return value if str(value).startswith("[") else "[SECRET]"
-    if kind and kind != "SECRET" and any(one.isdigit() for one in str(value)):
+    if kind and any(one.isdigit() for one in str(value)):
         return f"[{kind}]"
     return redacted_value(value)
+
+
+def _secret(value: Any) -> Any:
+    """Return what stands under the name of a secret without it, in whatever it is."""
+    if isinstance(value, Mapping):
+        return {redacted_value(key): _secret(held) for key, held in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_secret(one) for one in value]
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value in {"", 0}:
+        return redacted_value(value)
+    return value if _KIND.fullmatch(str(value)) else "[SECRET]"
 
 
 @lru_cache(maxsize=1024)

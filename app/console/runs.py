@@ -203,7 +203,7 @@ def _behind(asked: dict[str, str], by: Order) -> tuple[datetime | Decimal, str] 
     """
     if not asked.get("behind"):
         return None
-    text, _, last = asked["behind"].partition(",")
+    text, _, last = storable_text(asked["behind"]).partition(",")
     try:
         at = datetime.fromisoformat(text) if by == "newest" else Decimal(text)
     except (ValueError, ArithmeticError):

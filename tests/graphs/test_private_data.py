@@ -42,6 +42,7 @@ async def look_up(text: str, parts: list[dict[str, str]]) -> str:
     span = trace.get_current_span()
     span.set_attributes({"asked": text, "parts": [one["deep"] for one in parts]})
     span.add_event("heard", {"text": text})
+    span.add_link(span.get_span_context(), {"text": text})
     span.set_status(Status(StatusCode.ERROR, text))
     note_decision("tool", text, step=1, reason=text, candidates=[text, "look_up"])
     return f"found {text} and {json.dumps(parts)}"

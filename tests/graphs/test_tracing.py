@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 
 from core.context import RunContext
@@ -147,3 +150,20 @@ async def test_what_fails_says_so_and_each_attempt_is_an_event(saver: Any, speak
     *_, chat = [one for one in rows if one["operation"] == "chat"]
     assert (chat["status"], chat["error_type"]) == ("error", "OpenAIAuthenticationError")
     assert (rows[0]["status"], rows[0]["outcome"]) == ("error", "failed")
+
+
+@pytest.mark.parametrize("is_node", [True, False])
+async def test_an_agent_in_a_graph_of_a_user_s_own_is_traced_for_whoever_asked_that(
+    saver: Any, speaking: Any, *, is_node: bool
+) -> None:
+    agent = create_agent(llm=await speaking(["It is 42."]), name="abacus")
+
+    async def ask(state: MessagesState) -> dict[str, Any]:
+        asked: Any = {"messages": state["messages"]}
+        return {"messages": [AIMessage((await agent.ainvoke(asked))["answer"]["text"])]}
+
+    whole: Any = StateGraph(MessagesState, context_schema=RunContext)
+    whole.add_node("inner", agent if is_node else ask).add_edge(START, "inner")
+    await whole.compile(checkpointer=saver).ainvoke(ASKED, config(), context=ADA)
+    rows = await spans()
+    assert {(one["tenant"], one["user_id"], one["thread_id"]) for one in rows} == {("acme", "ada", "t")}

@@ -1,12 +1,18 @@
 """Names and words of strangers steer no terminal, in whichever command they are shown."""
 
+import io
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
+from rich.console import Console
 
+from app.events import Ended, Event, Step, Token, Waiting
+from app.questions import Asked
+from app.screen import PeopleScreen
 from core.database import Database
 from observability import names
 from observability.span_store import SpanStore
@@ -35,12 +41,20 @@ async def env(database: Database, postgres_url: str, tmp_path: Path) -> dict[str
     made.end()
     await SpanStore(database, {}).deliver([made])
     async with database.pool.connection() as connection:
-        await connection.execute("update boring.run set status = 'finished', finished_at = now()")
+        await connection.execute(
+            "update boring.run set status = 'finished', finished_at = now(), reason = %s", (HOSTILE,)
+        )
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DATABASE_URL": postgres_url, "COLUMNS": "400"}
 
 
 async def test_what_a_run_and_its_spans_are_called_is_shown_as_codes(env: dict[str, str]) -> None:
-    for words in (("trace", HOSTILE), ("trace", HOSTILE, "--follow"), ("runs",), ("why", HOSTILE)):
+    for words in (
+        ("trace", HOSTILE),
+        ("trace", HOSTILE, "--follow"),
+        ("runs",),
+        ("why", HOSTILE),
+        ("threads",),
+    ):
         code, out, err = await command(*words, env=env)
         assert (code, SHOWN in out) == (0, True), (words, out, err)
         assert not set(HOSTILE) & set(out) - set("[2J"), words
@@ -60,3 +74,28 @@ async def test_what_is_said_of_a_run_is_shown_as_codes(env: dict[str, str]) -> N
         code, out, err = await command(*words, env=env)
         assert (code, SHOWN in out) == (0, True), (words, out, err)
         assert not set(HOSTILE) & set(out) - set("[2J"), words
+
+
+async def test_a_thread_that_is_called_like_markup_is_listed(env: dict[str, str], database: Database) -> None:
+    await begins(database, "r", thread_id="[/dim]", question="[/bold]")
+    code, out, err = await command("threads", env=env)
+    assert (code, "[/dim]" in out, "[/bold]" in out) == (0, True, True), err
+
+
+async def test_what_is_asked_and_answered_steers_no_terminal_where_a_question_is_asked() -> None:
+    async def events() -> AsyncIterator[Event]:
+        yield Step("execute", f"shout: {HOSTILE}", 0.1)
+        yield Token(f"one {HOSTILE}")
+        turn: Any = {"run_id": "r", "input_tokens": 1, "output_tokens": 1, "elapsed_s": 0.1}
+        yield Ended({"text": f"one {HOSTILE} two {HOSTILE}", "status": "answered", "sources": []}, turn)
+
+    async def waits() -> AsyncIterator[Event]:
+        yield Waiting((Asked("q", "other", f"May I? {HOSTILE}", f'"{HOSTILE}"'),), "r")
+
+    out = io.StringIO()
+    screen = PeopleScreen(Console(file=out, force_terminal=True, color_system=None, width=200))
+    for shown in (events(), waits()):
+        await screen.show(shown, thread_id="t")
+    assert "\x9b" not in out.getvalue()
+    assert "\x1b[2J" not in out.getvalue()
+    assert out.getvalue().count("\\u001b[2J\\u009b") == 5

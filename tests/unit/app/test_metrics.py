@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
@@ -118,6 +119,21 @@ async def test_names_that_a_model_makes_up_do_not_fill_the_memory() -> None:
     shown = process_metrics().registry.get_sample_value
     other = {"operation": "execute_tool", "name": "other"}
     assert shown("boring_duration_seconds_count", other) == 100
+
+
+@pytest.mark.usefixtures("process")
+async def test_a_name_that_a_model_makes_up_of_private_data_is_shown_without_it() -> None:
+    tracing = await current_tracing()
+    with (
+        spans.invocation(tracing.tracer, "clerk", {}, decide=tracing.decisions.put) as one,
+        spans.step_span(one, "execute", {}),
+        spans.tool_span("mail ann@example.com", "c"),
+    ):
+        pass
+    await tracing.flush()
+    shown = generate_latest(process_metrics().registry).decode()
+    assert "ann@example.com" not in shown
+    assert 'name="mail [EMAIL]"' in shown
 
 
 @pytest.mark.usefixtures("process")

@@ -24,12 +24,15 @@ from memory.runs import latest_run
 OWN = """
 from typing import TypedDict
 from langchain_core.messages import AIMessage
+from typing import Any
+from langgraph.config import get_stream_writer
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
 class Told(MessagesState):
-    answer: str
-    stop: bool
+    answer: Any
+    turn: Any
+    stop: Any
 
 class Number(TypedDict):
     number: int
@@ -48,6 +51,25 @@ mute = built(MessagesState, lambda state: {}, "mute")
 without_words = built(MessagesState, lambda state: {"messages": [AIMessage("")]}, "without_words")
 of_anything = built(dict, lambda state: {"found": 7}, "of_anything")
 asking = built(MessagesState, lambda state: {"messages": [AIMessage(interrupt("Which?"))]}, "asking")
+
+def says_how_far(state):
+    for told in ("half way", 5, ["all of it"]):
+        get_stream_writer()(told)
+    return {"messages": [AIMessage("hi")]}
+
+far = built(MessagesState, says_how_far, "far")
+hi = {"messages": [AIMessage("hi")]}
+other_stop = built(Told, lambda state: {"stop": {"at": 12}, **hi}, "other_stop")
+other_end = built(Told, lambda state: {"answer": {"total": 1}, "turn": {"n": 2}, **hi}, "other_end")
+
+def asks(question):
+    return lambda state: {"turn": {"n": 1}, "messages": [AIMessage(interrupt(question))]}
+
+other_approval = built(Told, asks({"kind": "approval", "what": "pay"}), "other_approval")
+other_doubt = built(Told, asks({"kind": "in_doubt", "what": "pay"}), "other_doubt")
+noted = built(Told, lambda state: {"turn": {"n": 1}}, "noted")
+other_turn = StateGraph(Told).add_node("note", noted).add_node("ask", asks("Which?"))
+other_turn = other_turn.add_edge(START, "note").add_edge("note", "ask").compile(name="other_turn")
 number = built(Number, lambda state: {"number": 1}, "number")
 """
 
@@ -148,6 +170,26 @@ async def test_a_question_of_a_graph_of_a_user_s_own_is_shown(process: Process) 
     assert row
     assert (told["status"], told["run"]) == ("waiting", row.run_id)
     assert [one["question"] for one in told["questions"]] == ["Which?"]
+    assert row.status == "interrupted"
+
+
+@pytest.mark.parametrize("name", ["far", "other_stop", "other_end"])
+async def test_what_has_the_names_of_ours_and_another_form_ends_no_run_early(
+    process: Process, name: str
+) -> None:
+    asked = Asked(process, name)
+    await asked.ask()
+    assert asked.told()["answer"] == "hi"
+    assert await asked.status() == ("finished", "answered")
+
+
+@pytest.mark.parametrize("name", ["other_approval", "other_doubt", "other_turn"])
+async def test_a_question_that_only_looks_like_ours_is_shown_as_it_is(process: Process, name: str) -> None:
+    asked = Asked(process, name)
+    await asked.ask()
+    told = asked.told()
+    assert (told["status"], [one["kind"] for one in told["questions"]]) == ("waiting", ["other"])
+    assert await asked.status() == ("interrupted", None)
 
 
 async def test_a_graph_that_takes_no_messages_is_refused_before_it_is_asked(process: Process) -> None:

@@ -105,3 +105,13 @@ def test_time_grows_with_the_length_of_a_hostile_text_and_no_faster(unit: str) -
     redacted(SENTENCES)
     short, long = min(took(1_000) for _ in range(3)), took(16_000)
     assert long < 16 * short * 4 + 0.05
+
+
+@pytest.mark.parametrize(
+    "held", ["[hunter2", ["hunter2"], {"old": "hunter2", "new": ["hunter2"]}, [{"value": "hunter2"}]]
+)
+def test_whatever_stands_under_the_name_of_a_secret_is_one(held: Any) -> None:
+    left = redacted_value({"password": held, "why": "rotation"})
+    assert "hunter2" not in str(left)
+    assert left["why"] == "rotation"
+    assert redacted_value(left) == left

@@ -132,6 +132,11 @@ async def test_charts_tell_latency_tokens_cost_and_errors(browser: httpx.AsyncCl
     assert "Nothing has run" in await page(browser, "/charts?tenant=other")
 
 
+async def test_a_place_in_a_list_that_no_run_can_have_is_behind_all(browser: httpx.AsyncClient) -> None:
+    for place in ("/runs", "/threads"):
+        assert "uma" in await page(browser, f"{place}?behind=2100-01-01T00:00:00%2B00:00,%00")
+
+
 async def test_threads_are_listed_with_their_last_run(browser: httpx.AsyncClient) -> None:
     shown = await page(browser, "/threads")
     assert shown.count("from uma") == shown.count("from hugo") == 1
