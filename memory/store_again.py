@@ -79,9 +79,8 @@ async def found_again(
     scope = known.get(place)
     if scope is None or form.fits != EVERYTHING or form.depth > DEEPEST:
         return None
-    given = given_in(scope, values)
     name, preparing = _statement(form, scope)
-    execution = (_EXECUTE % name.encode(), [given[each] for each in _TYPES])
+    execution = (_EXECUTE % name.encode(), [*map(given_in(scope, values).get, _TYPES)])
     prepared: dict[str, None] = {}
     try:
         async with database.pool.connection() as connection:  # which ends a transaction that failed
