@@ -140,12 +140,20 @@ async def test_a_killed_server_is_replaced_for_the_next_client(tiny_model: Path,
             await answer(another, [{"role": "user", "content": "hi"}])
 
 
+def stop(process: int) -> None:
+    """Stop a process, and wait until none of its threads answers any more."""
+    os.kill(process, signal.SIGSTOP)
+    states = ["running"]
+    while any("(stopped)" not in state for state in states):
+        states = [file.read_text() for file in Path(f"/proc/{process}/task").glob("*/status")]
+
+
 async def test_a_server_that_hangs_is_replaced(
     tiny_model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with embedded_model(tiny_model, cache_dir=cache, linger_s=0) as endpoint:
         hanging = server_pid(endpoint)
-        os.kill(hanging, signal.SIGSTOP)
+        stop(hanging)
         monkeypatch.setattr("core.embedded.model_client._HEALTH_S", 0.5)
         async with embedded_model(tiny_model, cache_dir=cache, linger_s=0) as another:
             assert server_pid(another) != hanging
