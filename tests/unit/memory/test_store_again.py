@@ -1,6 +1,5 @@
 """A namespace that was searched before is searched in one message, and what changed meanwhile is noticed."""
 
-import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,7 +11,6 @@ from langgraph.store.base import PutOp
 from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege
 from psycopg.pq import Trace
-from pydantic import SecretStr
 
 from core.process import current_process, opened_process
 from core.settings import Settings
@@ -22,26 +20,16 @@ from memory.items import Origin
 from memory.store import MemoryStore
 from memory.store_building import index_namespace
 from memory.store_reembedding import reembed
+from tests.unit.memory.crowds import NOTES, crowded_settings, text
 
-NOTES = ("notes",)
 QUESTION = "word1 word2"
-
-
-def text(number: int) -> str:
-    words = random.Random(number)  # noqa: S311 - the same texts each time
-    return " ".join(f"word{min(int(words.expovariate(0.02)), 400)}" for _ in range(9))
 
 
 @pytest.fixture
 async def settings(postgres_url: str, tmp_path: Path) -> AsyncIterator[Settings]:
     """Those of a process, with 300 memories in an indexed namespace."""
     async with ScriptedModel(dimensions=64) as model:
-        settings = Settings(
-            database_url=SecretStr(postgres_url),
-            data_dir=tmp_path,
-            embedding_base_url=model.base_url,
-            memory_exact_rows=100,
-        )
+        settings = crowded_settings(postgres_url, tmp_path, model)
         async with opened_process(settings):
             await MemoryStore().abatch([PutOp(NOTES, str(n), {"text": text(n)}) for n in range(300)])
             assert await index_namespace("local", NOTES)

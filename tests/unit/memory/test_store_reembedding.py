@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from langgraph.store.base import PutOp
 from psycopg import AsyncConnection
-from pydantic import SecretStr
 
 from core.errors import ConfigurationError
 from core.process import opened_process
@@ -20,6 +19,7 @@ from memory.items import Origin
 from memory.store import MemoryStore
 from memory.store_building import index_namespace
 from memory.store_reembedding import reembed
+from tests.unit.memory.crowds import crowded_settings
 
 ADA = ("users", "ada")
 OLD = "text-embedding-3-small"
@@ -33,12 +33,7 @@ async def model() -> AsyncIterator[ScriptedModel]:
 
 @pytest.fixture
 def before(postgres_url: str, tmp_path: Path, model: ScriptedModel) -> Settings:
-    return Settings(
-        database_url=SecretStr(postgres_url),
-        data_dir=tmp_path,
-        embedding_base_url=model.base_url,
-        memory_exact_rows=100,
-    )
+    return crowded_settings(postgres_url, tmp_path, model)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Large namespaces get indexes: the same is found, nobody waits, and what was interrupted is repaired."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,8 @@ from typing import Any
 import pytest
 from langgraph.store.base import PutOp, SearchOp
 from psycopg import AsyncConnection
-from pydantic import SecretStr
 
 from core.process import current_process, opened_process
-from core.settings import Settings
 from core.tenants import as_tenant
 from evals.scripted_model import ScriptedModel
 from memory.items import Origin
@@ -20,27 +17,17 @@ from memory.store import MemoryStore
 from memory.store_building import index_namespace
 from memory.store_models import question_for
 from memory.store_search import found
+from tests.unit.memory.crowds import LARGE_FROM, NOTES, crowded_settings, text
 
-NOTES = ("notes",)
-SMALL, LARGE = 100, 300
+LARGE = 300
 
 
 @pytest.fixture
 async def store(postgres_url: str, tmp_path: Path) -> AsyncIterator[MemoryStore]:
     async with ScriptedModel(dimensions=64) as model:
-        settings = Settings(
-            database_url=SecretStr(postgres_url),
-            data_dir=tmp_path,
-            embedding_base_url=model.base_url,
-            memory_exact_rows=SMALL,
-        )
+        settings = crowded_settings(postgres_url, tmp_path, model)
         async with opened_process(settings):
             yield MemoryStore()
-
-
-def text(number: int) -> str:
-    words = random.Random(number)  # noqa: S311 - the same texts each time
-    return " ".join(f"word{min(int(words.expovariate(0.02)), 400)}" for _ in range(9))
 
 
 async def fill(store: MemoryStore, rows: int = LARGE, place: tuple[str, ...] = NOTES) -> None:
@@ -173,7 +160,7 @@ async def test_builders_at_once_build_once(store: MemoryStore, postgres_url: str
 async def test_a_namespace_that_has_shrunk_loses_its_indexes(store: MemoryStore, postgres_url: str) -> None:
     await fill(store)
     await index_namespace("local", NOTES)
-    await store.abatch([PutOp(NOTES, str(n), None) for n in range(SMALL // 2 - 1, LARGE)])
+    await store.abatch([PutOp(NOTES, str(n), None) for n in range(LARGE_FROM // 2 - 1, LARGE)])
     assert not await index_namespace("local", NOTES)
     assert await indexes(postgres_url) == []
     assert len(await keys(store, text(1), limit=5)) == 5
@@ -183,7 +170,7 @@ async def test_a_search_of_the_whole_tenant_and_one_inside_have_indexes_of_their
     store: MemoryStore, postgres_url: str
 ) -> None:
     await fill(store)
-    await fill(store, SMALL, ("other",))
+    await fill(store, LARGE_FROM, ("other",))
     await index_namespace("local", NOTES)
     await index_namespace("local")
     assert len(await indexes(postgres_url)) == 4

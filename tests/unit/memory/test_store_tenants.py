@@ -21,6 +21,7 @@ from memory.facts import recall, remember
 from memory.items import Origin
 from memory.store import MemoryStore
 from memory.store_building import index_namespace
+from tests.unit.memory.crowds import crowded_settings
 
 NAMES = st.sampled_from(["acme", "umbrella", "o'neil", "a.b", "%", "local", "Ünï"])
 WORDS = st.lists(
@@ -72,12 +73,7 @@ def test_no_row_of_another_tenant_is_returned(postgres_url: str, tmp_path: Path)
     with asyncio.Runner() as runner:
         model = ScriptedModel(dimensions=64)
         runner.run(model.__aenter__())
-        given_settings = Settings(
-            database_url=SecretStr(postgres_url),
-            data_dir=tmp_path,
-            embedding_base_url=model.base_url,
-            memory_exact_rows=100,
-        )
+        given_settings = crowded_settings(postgres_url, tmp_path, model)
         process = opened_process(given_settings)
         database = runner.run((runner.run(process.__aenter__())).database())
         runner.run(_fill_large_namespaces())
