@@ -139,12 +139,15 @@ async def test_a_search_that_failed_does_not_keep_the_next_ones_from_being_fast(
     store: MemoryStore, postgres_url: str, tmp_path: Path
 ) -> None:
     before = await keys(store)
-    async with await AsyncConnection.connect(postgres_url, autocommit=True) as owner:
+    async with (
+        await AsyncConnection.connect(postgres_url, autocommit=True) as owner,
+        connections(),  # so that the search gets one on which nothing was prepared
+    ):
         await owner.execute("revoke select on boring.memory_words from boring_app")
         with pytest.raises(InsufficientPrivilege, match="memory_words"):
             await keys(store)
         await owner.execute("grant select on boring.memory_words to boring_app")
-    assert await keys(store) == before
+        assert await keys(store) == before
     assert await messages(store, tmp_path) == 1
 
 
