@@ -9,10 +9,11 @@ import importlib.util
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from core.errors import InputError
 from core.process import current_process
@@ -21,6 +22,9 @@ from core.settings import PROJECT_ROOT
 if TYPE_CHECKING:
     from graphs.single import Agent
     from tools.contract import Tool
+
+_UNNAMED: Final = "LangGraph"
+"""What LangGraph calls a graph without a name; its server then calls it as `langgraph.json` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,21 @@ def graph_called(name: str | None) -> GraphPlace:
     )
 
 
+def asked_for_as(recorded: str) -> str | None:
+    """Return what `graph_called` knows a graph by, given the name of its runs; None where it is not here.
+
+    A graph that `langgraph.json` names may call itself otherwise. So the ones that it names are imported;
+    those that can't be are not the one.
+    """
+    if graph_called(recorded).is_named or ":" in recorded:
+        return recorded
+    for name in _named_in(Path.cwd()):
+        with suppress(InputError):
+            if _imported(graph_called(name)).name == recorded:
+                return name
+    return None
+
+
 async def opened_graph(one: GraphPlace) -> Agent:
     """Return a graph with the Postgres checkpointer; the reference agent has MCP tools.
 
@@ -79,7 +98,9 @@ async def opened_graph(one: GraphPlace) -> Agent:
     Raises:
         InputError: there is no such graph, or it can't be asked.
     """
-    from memory.checkpoints import postgres_checkpointer  # noqa: PLC0415 - loaded with the session
+    from graphs.recorded import recorded  # noqa: PLC0415 - loaded with the session
+    from graphs.traced import TracedGraph  # noqa: PLC0415 - as above
+    from memory.checkpoints import postgres_checkpointer  # noqa: PLC0415 - as above
 
     saver = await postgres_checkpointer()
     if one.is_reference:
@@ -87,7 +108,10 @@ async def opened_graph(one: GraphPlace) -> Agent:
 
         return create_single(saver, tools=await _tools_of_mcp_servers())
     graph = await asyncio.to_thread(_imported, one)
-    return graph.copy(update={"checkpointer": saver})
+    if not isinstance(graph, TracedGraph):
+        graph = recorded(graph)
+    named = {"name": one.name} if graph.name == _UNNAMED else {}
+    return graph.copy(update={"checkpointer": saver, **named})
 
 
 async def _tools_of_mcp_servers() -> list[Tool]:
@@ -122,6 +146,8 @@ def _is_file(given: str) -> bool:
 def _imported(one: GraphPlace) -> Agent:
     from langgraph.graph.state import CompiledStateGraph  # noqa: PLC0415 - loaded with the session
 
+    from graphs.ends import can_be_asked  # noqa: PLC0415 - as above
+
     name, given = one.name, one.place
     module_name, _, attribute = given.rpartition(":") if ":" in given else (given, "", "")
     here = str(Path.cwd())
@@ -138,7 +164,7 @@ def _imported(one: GraphPlace) -> Agent:
         ) from error
     if not isinstance(graph, CompiledStateGraph):
         raise InputError(f"{name!r} is a {type(graph).__name__}; expected a compiled graph.")
-    if not {"messages", "__root__"} & set(graph.channels):
+    if not can_be_asked(graph):
         has = ", ".join(one for one in graph.channels if ":" not in one and not one.startswith("__"))
         raise InputError(
             f"{name!r} can't be asked: its state has no `messages`, in which a question is handed to it. It"

@@ -162,16 +162,15 @@ async def graph_of(database: Database, row: ApprovalRow) -> str | None:
     Raises:
         InputError: there is none.
     """
-    from app.graphs import graph_called  # noqa: PLC0415 - beside what needs it
+    from app.graphs import asked_for_as, graph_called  # noqa: PLC0415 - beside what needs it
     from memory.runs import latest_run  # noqa: PLC0415 - as above
 
     run = await latest_run(database, row.thread_id)
     name = run.graph if run is not None else "single"
-    place = await asyncio.to_thread(graph_called, name)
-    if place.is_reference:
+    if (await asyncio.to_thread(graph_called, name)).is_reference:
         return None
-    if place.is_named:
-        return name
+    if (asked_for := await asyncio.to_thread(asked_for_as, name)) is not None:
+        return asked_for
     raise InputError(
         f"The decision is recorded. The run is one of the graph {name!r}, which is not known here; go on "
         f"with it by: boring resume {row.thread_id} --graph MODULE:GRAPH"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,9 @@ from core.loading import load_for_good
 from core.models import configured_model
 from core.process import Process, opened_process
 from core.settings import settings
-from memory.runs import RunRow, begin_run, latest_run
+from memory.runs import RunRow, begin_run, latest_run, mark_run
 
 if TYPE_CHECKING:
-    from app.events import Event
     from graphs.single import Agent
 
 
@@ -107,19 +106,10 @@ class Session:
             context=context,
             answers=answers,
         )
-        return await self._shown(events, request.thread_id)
-
-    async def _shown(self, events: AsyncIterable[Event], thread_id: str) -> Ended | Waiting:
-        """Show a turn, and note how it ended where its graph does not do so itself."""
-        from app.turn_ends import NoAnswerError, note_end  # noqa: PLC0415 - loaded with the session
-
-        database = await self.process.database()
-        try:
-            ended = await self.screen().show(events, thread_id=thread_id)
-        except NoAnswerError as error:
-            await note_end(database, error.ended)
-            raise
-        await note_end(database, ended)
+        ended = await self.screen().show(events, thread_id=request.thread_id)
+        if isinstance(ended, Waiting):
+            async with database.pool.connection() as connection:
+                await mark_run(connection, ended.run_id, "interrupted")
         return ended
 
 
@@ -287,7 +277,7 @@ async def _has_begun(session: Session, row: RunRow) -> bool:
     Commands note the run with its checkpoints, from the first one on. A run that a server or a program began
     is told by its turn, and until `receive` has begun that by its input, which waits there.
     """
-    from app.turns import RUN_KEY  # noqa: PLC0415 - loaded with the session
+    from graphs.recorded import RUN_KEY  # noqa: PLC0415 - loaded with the session
 
     state = await session.agent.aget_state({"configurable": {"thread_id": row.thread_id}})
     noted, turn = (state.metadata or {}).get(RUN_KEY), state.values.get("turn")

@@ -10,10 +10,11 @@ from uuid import UUID
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langgraph.types import Command
 
-from app.events import Event, Step, Token, ToolProgress, Waiting
+from app.events import Ended, Event, Step, Token, ToolProgress, Waiting
 from app.questions import asked
-from app.turn_ends import end_of, is_turn
 from core.context import RunContext
+from graphs.ends import end_of, is_turn
+from graphs.recorded import RUN_KEY
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 INTERRUPT = "__interrupt__"
 """Under which LangGraph tells of interrupts among the updates of nodes."""
-RUN_KEY = "boring_run"
-"""Under which the metadata of a checkpoint tell the run that wrote it."""
 
 
 async def turn_events(  # noqa: PLR0913 - named at the call
@@ -128,7 +127,7 @@ async def last_turn(graph: Agent, thread_id: str, *, elapsed_s: float) -> AsyncG
         questions = tuple(asked(interrupt) for interrupt in state.interrupts)
         yield Waiting(questions, turn["run_id"] if turn and is_turn(turn) else noted)
         return
-    yield end_of(state.values, graph=graph.name, run_id=noted, elapsed_s=elapsed_s)
+    yield Ended(*end_of(state.values, graph=graph.name, run_id=noted, elapsed_s=elapsed_s))
 
 
 def _what(update: Any) -> str:

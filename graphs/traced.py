@@ -34,14 +34,23 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
         tracing = await current_tracing()
         with invocation(tracing.tracer, self.name, whose, decide=tracing.decisions.put, parent=parent) as one:
             one.tells_content = tracing.tells_content(whose[names.TENANT])
-            if parent is None:
-                one.called_as = str((config or {}).get("run_id") or "")
             carried = cast("RunnableConfig", {**(config or {})})
             carried["configurable"] = {**carried.get("configurable", {}), KEY: one}
+            if parent is None:
+                one.called_as = str(carried.get("run_id") or "")
+                await self._begun(one, input, carried, options.get("context"))
             async for part in super().astream(input, carried, **options):
                 if _holds_interrupt(part):
                     one.interrupted()
                 yield part
+            if parent is None:
+                await self._over(one, carried)
+
+    async def _begun(self, one: Invocation, given: Any, config: RunnableConfig, context: Any) -> None:
+        """Do what is to be done as a call from outside begins; agents write down their runs in a step."""
+
+    async def _over(self, one: Invocation, config: RunnableConfig) -> None:
+        """Do what is to be done once a call from outside has come to its end, or to a question."""
 
 
 def traced(graph: CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]) -> TracedGraph:

@@ -20,7 +20,7 @@ from memory.runs import receive_turn
 from nodes.earlier_calls import results_of_earlier_calls
 from nodes.folding import Folded, folded
 from nodes.seeing import Frame
-from nodes.threads import Node, namespace_of, thread_of
+from nodes.threads import Node, is_part_of_run, namespace_of, thread_of
 from observability.invocations import current_invocation
 from observability.noting import note_decision
 
@@ -72,10 +72,10 @@ def receiving(
 async def _recorded(
     state: AgentState, runtime: Runtime[RunContext], *, graph: str, run_id: str, question: str
 ) -> None:
-    """Write down that the turn begins, unless it is one of another agent's run, which was asked first."""
+    """Write down that the turn begins, unless it is a part of a run that is on record."""
     mine = (await current_claims()).standing(thread_of(runtime), namespace_of(runtime))
     mine.plan = None
-    if not context_of(runtime).depth:
+    if not is_part_of_run(runtime):
         mine.fresh = await receive_turn(
             await (await current_process()).database(),
             thread_id=thread_of(runtime),
@@ -125,9 +125,11 @@ def _charged(turn: Turn, fold: Folded) -> Turn:
 
 def _run_id(runtime: Runtime[RunContext]) -> str:
     """Return the run's id: given by who hands work on, by the caller, or the same if `receive` runs again."""
-    info, given = runtime.execution_info, context_of(runtime)
+    info, given, invocation = runtime.execution_info, context_of(runtime), current_invocation()
     if given.depth and given.run_id:
         return given.run_id
+    if invocation is not None and invocation.parent is not None and invocation.run_id:
+        return invocation.run_id
     if info is None:
         return str(uuid.uuid4())
     return info.run_id or str(uuid.uuid5(uuid.NAMESPACE_OID, f"{info.thread_id}|{info.checkpoint_id}"))

@@ -10,15 +10,15 @@ from core.process import current_process
 from core.state import AgentState, Answer
 from core.structured import STRUCTURED_RESPONSE
 from memory.buffer import turn_start
-from memory.forgetting import erase_run
-from memory.runs import finish_run
+from memory.extractions import Extraction
+from memory.run_ends import end_run, enqueue_turn
 from nodes.attribution import cited_sources, sources_found
 from nodes.contributions import contributions, undone
 from nodes.judging import note_end
 from nodes.learner import current_learner
 from nodes.learning import Mind
 from nodes.remembering import policy_of, turn_to_learn
-from nodes.threads import Node, thread_of
+from nodes.threads import Node, is_part_of_run, thread_of
 from observability.invocations import current_invocation
 from observability.spans import tell_answer
 
@@ -61,8 +61,7 @@ async def _ended(
         invocation.outcome = answer["status"]
         tell_answer(invocation, answer["text"], answer["status"])
     note_end(answer, state["turn"]["step"], why=stop["message"] if stop else "")
-    if not context_of(runtime).depth:  # else the run is that of the agent which was asked first
-        await _finished(state, answer, mind, runtime)
+    await _finished(state, answer, mind, runtime)
     said = {} if message is state["messages"][-1] else {"messages": [message]}  # else it is stored already
     return {**said, "answer": answer, "stop": None}
 
@@ -70,22 +69,26 @@ async def _ended(
 async def _finished(
     state: AgentState, answer: Answer, mind: Mind | None, runtime: Runtime[RunContext]
 ) -> None:
-    """Record the end of the run, and have an answered turn learnt from once the answer is out.
-
-    A run whose user was forgotten meanwhile leaves no record of itself.
-    """
-    learn = None
-    policy = await policy_of(mind.memory) if mind is not None and answer["status"] == "answered" else None
-    if mind is not None and policy is not None and policy.learn:
-        messages = state["messages"]
-        place, start = (thread_of(runtime), mind.graph), turn_start(messages)
-        learn = turn_to_learn(messages, start, turn=state["turn"], context=context_of(runtime), place=place)
+    """Record the end of a run of the agent's own, and have an answered turn learnt from once it is out."""
     database = await (await current_process()).database()
-    if not await finish_run(database, state["turn"], answer, learn=learn):
-        async with database.pool.connection() as connection, connection.transaction():
-            await erase_run(connection, state["turn"]["run_id"])
-    elif mind is not None and learn is not None:
+    learn = None
+    if answer["status"] == "answered" and not context_of(runtime).depth:
+        learn = await _to_learn(state, mind, runtime)
+    if not is_part_of_run(runtime):
+        is_known = await end_run(database, state["turn"], answer, learn=learn)
+    else:
+        is_known = learn is not None and await enqueue_turn(database, learn)
+    if is_known and mind is not None and learn is not None:
         (await current_learner()).wake(mind)
+
+
+async def _to_learn(state: AgentState, mind: Mind | None, runtime: Runtime[RunContext]) -> Extraction | None:
+    policy = await policy_of(mind.memory) if mind is not None else None
+    if mind is None or policy is None or not policy.learn:
+        return None
+    messages = state["messages"]
+    place, start = (thread_of(runtime), mind.graph), turn_start(messages)
+    return turn_to_learn(messages, start, turn=state["turn"], context=context_of(runtime), place=place)
 
 
 def _stopped(text: str) -> AIMessage:

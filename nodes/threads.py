@@ -13,7 +13,7 @@ from core.process import current_process
 from core.worker import current_worker
 from memory.claims import current_claims
 from observability import names
-from observability.invocations import KEY, Invocation
+from observability.invocations import KEY, Invocation, current_invocation
 from observability.spans import step_span, tell_question
 from tools.journal import Journal
 
@@ -36,6 +36,12 @@ def place_of(runtime: Runtime[RunContext]) -> str:
     """Return a name for the agent's place on its thread, the same for whoever runs it again."""
     names = [part.partition(":")[0] for part in namespace_of(runtime).split("|") if part]
     return "|".join([thread_of(runtime), *names])
+
+
+def is_part_of_run(runtime: Runtime[RunContext]) -> bool:
+    """Tell whether the run is that of a graph around the agent, which was asked first and ends it."""
+    invocation = current_invocation()
+    return bool(context_of(runtime).depth) or (invocation is not None and invocation.parent is not None)
 
 
 async def current_journal() -> Journal:

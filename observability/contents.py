@@ -15,11 +15,17 @@ _LONG_CHARS: Final = 4_000
 
 
 async def kept_calls(rows: Sequence[dict[str, Any]], content: Content) -> list[dict[str, Any]]:
-    """Return rows of tool calls as they are kept: with `arguments`, `result` and `error` by the setting."""
+    """Return rows of tool calls as they are kept: with `arguments`, `result` and `error` by the setting.
+
+    A model can make up the name of a tool, so that is looked through too.
+    """
     if content == "full":
         return list(rows)
     if content == "off":
-        return [{**row, "arguments": {}, "result": None, "error": None} for row in rows]
+        return [
+            {**row, "tool": redacted(row["tool"]), "arguments": {}, "result": None, "error": None}
+            for row in rows
+        ]
     chars = sum(len(str(row["arguments"])) + len(row["result"] or "") for row in rows)
     if chars < _LONG_CHARS and not takes_long():
         return _without_private_data(rows)
@@ -43,6 +49,6 @@ def kept_decisions(rows: Sequence[dict[str, Any]], content: Content) -> list[dic
 
 def _without_private_data(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {**row, **{name: redacted_value(row[name]) for name in ("arguments", "result", "error")}}
+        {**row, **{name: redacted_value(row[name]) for name in ("tool", "arguments", "result", "error")}}
         for row in rows
     ]

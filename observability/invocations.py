@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -34,6 +35,7 @@ class Invocation:
         outcome: how it ended, in the words of the record of runs; None as long as nobody has said.
         tells_content: its spans hold what was asked and answered.
         is_asked: its own span holds what was asked.
+        began: when, by `time.monotonic`.
     """
 
     tracer: Tracer
@@ -48,9 +50,12 @@ class Invocation:
     outcome: str | None = None
     tells_content: bool = False
     is_asked: bool = False
+    began: float = field(default_factory=time.monotonic)
 
     def belongs_to(self, run_id: str, first: str | None) -> None:
-        """Name the run; a later invocation of it is linked to the first one, which `first` names."""
+        """Name the run, for those around it too; a later invocation of it is linked to the `first` one."""
+        if self.parent is not None:
+            self.parent.belongs_to(run_id, first)
         if not self.run_id:
             self.run_id = run_id
             self.span.set_attribute(names.RUN, run_id)

@@ -199,10 +199,8 @@ def _private(row: Mapping[str, Any], content: Content) -> dict[str, Any]:
     }
     apart |= kept_content(attributes, content)
     told = {"attributes": redacted_value(said) | apart, "events": redacted_value(row["events"])}
-    names_of_errors = {
-        name: held and redacted(held) for name in ("name", "error_type") if (held := row[name])
-    }
-    return {**row, **told, **names_of_errors}
+    made_up = {name: redacted(held) for name in ("name", "tool", "error_type") if (held := row[name])}
+    return {**row, **told, **made_up}
 
 
 def _status(span: ReadableSpan, outcome: object) -> str:

@@ -74,7 +74,7 @@ async def run(speaking: Any, context: RunContext = ADA) -> Any:
                 tool_calls=(
                     found,
                     ToolCall("fail", {"text": SENTENCES}),
-                    ToolCall("nothing", {"x": SENTENCES}),
+                    ToolCall(f"made up {SENTENCES}", {"x": SENTENCES}),
                 )
             ),
             f"Done: {SENTENCES}",
@@ -106,6 +106,7 @@ async def kept() -> dict[str, str]:
     tables = {
         "spans": await rows("select to_jsonb(span)::text as row from boring.span"),
         "decisions": await rows("select to_jsonb(decision)::text as row from boring.decision"),
+        "counts": await rows("select to_jsonb(span_count)::text as row from boring.span_count"),
         "calls": await rows("select to_jsonb(tool_call)::text as row from boring.tool_call"),
     }
     return {name: "\n".join(row["row"] for row in found) for name, found in tables.items()}

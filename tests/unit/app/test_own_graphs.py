@@ -14,11 +14,11 @@ from rich.console import Console
 from app.graphs import graph_called, opened_graph
 from app.pending import new_request
 from app.session import Session, finish_last_run
-from app.turn_ends import NoAnswerError
 from core.context import RunContext
 from core.errors import InputError
 from core.process import Process, opened_process
 from core.settings import Settings
+from graphs.ends import NoAnswerError
 from memory.runs import latest_run
 
 OWN = """

@@ -1,39 +1,39 @@
 """How a turn ended, told from the state of its graph: one of ours, or one that knows nothing of us."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+from langgraph.graph.state import CompiledStateGraph
 
-from app.events import Ended, Waiting
 from core.errors import InputError
-from memory.runs import finish_run, mark_run
-
-if TYPE_CHECKING:
-    from core.database import Database
-    from core.state import Answer, Turn
-
+from core.state import Answer, Turn
 
 _OF_TURN: Final = frozenset({"run_id", "input_tokens", "output_tokens", "elapsed_s"})
 _OF_ANSWER: Final = frozenset({"text", "status", "sources"})
+
+
+class End(NamedTuple):
+    """What a turn came to, and what it took."""
+
+    answer: Answer
+    turn: Turn
 
 
 class NoAnswerError(InputError):
     """A graph of the user's own has ended, and its state does not tell what it answers.
 
     Attributes:
-        ended: what the record of runs is told.
+        end: what the record of runs is told.
     """
 
-    def __init__(self, why: str, ended: Ended) -> None:
+    def __init__(self, why: str, end: End) -> None:
         super().__init__(why)
-        self.ended = ended
+        self.end = end
 
 
-def end_of(values: Any, *, graph: str, run_id: str, elapsed_s: float) -> Ended:
+def end_of(values: Any, *, graph: str, run_id: str, elapsed_s: float) -> End:
     """Return the end that a graph's state tells.
 
     A graph of ours writes it down itself. Of another one the answer is a text in `answer`, else the last of
@@ -51,33 +51,29 @@ def end_of(values: Any, *, graph: str, run_id: str, elapsed_s: float) -> Ended:
     state: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
     answer, turn = state.get("answer"), state.get("turn")
     if is_turn(turn) and isinstance(answer, Mapping) and answer.keys() >= _OF_ANSWER:
-        return Ended(answer=answer, turn=turn)  # pyright: ignore[reportArgumentType] - as `respond` writes them
+        return End(answer, turn)  # pyright: ignore[reportArgumentType] - as `respond` writes them
     said = _messages(state)
     text = answer if isinstance(answer, str) else _last_words(said)
     taken = _turn(said, run_id, elapsed_s)
     if text:
-        return Ended({"text": text, "status": "answered", "sources": []}, taken)
+        return End({"text": text, "status": "answered", "sources": []}, taken)
     failed: Answer = {"text": "", "status": "failed", "sources": []}
     raise NoAnswerError(
         f"The graph {graph!r} has ended, but its state tells no answer: {_held(state, said)}. Have it end"
         " with a message of its own, the last of `messages` (see langgraph.graph.MessagesState), or with a"
         " text in `answer`.",
-        Ended(failed, taken),
+        End(failed, taken),
     )
+
+
+def can_be_asked(graph: CompiledStateGraph[Any, Any, Any, Any]) -> bool:
+    """Tell whether a question can be handed to a graph, so that it is to answer it."""
+    return bool({"messages", "__root__"} & set(graph.channels))
 
 
 def is_turn(held: Any) -> bool:
     """Tell whether it is a turn as our graphs note it; others may call something else so."""
     return isinstance(held, Mapping) and held.keys() >= _OF_TURN
-
-
-async def note_end(database: Database, ended: Ended | Waiting) -> None:
-    """Note how a turn ended. Of a graph of ours it is on record already, and this changes nothing."""
-    if isinstance(ended, Ended):
-        await finish_run(database, ended.turn, ended.answer)
-    else:
-        async with database.pool.connection() as connection:
-            await mark_run(connection, ended.run_id, "interrupted")
 
 
 def _messages(state: Mapping[str, Any]) -> list[AnyMessage]:

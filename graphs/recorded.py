@@ -1,0 +1,110 @@
+"""A graph of one's own on record: a call of it from outside is a run, of which the agents in it are parts."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from langchain_core.messages import convert_to_messages
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from core.context import RunContext
+from core.database import Database
+from core.process import current_process
+from core.state import Answer
+from core.text import storable_text
+from graphs.ends import End, NoAnswerError, can_be_asked, end_of
+from graphs.traced import TracedGraph
+from memory.run_ends import end_run
+from memory.runs import begin_run, latest_run, mark_run
+from observability import names
+from observability.invocations import Invocation
+from observability.spans import tell_answer, tell_question
+
+RUN_KEY: Final = "boring_run"
+"""Under which the metadata of a call, and so those of its checkpoints, tell its run."""
+
+_NOTHING_SAID: Final[Answer] = {"text": "", "status": "answered", "sources": []}
+
+
+class RecordedGraph(TracedGraph):
+    """A graph that knows nothing of runs."""
+
+    async def _begun(self, one: Invocation, given: Any, config: RunnableConfig, context: Any) -> None:
+        database = await (await current_process()).database()
+        thread_id = one.whose.get(names.CONVERSATION, "")
+        run_id = config.get("metadata", {}).get(RUN_KEY)
+        if run_id is None and thread_id and (given is None or isinstance(given, Command)):
+            run_id = await self._unfinished(database, thread_id)
+        run_id = str(run_id or one.called_as or uuid.uuid4())
+        config["metadata"] = {**config.get("metadata", {}), RUN_KEY: run_id}
+        one.belongs_to(run_id, None)
+        question = _question(given)
+        tell_question(one, question)
+        asker = RunContext(user=one.whose[names.USER], tenant=one.whose[names.TENANT])
+        await begin_run(
+            database,
+            thread_id=thread_id,
+            run_id=run_id,
+            graph=self.name,
+            question=question,
+            context=context if isinstance(context, RunContext) else asker,
+        )
+
+    async def _unfinished(self, database: Database, thread_id: str) -> str | None:
+        row = await latest_run(database, thread_id)
+        return row.run_id if row is not None and row.graph == self.name and not row.finished_at else None
+
+    async def _over(self, one: Invocation, config: RunnableConfig) -> None:
+        """Write down how a call ended. One that fails leaves its run unfinished, to be gone on with."""
+        database = await (await current_process()).database()
+        end = await self._end(one, config)
+        if end is None:
+            one.interrupted()
+            async with database.pool.connection() as connection:
+                await mark_run(connection, one.run_id, "interrupted")
+            return
+        one.outcome = end.answer["status"]
+        tell_answer(one, end.answer["text"], end.answer["status"])
+        await end_run(database, end.turn, end.answer)
+
+    async def _end(self, one: Invocation, config: RunnableConfig) -> End | None:
+        """Return what a call came to; None where it has stopped on its way, at a question or a breakpoint."""
+        values: Any = {}
+        if self.checkpointer:
+            state = await self.aget_state(config)
+            if state.next:
+                return None
+            values = state.values
+        elapsed_s = time.monotonic() - one.began
+        try:
+            return end_of(values, graph=self.name, run_id=one.run_id, elapsed_s=elapsed_s)
+        except NoAnswerError as error:
+            if self.checkpointer and can_be_asked(self):
+                return error.end
+            return error.end._replace(answer=_NOTHING_SAID)  # nobody has expected an answer
+
+
+def recorded(graph: CompiledStateGraph[Any, Any, Any, Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Return the same graph, whose calls are runs on record, as those of an agent of ours are.
+
+    The agents in it are parts of its run and of its trace. That goes for calls by `ainvoke` and `astream`.
+    """
+    return RecordedGraph(**graph.__dict__)
+
+
+def _question(given: Any) -> str:
+    """Return the text of the newest message that a graph is given; empty where there is none."""
+    messages = given.get("messages") if isinstance(given, Mapping) else None
+    if not messages:
+        return ""
+    try:
+        return storable_text(
+            convert_to_messages(messages if isinstance(messages, list) else [messages])[-1].text
+        )
+    except (ValueError, NotImplementedError):  # no message that LangChain knows: the graph's own matter
+        return ""
