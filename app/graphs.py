@@ -166,6 +166,7 @@ def _imported(one: GraphPlace) -> Agent:
         raise InputError(f"{name!r} is a {type(graph).__name__}; expected a compiled graph.")
     if not can_be_asked(graph):
         has = ", ".join(one for one in graph.channels if ":" not in one and not one.startswith("__"))
+        has = has or "one value that is no dict"
         raise InputError(
             f"{name!r} can't be asked: its state has no `messages`, in which a question is handed to it. It"
             f" has {has}. Give its state `messages`, as langgraph.graph.MessagesState has them."

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, convert_to_messages
+from langgraph.channels.base import BaseChannel
 from langgraph.graph.state import CompiledStateGraph
 
 from core.errors import InputError
@@ -68,7 +69,8 @@ def end_of(values: Any, *, graph: str, run_id: str, elapsed_s: float) -> End:
 
 def can_be_asked(graph: CompiledStateGraph[Any, Any, Any, Any]) -> bool:
     """Tell whether a question can be handed to a graph, so that it is to answer it."""
-    return bool({"messages", "__root__"} & set(graph.channels))
+    whole = graph.channels.get("__root__")  # what a graph has whose state is one value
+    return "messages" in graph.channels or (isinstance(whole, BaseChannel) and whole.UpdateType is dict)
 
 
 def is_turn(held: Any) -> bool:
@@ -79,9 +81,17 @@ def is_turn(held: Any) -> bool:
 def _messages(state: Mapping[str, Any]) -> list[AnyMessage]:
     """Return the messages of the turn, the question first."""
     held = state.get("messages")
-    said: list[Any] = [one for one in held if isinstance(one, BaseMessage)] if isinstance(held, list) else []
+    said: list[Any] = [one for one in map(_message, held) if one] if isinstance(held, list) else []
     begins = max((n for n, one in enumerate(said) if isinstance(one, HumanMessage)), default=0)
     return said[begins:]
+
+
+def _message(held: Any) -> BaseMessage | None:
+    """Return what stands among messages as one; a state without a reducer holds them as they were written."""
+    try:
+        return convert_to_messages([held])[0]
+    except (ValueError, NotImplementedError):
+        return None
 
 
 def _last_words(said: list[AnyMessage]) -> str:

@@ -37,6 +37,9 @@ class Told(MessagesState):
 class Number(TypedDict):
     number: int
 
+class Plain(TypedDict):
+    messages: list
+
 used = {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7}
 
 def built(state, step, name):
@@ -70,6 +73,9 @@ other_doubt = built(Told, asks({"kind": "in_doubt", "what": "pay"}), "other_doub
 noted = built(Told, lambda state: {"turn": {"n": 1}}, "noted")
 other_turn = StateGraph(Told).add_node("note", noted).add_node("ask", asks("Which?"))
 other_turn = other_turn.add_edge(START, "note").add_edge("note", "ask").compile(name="other_turn")
+said = {"messages": [{"role": "assistant", "content": "As a dict."}]}
+as_dict = built(Plain, lambda state: said, "as_dict")
+listed = built(list, lambda state: ["hi"], "listed")
 number = built(Number, lambda state: {"number": 1}, "number")
 """
 
@@ -113,7 +119,12 @@ class Asked:
 
 
 @pytest.mark.parametrize(
-    ("name", "answer", "tokens"), [("say_it", "It is 42", (5, 2)), ("in_answer", "It is told.", (0, 0))]
+    ("name", "answer", "tokens"),
+    [
+        ("say_it", "It is 42", (5, 2)),
+        ("in_answer", "It is told.", (0, 0)),
+        ("as_dict", "As a dict.", (0, 0)),
+    ],
 )
 async def test_the_last_message_or_a_text_is_the_answer_and_ends_the_run(
     process: Process, name: str, answer: str, tokens: tuple[int, int]
@@ -192,7 +203,10 @@ async def test_a_question_that_only_looks_like_ours_is_shown_as_it_is(process: P
     assert await asked.status() == ("interrupted", None)
 
 
-async def test_a_graph_that_takes_no_messages_is_refused_before_it_is_asked(process: Process) -> None:
-    with pytest.raises(InputError, match=r"has no `messages`.* It has number\. Give its state"):
-        await Asked(process, "number").ask()
-    assert await latest_run(await process.database(), "number") is None
+@pytest.mark.parametrize(("name", "has"), [("number", "number"), ("listed", "one value that is no dict")])
+async def test_a_graph_that_takes_no_messages_is_refused_before_it_is_asked(
+    process: Process, name: str, has: str
+) -> None:
+    with pytest.raises(InputError, match=rf"has no `messages`.* It has {has}\. Give its state"):
+        await Asked(process, name).ask()
+    assert await latest_run(await process.database(), name) is None
