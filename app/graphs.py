@@ -99,7 +99,6 @@ async def opened_graph(one: GraphPlace) -> Agent:
         InputError: there is no such graph, or it can't be asked.
     """
     from graphs.recorded import recorded  # noqa: PLC0415 - loaded with the session
-    from graphs.traced import TracedGraph  # noqa: PLC0415 - as above
     from memory.checkpoints import postgres_checkpointer  # noqa: PLC0415 - as above
 
     saver = await postgres_checkpointer()
@@ -107,9 +106,7 @@ async def opened_graph(one: GraphPlace) -> Agent:
         from graphs.single import create_single  # noqa: PLC0415 - loaded with the session
 
         return create_single(saver, tools=await _tools_of_mcp_servers())
-    graph = await asyncio.to_thread(_imported, one)
-    if not isinstance(graph, TracedGraph):
-        graph = recorded(graph)
+    graph = recorded(await asyncio.to_thread(_imported, one))
     named = {"name": one.name} if graph.name == _UNNAMED else {}
     return graph.copy(update={"checkpointer": saver, **named})
 

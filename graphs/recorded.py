@@ -93,8 +93,9 @@ def recorded(graph: CompiledStateGraph[Any, Any, Any, Any]) -> CompiledStateGrap
     """Return the same graph, whose calls are runs on record, as those of an agent of ours are.
 
     The agents in it are parts of its run and of its trace. That goes for calls by `ainvoke` and `astream`.
+    An agent of ours is returned as it is.
     """
-    return RecordedGraph(**graph.__dict__)
+    return graph if isinstance(graph, TracedGraph) else RecordedGraph(**graph.__dict__)
 
 
 def _question(given: Any) -> str:
