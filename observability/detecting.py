@@ -17,6 +17,11 @@ def _all_of(found: str) -> int:
     return len(found)
 
 
+def small_letters(text: str) -> str:
+    """Return a text in small letters, as many as there were."""
+    return text.replace("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}", "i").lower()
+
+
 @dataclass(frozen=True)
 class Detector:
     """Finds one kind of private data or secrets.
@@ -27,12 +32,14 @@ class Detector:
         needles: one of these is in every text that has a match, in small letters; none: it is always looked
             for.
         check: returns how many of the first characters of a match are such data, 0 for none.
+        in_small: it is looked for in the text in small letters, which is faster than to do without case.
     """
 
     kind: str
     expression: str
     needles: Sequence[str] = ()
     check: Callable[[str], int] = _all_of
+    in_small: bool = False
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -50,9 +57,10 @@ class Detector:
             return text
         parts: list[str] = []
         done = at = 0
-        while (match := self.pattern.search(text, at)) is not None:
+        searched = small_letters(text) if self.in_small else text
+        while (match := self.pattern.search(searched, at)) is not None:
             group = _VALUE if _VALUE in self.pattern.groupindex else 0
-            length = self.check(match[group] or "")
+            length = self.check(text[slice(*match.span(group))])
             if not length:
                 at = match.start() + 1
                 continue

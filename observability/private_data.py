@@ -36,7 +36,7 @@ _DATE = (
     r"|[A-Za-z]{3,9}\.? \d{1,2},? \d{4})"
 )
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
-_NUMBERED = r"(?:\s?(?:no\.?|nr\.?|number|num|id|#))?(?:\s?[:=#]|\sis)?\s?"
+_NUMBERED = r"s?(?:[\s_-]?(?:no\.?|nr\.?|number|num|id|#)s?)?\\?[\"']?(?:\s?[:=#]|\sis)?\s?\[?\\?[\"']?"
 
 
 def _digits_end(found: str, many: int) -> int:
@@ -100,6 +100,11 @@ PRIVATE: Final = (
     ),
     # Source: US Social Security Administration, "Social Security Number Randomization".
     Detector("SSN", r"(?<![\w-])(?!000|666|9)\d{3}([ -])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-])"),
+    Detector(
+        "SSN",
+        rf"(?i)(?<![a-z])(?:ssn|social security){_NUMBERED}(?P<value>\d{{3}}[ -]?\d{{2}}[ -]?\d{{4}}(?!\d))",
+        ("ssn", "social security"),
+    ),
     # Source: HM Revenue & Customs, NIM39110.
     Detector(
         "NATIONAL_ID",
@@ -152,7 +157,7 @@ PRIVATE: Final = (
     Detector("PHONE", r"(?<![\w.-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-. ])[2-9]\d{2}[-. ]\d{4}(?![\w-])"),
     Detector(
         "PHONE",
-        r"(?i)(?<!\w)(?:tel|telephone|phone|mobile|cell|fax|handy|telefon|call me|whatsapp)"
+        r"(?i)(?<![a-z0-9])(?:tel|telephone|phone|mobile|cell|fax|handy|telefon|call me|whatsapp)"
         + _NUMBERED
         + r"(?:at |on )?(?P<value>\(?\d(?:[ ()./-]{0,2}\d){5,14}+)",
         ("tel", "phone", "mobile", "cell", "fax", "handy", "call me", "whatsapp"),

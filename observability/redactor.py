@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
+from observability.field_names import kind_named
+from observability.folding import folded
 from observability.private_data import PRIVATE
-from observability.secret_data import NAMED, SECRETS
+from observability.secret_data import SECRETS
 
 
 class Finder(Protocol):
@@ -29,21 +31,16 @@ _HARMLESS: Final = re.compile(r"[A-Za-z_ .-]{0,19}|[a-z_]{1,16}(?:\.[a-z_]{1,16}
 """What no detector finds anything in: names, as most attributes hold."""
 _REMEMBERED_CHARS: Final = 128
 """Up to which length texts are remembered: attributes of a run's spans are mostly the same."""
-_SECRET: Final = re.compile(NAMED)
-_NAMED: Final = (
-    (re.compile(r"(?i)(?:^|.*[^a-z])(?:phone|mobile|fax|tel|telephone)(?:[ _-]?(?:no|number))?"), "PHONE"),
-    (
-        re.compile(r"(?i)(?:^|.*[^a-z])(?:dob|birth[ _-]?(?:day|date)|date[ _-]of[ _-]birth|born)"),
-        "DATE_OF_BIRTH",
-    ),
-    (re.compile(r"(?i)(?:^|.*[^a-z])(?:ssn|social[ _-]security(?:[ _-]number)?)"), "SSN"),
-    (re.compile(r"(?i)(?:^|.*[^a-z])passport(?:[ _-]?(?:no|number))?"), "PASSPORT"),
-)
-"""Kinds of what has a digit, by the name of its field."""
 _KIND: Final = re.compile(r"\[[A-Z_]+\]")
 """What stands in place of a finding."""
-_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_MOST_NAME_CHARS: Final = 60
+_NAMING: Final = frozenset(
+    {"name", "key", "field", "header", "label", "id", "type", "system", "parameterkey"}
+)
+"""Fields, in small letters, that may name what stands in one of `_VALUES` beside them."""
+_VALUES: Final = frozenset({"value", "values", "Value", "Values", "ParameterValue", "default", "example"})
+_MOST_COUNTED: Final = 999
+"""A number up to this one under a name in the plural, such as `secrets`, tells how many there are."""
+_NUMBER: Final = re.compile(r"[A-Z+(]{0,3}\d(?:[ ()./-]{0,2}\d){6,14}")
 _FEWEST_DIGITS: Final = 10**8
 
 
@@ -63,14 +60,19 @@ def redacted_value(value: Any) -> Any:
     if isinstance(value, str):
         return redacted(value)
     if isinstance(value, Mapping):
+        beside = _kind_beside(value)
         return {
-            redacted(key) if isinstance(key, str) else key: _under(str(key), held)
+            redacted(key) if isinstance(key, str) else key: _of_kind(beside, held)
+            if beside and key in _VALUES
+            else _under(str(key), held)
             for key, held in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):
+        if value and all(map(_is_pair, value)):
+            return [[redacted(name), _under(name, held)] for name, held in value]
         return [redacted_value(one) for one in value]
-    if isinstance(value, int) and abs(value) >= _FEWEST_DIGITS:
-        told = str(value)
+    if isinstance(value, int | float) and abs(value) >= _FEWEST_DIGITS and value % 1 == 0:
+        told = str(int(value))
         return value if (left := redacted(told)) == told else left
     return value
 
@@ -93,15 +95,39 @@ def takes_long() -> bool:
     return bool(_added)
 
 
+def _is_pair(one: Any) -> bool:
+    """Return whether it is a name with its value, as lists of headers hold them."""
+    return isinstance(one, list | tuple) and len(one) == 2 and isinstance(one[0], str)  # noqa: PLR2004 - a pair
+
+
+def _kind_beside(held: Mapping[Any, Any]) -> str:
+    """Return what a field `value` holds, as far as a sibling such as `name` tells; empty if it does not."""
+    if _VALUES.isdisjoint(held):
+        return ""
+    naming = (held[key] for key in held if str(key).lower() in _NAMING)
+    return next((kind for name in naming if isinstance(name, str) and (kind := kind_named(name))), "")
+
+
 def _under(name: str, value: Any) -> Any:
-    kind = _kind_named(name)
+    kind = kind_named(name)
+    counted = name[-1:] in {"s", "S"} and isinstance(value, int) and value <= _MOST_COUNTED
+    return _of_kind(kind, value) if kind and not counted else redacted_value(value)
+
+
+def _of_kind(kind: str, value: Any) -> Any:
+    """Return a value without what a name tells that it is, in whatever it is."""
     if kind == "SECRET":
         return _secret(value)
-    if not isinstance(value, str | int) or isinstance(value, bool):
+    if isinstance(value, Mapping):
+        return {
+            redacted_value(name): f"[{kind}]" if _NUMBER.fullmatch(str(held)) else _under(str(name), held)
+            for name, held in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_of_kind(kind, one) for one in value]
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return redacted_value(value)
-    if kind and any(one.isdigit() for one in str(value)):
-        return f"[{kind}]"
-    return redacted_value(value)
+    return f"[{kind}]" if any(one.isdigit() for one in str(value)) else redacted_value(value)
 
 
 def _secret(value: Any) -> Any:
@@ -112,16 +138,9 @@ def _secret(value: Any) -> Any:
         return [_secret(one) for one in value]
     if isinstance(value, bool) or not isinstance(value, str | int | float) or value in {"", 0}:
         return redacted_value(value)
+    if isinstance(value, float) and value % 1:  # a price of a token, or its time
+        return value
     return value if _KIND.fullmatch(str(value)) else "[SECRET]"
-
-
-@lru_cache(maxsize=1024)
-def _kind_named(name: str) -> str:
-    """Return what a field of this name holds, as far as the name tells; empty if it does not."""
-    words = _CAMEL.sub("_", name[-_MOST_NAME_CHARS:])
-    if _SECRET.fullmatch(words):
-        return "SECRET"
-    return next((kind for pattern, kind in _NAMED if pattern.fullmatch(words)), "")
 
 
 @lru_cache(maxsize=2048)
@@ -130,6 +149,17 @@ def _remembered(text: str) -> str:
 
 
 def _looked_through(text: str) -> str:
+    seen = folded(text)
+    found = _found(seen)
+    if seen == text:
+        return found
+    if found == seen:
+        return text
+    as_written = _found(text)
+    return as_written if folded(as_written) == found else found
+
+
+def _found(text: str) -> str:
     small = text.lower()
     for detector in _DETECTORS:
         text = detector.replaced(text, small)

@@ -7,9 +7,11 @@ and what they look like. The expressions are our own, since some of theirs take 
 square of a text's length.
 """
 
+import re
 from typing import Final
 
 from observability.detecting import Detector
+from observability.secret_names import NAMES, NEEDLES
 
 _KEYS: Final = (
     (r"sk-(?:ant|proj|svcacct|admin|or-v1)-[\w-]{16,}+", "sk-"),  # Anthropic, OpenAI, OpenRouter
@@ -59,13 +61,21 @@ _KEYS: Final = (
     (r"pcsk_\w{20,}+", "pcsk_"),  # Pinecone
 )
 """What keys look like, and a needle of each. Source: gitleaks, `config/gitleaks.toml`."""
-_NAMES = (
-    r"pass(?:word|wd|phrase|code)|passwort|pwd|secret|credentials?|token|api[ _-]?key|access[ _-]?key"
-    r"|private[ _-]?key|account[ _-]?key|shared[ _-]?key|signing[ _-]?key|encryption[ _-]?key|session[ _-]?id"
+_IS = r"\\?[\"']?\s{0,4}(?:[:=]|=>|:=)\s{0,4}"
+_NAMED_SO = rf"{NAMES}(?![a-z0-9])(?:[_.-][a-z0-9]{{1,24}}){{0,3}}+{_IS}"
+_WORD = r"[^\s\"'&;,<>\\]{4,512}+"
+_BESIDE = (
+    r"[\s,]{0,40}(?:\\?[\"']\w{1,24}\\?[\"']\s{0,4}:\s{0,4}(?:\\?[\"'][^\"'\\]{0,80}\\?[\"']|true|false|null),"
+    r"\s{0,40}){0,3}\\?[\"']?(?:parameter)?(?:value|default|example)s?"
 )
-_NAME_NEEDLES = ("pass", "pwd", "secret", "credential", "token", "key", "session")
-NAMED: Final = rf"(?i)(?:^|.*[^a-z])(?:{_NAMES}|authorization|cookie|pin|cvv|cvc|otp)"
-"""What names a secret, as the name of a field."""
+"""What may stand between a name and the value that it names."""
+_FINDING: Final = re.compile(r"\[{1,2}[A-Z_]+\]")
+
+
+def _unless_found(value: str) -> int:
+    """Return the length of a value, 0 if it stands in place of a finding."""
+    return 0 if _FINDING.match(value) else len(value)
+
 
 SECRETS: Final = (
     Detector(
@@ -88,14 +98,33 @@ SECRETS: Final = (
     Detector("COOKIE", r"(?i)(?<!\w)cookie:\s?(?P<value>[^\r\n\[\"']{4,8192}+)", ("cookie:",)),
     Detector(
         "SECRET",
-        rf"(?i)(?:{_NAMES})(?![A-Za-z0-9])(?:[_.-][A-Za-z0-9]{{1,24}}){{0,3}}+\\?[\"']?\s{{0,4}}(?:[:=]|=>|:=)\s{{0,4}}"
-        r"(?:(?:bearer|basic|token)\s)?\\?[\"']?(?P<value>(?!\[)[^\s\"'&;,<>\\]{4,512}+)",
-        _NAME_NEEDLES,
+        rf"(?:name|key|field|header|label){_IS}\\?[\"']?[\w .-]{{0,40}}?(?:{NAMES}|authorization|cookie)"
+        rf"(?![\w.-])\\?[\"']?{_BESIDE}{_IS}(?:\[\\?(?=[\"']))?\\?[\"']?"
+        rf"(?P<value>(?<=[\"'])[^\"'\\\r\n]{{1,2048}}+|{_WORD})",
+        ("value", "default", "example"),
+        _unless_found,
+        in_small=True,
     ),
     Detector(
         "SECRET",
-        rf"(?i)(?<!\w)(?:{_NAMES}|pin)\s(?:is|was|:=?)\s[\"'`]?(?P<value>(?=[^\s\d]{{0,64}}\d)[^\s\"'`,;]{{4,256}}+)",
-        (*_NAME_NEEDLES, "pin"),
+        rf"{_NAMED_SO}(?P<value>\[[^\[\]{{}}]{{4,2048}}+\])",
+        NEEDLES,
+        _unless_found,
+        in_small=True,
+    ),
+    Detector(
+        "SECRET",
+        rf"{_NAMED_SO}(?:(?:bearer|basic|token)\s)?\\?[\"']?(?P<value>{_WORD})",
+        NEEDLES,
+        _unless_found,
+        in_small=True,
+    ),
+    Detector(
+        "SECRET",
+        rf"(?:{NAMES}|pin(?<![a-z0-9]pin))\s(?:is|was|:=?)\s[\"'`]?"
+        r"(?P<value>(?=[^\s\d]{0,64}\d)[^\s\"'`,;]{4,256}+)",
+        (*NEEDLES, "pin"),
+        in_small=True,
     ),
     Detector(
         "SECRET",

@@ -92,9 +92,20 @@ UNITS = (
     "GB82 ",
     "a:",
 )
+NAMING = (
+    "name: password ",
+    "name:",
+    "value: ",
+    "password:[",
+    "api_key",
+    "secret: [x",
+    "\u200b1",
+    "ssn 1",
+    "\u0661",
+)
 
 
-@pytest.mark.parametrize("unit", [*UNITS, "+1 ", "0", BEGIN, "12 Ab ", "sk-ant-", "\\"])
+@pytest.mark.parametrize("unit", [*UNITS, "+1 ", "0", BEGIN, "12 Ab ", "sk-ant-", "\\", *NAMING])
 def test_time_grows_with_the_length_of_a_hostile_text_and_no_faster(unit: str) -> None:
     def took(many: int) -> float:
         text = f"{unit * many} @ password"
