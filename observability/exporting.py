@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
-from opentelemetry.trace import Link, Status, StatusCode
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext, Status, StatusCode, TraceState
 
 from core.errors import TransientError
 from core.loading import load
@@ -26,6 +26,7 @@ from observability.span_store import in_portions, row_of
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 TIMEOUT_S: Final = 10.0
 """How long a place may take over one batch."""
@@ -100,6 +101,8 @@ class Exporter:
                 Event(redacted(one.name), redacted_value(one.attributes or {}), timestamp=one.timestamp)
                 for one in events
             ],
+            context=_context(span),
+            instrumentation_scope=_scope(span),
             links=[Link(one.context, redacted_value(one.attributes or {})) for one in span.links],
             status=Status(span.status.status_code, _description(span)),
         )
@@ -141,6 +144,32 @@ def _description(span: ReadableSpan) -> str | None:
     """Return what the span says of its error, redacted; only an error may say something."""
     told = span.status.description
     return redacted(told) if told and span.status.status_code is StatusCode.ERROR else None
+
+
+def _context(span: ReadableSpan) -> SpanContext:
+    """Return the context of a span without what is private of its trace state: such an entry is left out."""
+    context = span.get_span_context() or INVALID_SPAN_CONTEXT
+    left = [
+        (name, held)
+        for name, held in context.trace_state.items()
+        if redacted_value({name: held}) == {name: held}
+    ]
+    return SpanContext(
+        context.trace_id, context.span_id, context.is_remote, context.trace_flags, TraceState(left)
+    )
+
+
+def _scope(span: ReadableSpan) -> InstrumentationScope | None:
+    """Return what wrote a span, redacted."""
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope  # noqa: PLC0415 - loaded by `deliver`
+
+    scope = span.instrumentation_scope
+    return scope and InstrumentationScope(
+        redacted(scope.name),
+        scope.version and redacted(scope.version),
+        scope.schema_url and redacted(scope.schema_url),
+        redacted_value(scope.attributes or {}),
+    )
 
 
 def _not_taken(reply: httpx.Response) -> int:

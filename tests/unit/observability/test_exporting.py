@@ -1,6 +1,7 @@
 """What arrives at places for traces: fields and headers, as each place's documentation wants them."""
 
 import base64
+import gzip
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, TraceState
 from pydantic import SecretStr
 
 from core.errors import ConfigurationError
@@ -189,6 +193,27 @@ async def test_several_places_get_the_same_trace_each_in_its_own_words(
     assert one.spans["chat m"]["traceId"] == two.spans["chat m"]["traceId"]
     assert "openinference.span.kind" in one.spans["chat m"]["attributes"]
     assert "openinference.span.kind" not in two.spans["chat m"]["attributes"]
+
+
+async def test_no_private_data_leaves_by_the_scope_of_a_span_or_its_trace_state(
+    place: Place, postgres_url: str, tmp_path: Path
+) -> None:
+    mail, address = "ada.lovelace@example.org", "http://x/?key=analytical1"
+    told: dict[str, Any] = {"traces": ("otlp",), "otlp_endpoint": place.url}
+    entries = [("ot", "th:8"), ("vendor", mail), ("password", "analytical1")]
+    context = SpanContext(1, 2, is_remote=True, trace_state=TraceState(entries))
+    scope = InstrumentationScope(
+        f"of {mail}", f"1.0 {mail}", address, {"who": mail, "password": "analytical1"}
+    )
+    async with tracing(postgres_url, tmp_path, **told) as opened:
+        opened.ways[1].put(ReadableSpan("x", context, instrumentation_scope=scope, start_time=1, end_time=2))
+        await opened.flush()
+    [request] = place.requests
+    body = gzip.decompress(request.body)
+    assert b"ada.lovelace" not in body
+    assert b"analytical1" not in body
+    assert request.spans["x"]["traceState"] == "ot=th:8"
+    assert b"of [EMAIL]" in body
 
 
 @pytest.mark.parametrize(
