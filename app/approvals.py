@@ -8,6 +8,7 @@ from rich.console import Console
 
 from app.asking import GraphOption, JsonOption
 from app.exits import ANSWERED, FAILED
+from app.json_output import write_json
 from app.questions import account_name
 from app.running import run
 from core.errors import InputError
@@ -44,7 +45,7 @@ def list_requests(
 
     rows = run(listed(settled=everything, thread=thread, limit=limit))
     if as_json:
-        typer.echo(json.dumps([request_as_json(row) for row in rows], default=str, ensure_ascii=False))
+        write_json([request_as_json(row) for row in rows])
     else:
         print_list(rows, Console())
 
@@ -57,7 +58,7 @@ def show(approval_id: IdArgument, *, as_json: JsonOption = False) -> None:
     row, history = run(whole(approval_id))
     if as_json:
         told = request_as_json(row, history)
-        typer.echo(json.dumps(told, default=str, ensure_ascii=False))
+        write_json(told)
     else:
         print_request(row, history, Console(soft_wrap=True))
 
@@ -152,7 +153,7 @@ def verify(
     if as_json:
         told = {"whole": found.is_whole, "rows": found.rows, "redacted": found.redacted, "head": found.head}
         told |= {"broken_at": found.broken_at, "why": found.why, "requests": dict(found.requests)}
-        typer.echo(json.dumps(told))
+        write_json(told)
     elif found.why:
         typer.echo(f"The audit record is broken at row {found.broken_at}: {found.why}.")
     else:

@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from app.asking import JsonOption
+from app.json_output import write_json
 from app.running import run
 from app.since import SinceOption
 from core.errors import InputError
+from core.text import visible
 
 if TYPE_CHECKING:
     from observability.call_log import AskedQuestion, JournalEntry, LoggedCall, Wanted
@@ -62,14 +64,16 @@ def calls(  # noqa: PLR0913 - each is an option of the command line
     call, entry, asked = run(_whole(wanted))
     if as_json:
         journal = None if entry is None else asdict(entry)
-        _write({**asdict(call), "journal": journal, "questions": [asdict(question) for question in asked]})
+        write_json(
+            {**asdict(call), "journal": journal, "questions": [asdict(question) for question in asked]}
+        )
         return
     _show(call, entry, asked)
 
 
 def _list(found: "list[LoggedCall]", *, as_json: bool) -> None:
     if as_json:
-        _write([asdict(call) for call in found])
+        write_json([asdict(call) for call in found])
         return
     if not found:
         typer.echo("No such calls.")
@@ -114,8 +118,6 @@ def _show(call: "LoggedCall", entry: "JournalEntry | None", asked: "list[AskedQu
 
 
 def _lines(told: dict[str, Any]) -> None:
-    from tools.mcp.pins import visible  # noqa: PLC0415 - it brings the database's driver
-
     console = Console(soft_wrap=True)
     for name, value in told.items():
         if value is None:
@@ -127,13 +129,7 @@ def _lines(told: dict[str, Any]) -> None:
 
 def one_line(text: str) -> str:
     """Return `text` as it can stand in a table: one line, and nothing that steers a terminal."""
-    from tools.mcp.pins import visible  # noqa: PLC0415 - it brings the database's driver
-
     return visible(" ".join(text.split()))
-
-
-def _write(told: Any) -> None:
-    typer.echo(json.dumps(told, default=str, ensure_ascii=False))
 
 
 async def _recent(wanted: "Wanted", limit: int) -> "list[LoggedCall]":

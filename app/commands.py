@@ -1,6 +1,5 @@
 """The commands of `boring`, and what becomes of their errors."""
 
-import json
 import sys
 
 import typer
@@ -15,6 +14,7 @@ from app.costs import costs
 from app.doctor import doctor
 from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
 from app.feedback import feedback
+from app.json_output import write_json
 from app.listing import index, threads
 from app.logs import write_log
 from app.mcp import mcp
@@ -26,6 +26,7 @@ from app.stats import stats
 from app.tools import tools
 from app.traces import runs, trace, why
 from core.errors import BoringError
+from core.text import visible
 
 app = typer.Typer(
     name="boring",
@@ -64,8 +65,8 @@ def run_command() -> int:
 def _told(error: BoringError) -> int:
     code = code_of(error)
     if "--json" in sys.argv:
-        typer.echo(json.dumps({"error": str(error), "exit_code": code}, ensure_ascii=False))
-    Console(stderr=True, soft_wrap=True).print(Text.assemble(("boring: ", "red"), str(error)))
+        write_json({"error": str(error), "exit_code": code})
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("boring: ", "red"), visible(str(error))))
     return code
 
 

@@ -1,6 +1,5 @@
 """The command that tells what model calls have cost: costs."""
 
-import json
 from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from app.asking import JsonOption
 from app.calls import one_line
+from app.json_output import write_json
 from app.running import run
 from app.since import SinceOption
 from app.traces import dollars
@@ -47,7 +47,7 @@ def costs(
             "rows": [asdict(one) for one in found.rows],
             "total": asdict(found.total),
         }
-        typer.echo(json.dumps(told, default=str, ensure_ascii=False))
+        write_json(told)
         return
     if not found.rows:
         typer.echo("No model has been asked in that time.")

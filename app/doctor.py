@@ -1,6 +1,5 @@
 """The command `doctor`: what is there, what is missing, what to do about it."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from app.asking import JsonOption
 from app.exits import MISCONFIGURED
+from app.json_output import write_json
 from app.running import run
 from app.serving import ConfigOption
 from core.settings import PROJECT_ROOT, load_settings
@@ -34,7 +34,7 @@ def doctor(
 
     checks = run(all_checks(load_settings(), config, deep=deep))
     if as_json:
-        typer.echo(json.dumps([asdict(check) for check in checks]))
+        write_json([asdict(check) for check in checks])
     else:
         table = Table(box=None, pad_edge=False, show_header=False)
         for check in checks:

@@ -1,16 +1,15 @@
 """Runs that people have rated, as cases for evaluations."""
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
-import typer
 from langchain_core.runnables import RunnableConfig
 
+from app.json_output import json_text, write_json
 from app.turns import RUN_KEY
 from core.database import Database
 from core.errors import InputError
@@ -64,12 +63,10 @@ async def exported(tenant: str, wanted: WantedFeedback, *, limit: int, cases: Pa
     """
     async with opened_process() as process:
         found = await rated_runs(await process.database(), tenant, wanted, limit=limit)
-    typer.echo(json.dumps([asdict(one) for one in found], ensure_ascii=False, indent=2))
+    write_json([asdict(one) for one in found], indent=2)
     if cases is not None:
         try:
-            await asyncio.to_thread(
-                cases.write_text, json.dumps(corrected(found), ensure_ascii=False, indent=2)
-            )
+            await asyncio.to_thread(cases.write_text, json_text(corrected(found), indent=2))
         except OSError as error:
             raise InputError(f"--cases {cases} can't be written: {error.strerror}") from error
 

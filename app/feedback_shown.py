@@ -1,6 +1,5 @@
 """What the commands about feedback do, and how they show it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from app.calls import one_line
 from app.feedback_words import told
+from app.json_output import write_json
 from app.rating import rate
 from app.traces import run_called
 from core.context import RunContext
@@ -40,7 +40,7 @@ async def given(run_id: str, said: Mapping[str, Any], *, by: str | None, account
         rated = await rate(one.tenant, NewFeedback(one.run_id, who, **said, is_operator=True))
     rule = None if rated.rule is None else str(rated.rule.id)
     if as_json:
-        _write({**asdict(rated.feedback), "rule": rule, "refused": rated.refused})
+        write_json({**asdict(rated.feedback), "rule": rule, "refused": rated.refused})
         return
     console = Console(soft_wrap=True)
     console.print(
@@ -67,7 +67,7 @@ async def shown(run_id: str, *, as_json: bool) -> None:
         one = await run_called(database, run_id)
         found = await feedback_found(database, one.tenant, WantedFeedback(run_id=one.run_id))
     if as_json:
-        _write({"run_id": one.run_id, "question": one.question, "feedback": [asdict(it) for it in found]})
+        write_json({"run_id": one.run_id, "question": one.question, "feedback": [asdict(it) for it in found]})
         return
     console = Console(soft_wrap=True)
     console.print(Text(f"{one_line(one.graph)} was asked: {one_line(one.question or '')}"), highlight=False)
@@ -88,14 +88,14 @@ async def looked_for(since: timedelta | None, *, as_json: bool) -> None:
     async with opened_process() as process:
         found = await find_signals(await process.database(), **({"since": since} if since else {}))
     if as_json:
-        _write(asdict(found))
+        write_json(asdict(found))
         return
     typer.echo(f"{found.rephrased} runs asked again in other words, {found.abandoned} left waiting")
 
 
 def _tell(found: Sequence[Feedback], *, as_json: bool) -> None:
     if as_json:
-        _write([asdict(one) for one in found])
+        write_json([asdict(one) for one in found])
         return
     if not found:
         typer.echo("Nothing was said of such runs. Rate one: boring feedback RUN --up")
@@ -117,7 +117,3 @@ def _cells(one: Feedback) -> tuple[str, ...]:
     said = one.comment or one.correction or ""
     short = said if len(said) <= _MOST_COMMENT_CHARS else f"{said[: _MOST_COMMENT_CHARS - 1]}…"
     return (when, one.run_id, one.agent, one.key, told(one), one.given_by, short)
-
-
-def _write(it: Any) -> None:
-    typer.echo(json.dumps(it, default=str, ensure_ascii=False))

@@ -1,7 +1,6 @@
 """`--follow` of the commands that show runs and traces: what is new, a line each, until Ctrl-C."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from app.calls import one_line
 from app.exits import INTERRUPTED
+from app.json_output import write_json
 from app.trace_tree import dollars, said_in, span_label
 from app.traces import run_called
 
@@ -119,7 +119,7 @@ def _clock(at: datetime) -> str:
 def _write(told: "dict[str, Any] | Text") -> None:
     """Write a line, at once; on a terminal as wide as it is, else whole."""
     if isinstance(told, dict):
-        typer.echo(json.dumps(told, default=str, ensure_ascii=False))
+        write_json(told)
     elif sys.stdout.isatty():
         Console().print(told, no_wrap=True, overflow="ellipsis", crop=True, highlight=False)
     else:

@@ -16,15 +16,16 @@ from rich.text import Text
 
 from app.calls import one_line
 from app.exits import ANSWERED, FAILED, WAITING
+from app.json_output import write_json
 from core.errors import BoringError, InputError
 from core.process import Process, opened_process
+from core.text import visible
 from guardrails.chain import ANYBODY
 from memory.approvals import approvals, approvals_left, approvals_named
 from observability.audit import audit_of, verify_audit
 from tools.deciding import decide
 from tools.inbox import EXPIRY, chain_of, close_overtaken, give_back, take_up
 from tools.inbox import sweep as swept_requests
-from tools.mcp.pins import visible
 from tools.questions import Decision, EditedAction, whats_wrong
 from tools.waiting import once_free
 
@@ -90,7 +91,7 @@ async def swept(*, resume: bool, as_json: bool) -> int:
         database = await process.database()
         rows = await approvals_left(database, EXPIRY) + await swept_requests(database)
         if as_json:
-            typer.echo(json.dumps([request_as_json(row) for row in rows], default=str, ensure_ascii=False))
+            write_json([request_as_json(row) for row in rows])
         else:
             _print_swept(rows, Console(soft_wrap=True), resume=resume)
         for row in rows if resume else ():
@@ -131,7 +132,7 @@ async def pressed(what: Pressed, *, graph: str | None, resume: bool, as_json: bo
             roles=process.settings.roles,
         )
         if as_json and (row.status == "open" or not resume):
-            typer.echo(json.dumps(request_as_json(row), default=str, ensure_ascii=False))
+            write_json(request_as_json(row))
         elif not as_json:
             Console(soft_wrap=True).print(Text(_told(row)), highlight=False)
         if row.status == "open" or not resume:
@@ -147,7 +148,7 @@ async def _resumed(process: Process, row: ApprovalRow, by: str, *, graph: str | 
     graph = graph or await graph_of(database, row)
     if row.status != "edited" and not await take_up(database, row.id, by):
         if as_json:
-            typer.echo(json.dumps(request_as_json(row), default=str, ensure_ascii=False))
+            write_json(request_as_json(row))
         return ANSWERED
     try:
         return await once_free(lambda: go_on(row.thread_id, graph=graph, as_json=as_json))

@@ -1,7 +1,6 @@
 """The commands that fill and show what is stored: index, threads."""
 
 import asyncio
-import json
 import shlex
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from app.asking import JsonOption
 from app.calls import one_line
+from app.json_output import write_json
 from app.pending import all_written_down
 from app.running import run
 from core.context import RunContext
@@ -43,7 +43,7 @@ def index(
     """
     report = run(_index(path, tenant=tenant, quiet=as_json), go_on_with=_again(path, tenant))
     if as_json:
-        typer.echo(json.dumps(asdict(report)))
+        write_json(asdict(report))
         return
     console = Console()
     for line in report.skipped:
@@ -65,7 +65,7 @@ def threads(
     waiting = all_written_down(settings().data_dir)
     if as_json:
         listed = [asdict(row) for row in rows] + [{**asdict(one), "status": "waiting"} for one in waiting]
-        typer.echo(json.dumps(listed, default=str, ensure_ascii=False))
+        write_json(listed)
         return
     table = Table("thread", "began", "status", "question", box=None, pad_edge=False)
     for row in rows:

@@ -1,6 +1,5 @@
 """The commands about MCP servers: which of their tools are offered, and accepting what has changed."""
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from app.asking import JsonOption
+from app.json_output import write_json
 from app.running import run
 from core.errors import ConfigurationError, InputError
+from core.text import visible
 
 if TYPE_CHECKING:
     from core.process import Process
@@ -30,19 +31,19 @@ def list_servers(*, as_json: JsonOption = False) -> None:
     """
     reports = run(_reports())
     if as_json:
-        typer.echo(json.dumps([_as_json(report) for report in reports], ensure_ascii=False))
+        write_json([_as_json(report) for report in reports])
         return
     console = Console(soft_wrap=True)
     table = Table("server", "tool", "name for models", "effect", "state", box=None, pad_edge=False)
     for report in reports:
         for tool in report.tools:
             cells = (report.server, tool.tool, tool.name, tool.effect, _state(tool))
-            table.add_row(*(Text(_plain(cell)) for cell in cells))
+            table.add_row(*(Text(visible(cell)) for cell in cells))
     if table.row_count:
         console.print(table)
     for report in reports:
         if report.error is not None:
-            console.print(_plain(report.error), style="yellow", markup=False, highlight=False)
+            console.print(visible(report.error), style="yellow", markup=False, highlight=False)
         elif any(_is_waiting(tool) for tool in report.tools):
             console.print(f"See what is new, and accept it: boring mcp accept {report.server}", markup=False)
     if not reports:
@@ -92,7 +93,7 @@ async def _accept(server: str, tool: str | None, *, yes: bool) -> None:
         from tools.mcp.pins import accept as keep  # noqa: PLC0415 - loaded with the servers
 
         await keep(await process.database(), server, {one.tool: one.description for one in waiting})
-        typer.echo(f"Accepted: {', '.join(_plain(one.tool) for one in waiting)}")
+        typer.echo(f"Accepted: {', '.join(visible(one.tool) for one in waiting)}")
 
 
 def _waiting(reports: "dict[str, McpServerReport]", server: str, tool: str | None) -> "list[McpToolReport]":
@@ -109,7 +110,7 @@ def _waiting(reports: "dict[str, McpServerReport]", server: str, tool: str | Non
         raise ConfigurationError(report.error)
     listed = [one for one in report.tools if one.standing != "gone"]
     if tool is not None and tool not in [one.tool for one in listed]:
-        names = ", ".join(_plain(one.tool) for one in listed) or "none"
+        names = ", ".join(visible(one.tool) for one in listed) or "none"
         raise InputError(f"MCP server {server!r} has no tool {tool!r}. It has: {names}.")
     return [one for one in listed if _is_waiting(one) and tool in {None, one.tool}]
 
@@ -120,7 +121,7 @@ async def _show(process: "Process", server: str, waiting: "Sequence[McpToolRepor
     database = await process.database()
     for one in waiting:
         before = await accepted_description(database, server, one.tool)
-        typer.echo(f"{server} / {_plain(one.tool)} ({one.standing}, effect {one.effect})")
+        typer.echo(f"{server} / {visible(one.tool)} ({one.standing}, effect {one.effect})")
         typer.echo(difference(before, one.description) + "\n")
 
 
@@ -134,12 +135,6 @@ def _state(tool: "McpToolReport") -> str:
     if tool.offered is not None:
         return "offered"
     return f"disabled: {tool.problem or EXPLAINED[tool.standing]}"
-
-
-def _plain(text: str) -> str:
-    from tools.mcp.pins import visible  # noqa: PLC0415 - loaded with the servers
-
-    return visible(text)
 
 
 def _as_json(report: "McpServerReport") -> dict[str, object]:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from app.calls import one_line
 from app.downloads import download_bars
+from app.json_output import write_json
 from app.pending import Request, all_written_down, strike_off
 from core.process import Process, opened_process
 from core.tenants import as_tenant
@@ -146,7 +147,7 @@ async def reembedded(tenant: str, *, quiet: bool) -> int:
 def print_memories(memories: Sequence[Memory], *, as_json: bool) -> None:
     """Show memories, a line each; in a pipe with tabs between the cells."""
     if as_json:
-        typer.echo(json.dumps([_as_json(one) for one in memories], default=str, ensure_ascii=False))
+        write_json([_as_json(one) for one in memories])
         return
     if not memories:
         typer.echo("Nothing is known.")
@@ -157,7 +158,7 @@ def print_memories(memories: Sequence[Memory], *, as_json: bool) -> None:
 def print_history(memories: Sequence[Memory], *, as_json: bool) -> None:
     """Show the versions of a fact."""
     if as_json:
-        typer.echo(json.dumps([_as_json(one) for one in memories], default=str, ensure_ascii=False))
+        write_json([_as_json(one) for one in memories])
         return
     if not memories:
         typer.echo("Nothing is known, and nothing was. `boring memory list` tells the subjects there are.")

@@ -1,6 +1,5 @@
 """The commands about long-term memory: list, search, history, remember, forget, and so on."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +8,7 @@ from rich.console import Console
 
 from app.asking import JsonOption
 from app.exits import ANSWERED, FAILED
+from app.json_output import write_json
 from app.questions import account_name
 from app.running import run
 from core.context import RunContext
@@ -99,7 +99,7 @@ def forget(
 
     number = run(forgotten(_words(subject), _origin(tenant, user)))
     if as_json:
-        typer.echo(json.dumps({"forgotten": number}))
+        write_json({"forgotten": number})
     else:
         typer.echo(f"{number} versions forgotten." if number else "Nothing was known about it.")
 
@@ -125,7 +125,7 @@ def forget_user(
         typer.confirm(asked, abort=True, err=True)
     done = run(wholly_forgotten(origin, by=account_name(), dry_run=dry_run))
     if as_json:
-        typer.echo(json.dumps({**asdict(done), "dry_run": dry_run}, ensure_ascii=False))
+        write_json({**asdict(done), "dry_run": dry_run})
     else:
         print_forgotten(done, dry_run=dry_run)
     raise typer.Exit(ANSWERED if dry_run or done.is_whole else FAILED)
@@ -147,7 +147,7 @@ def learn(
 
     done, without = run(learnt(tenant, failed=failed))
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in done], ensure_ascii=False))
+        write_json([asdict(one) for one in done])
     else:
         print_learnt(done, without, Console(soft_wrap=True))
     raise typer.Exit(FAILED if any(one.error for one in done) else ANSWERED)
@@ -168,7 +168,7 @@ def reembed(
 
     number = run(reembedded(_name(tenant, "tenant"), quiet=quiet))
     if as_json:
-        typer.echo(json.dumps({"embedded": number}))
+        write_json({"embedded": number})
     else:
         typer.echo(f"{number} memories embedded anew.")
 

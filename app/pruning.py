@@ -1,6 +1,5 @@
 """The command that deletes what is not to be kept of threads and of spans: prune."""
 
-import json
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,7 @@ import typer
 from rich.console import Console
 
 from app.asking import JsonOption
+from app.json_output import write_json
 from app.running import run
 from app.since import time_span
 from core.errors import ConfigurationError
@@ -88,7 +88,7 @@ def prune(  # noqa: PLR0913 - each is an option of the command line
             **({} if retention == Retention() else asdict(swept)),
             **({} if dropped is None else {"traces": asdict(dropped)}),
         }
-        typer.echo(json.dumps({**told, "dry_run": dry_run}))
+        write_json({**told, "dry_run": dry_run})
         return
     console, would = Console(soft_wrap=True), "would be " if dry_run else ""
     if retention != Retention():

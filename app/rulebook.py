@@ -17,16 +17,17 @@ from rich.table import Table
 from rich.text import Text
 
 from app.calls import one_line
+from app.json_output import write_json
 from app.rating import rate
 from core.errors import InputError
 from core.process import opened_process
+from core.text import visible
 from memory.rules import Rule, RuleRefusedError, Scope
 from memory.rules_changing import activate, reject, retire, roll_back
 from memory.rules_learning import learn_from_edits, learn_from_repairs
 from memory.rules_listing import RuleEvent, RuleEvidence, Wanted, rule_history, rule_named, rules
 from memory.rules_proposing import NewRule, propose
 from observability.feedback import NewFeedback, owner_of_run
-from tools.mcp.pins import visible
 
 _SHOWN_CHARS = 60
 _CHANGES = {"activate": activate, "reject": reject, "retire": retire}
@@ -47,7 +48,7 @@ async def shown(tenant: str, rule_id: str, *, as_json: bool) -> None:
         events, evidence = await rule_history(database, rule)
     if as_json:
         history = {"events": list(map(asdict, events)), "evidence": list(map(asdict, evidence))}
-        _write({**asdict(rule), **history})
+        write_json({**asdict(rule), **history})
     else:
         _show(rule, events, evidence)
 
@@ -75,7 +76,7 @@ async def rolled_back(scope: Scope, key: str, *, by: str, why: str, as_json: boo
     async with opened_process() as process:
         gone, back = await roll_back(await process.database(), scope, key, by=by, why=why)
     if as_json:
-        _write({"retired": asdict(gone), "active": None if back is None else asdict(back)})
+        write_json({"retired": asdict(gone), "active": None if back is None else asdict(back)})
         return
     now = f"version {back.version} is active again" if back else "no version of it is active now"
     _say(f"Version {gone.version} of {gone.key} is retired; {now}.")
@@ -139,7 +140,7 @@ def _tell(found: Sequence[Rule], *, as_json: bool) -> None:
     """List versions, a line each; in a pipe with tabs between the cells."""
     console = Console()
     if as_json:
-        _write([asdict(rule) for rule in found])
+        write_json([asdict(rule) for rule in found])
     elif not found:
         console.print("No such rules.")
     elif not console.is_terminal:
@@ -209,7 +210,7 @@ def _dim(console: Console, text: str) -> None:
 
 def _told(rule: Rule, then: str = "", *, as_json: bool) -> None:
     if as_json:
-        _write(asdict(rule))
+        write_json(asdict(rule))
         return
     _say(f"{str(rule.id)[:8]} is {_status(rule)}: version {rule.version} of {rule.key}, {_for_whom(rule)}.")
     if then:
@@ -218,7 +219,3 @@ def _told(rule: Rule, then: str = "", *, as_json: bool) -> None:
 
 def _say(text: str) -> None:
     Console(soft_wrap=True).print(Text(visible(text)), highlight=False)
-
-
-def _write(told: Any) -> None:
-    typer.echo(json.dumps(told, default=str, ensure_ascii=False))

@@ -11,6 +11,7 @@ from rich.status import Status
 from rich.text import Text
 
 from app.events import Ended, Event, Step, Token, ToolProgress, Waiting
+from app.json_output import json_text
 
 _STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """All that Unicode calls controls, but for the tab and the end of a line."""
@@ -125,7 +126,7 @@ class PipeScreen:
                     if isinstance(event, Ended)
                     else waiting_as_json(event, thread_id, steps)
                 )
-                self._console.out(json.dumps(told, ensure_ascii=False), highlight=False)
+                self._console.out(json_text(told), highlight=False)
                 return event
         raise RuntimeError("the turn yielded no Ended event")
 

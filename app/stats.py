@@ -1,6 +1,5 @@
 """The command that tells how agents, steps, models and tools do: stats."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from rich.text import Text
 from app.asking import JsonOption
 from app.calls import one_line
 from app.costs import cost_told
+from app.json_output import write_json
 from app.running import run
 from app.since import SinceOption
 
@@ -33,7 +33,7 @@ def stats(*, since: SinceOption = None, as_json: JsonOption = False) -> None:
     """Show how agents, steps, models and tools have done: calls, errors, times, tokens and cost."""
     found, places = run(_figures(since))
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], default=str, ensure_ascii=False))
+        write_json([asdict(one) for one in found])
         return
     if not found:
         typer.echo("Nothing has run yet.")

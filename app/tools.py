@@ -1,17 +1,16 @@
 """The command that shows how the tools do: tools."""
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from app.asking import JsonOption
 from app.calls import one_line
+from app.json_output import write_json
 from app.running import run
 from app.since import SinceOption
 
@@ -73,7 +72,7 @@ def tools(*, since: SinceOption = None, as_json: JsonOption = False) -> None:
     """
     rows = run(_rows(since))
     if as_json:
-        typer.echo(json.dumps([row.as_json() for row in rows], default=str, ensure_ascii=False))
+        write_json([row.as_json() for row in rows])
         return
     table = Table("tool", "effect", "breaker", box=None, pad_edge=False)
     for name in ("timeout s", "calls", "errors", "p50 ms", "p95 ms"):

@@ -1,6 +1,5 @@
 """The commands that show what runs did and took: runs, trace, why."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from app.asking import JsonOption
 from app.calls import one_line
+from app.json_output import write_json
 from app.running import run
 from app.since import SinceOption
 from app.trace_tree import dollars, trees
@@ -57,7 +57,7 @@ def runs(  # noqa: PLR0913 - each is an option of the command line
         return
     found, ratings = run(_recent(wanted, limit))
     if as_json:
-        _write([{**asdict(one), "rating": _rating_of(ratings, one)} for one in found])
+        write_json([{**asdict(one), "rating": _rating_of(ratings, one)} for one in found])
         return
     if not found:
         typer.echo('No such runs. Begin one with: boring ask "What is 17 * 23?"')
@@ -86,7 +86,7 @@ def trace(
     one, spans, feedback = run(_traced(run_id, with_content=content))
     if as_json:
         told = {"spans": [asdict(span) for span in spans], "feedback": [asdict(it) for it in feedback]}
-        _write({**asdict(one), **told})
+        write_json({**asdict(one), **told})
         return
     console = Console()
     cells = _cells(one)
@@ -119,7 +119,7 @@ def why(
     one, decisions, feedback = run(_decided(run_id))
     if as_json:
         said = [asdict(it) for it in feedback]
-        _write({**asdict(one), "decisions": [asdict(it) for it in decisions], "feedback": said})
+        write_json({**asdict(one), "decisions": [asdict(it) for it in decisions], "feedback": said})
         return
     from observability.story import sentences  # noqa: PLC0415 - commands import what they need when they run
 
@@ -172,10 +172,6 @@ def _cells(one: "RunFigures", rating: "Rating | None" = None) -> tuple[str, ...]
         one_line(one.question or "")[:_MOST_QUESTION_CHARS],
         one_line(one.run_id),
     )
-
-
-def _write(told: Any) -> None:
-    typer.echo(json.dumps(told, default=str, ensure_ascii=False))
 
 
 async def _recent(wanted: "WantedRuns", limit: int) -> "tuple[list[RunFigures], dict[str, Rating]]":

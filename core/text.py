@@ -1,8 +1,15 @@
-"""Text that can be stored: Postgres takes no NUL, UTF-8 no lone surrogate, JSON no infinite number."""
+"""Text that can be stored, and text that can be shown.
 
+Postgres takes no NUL, UTF-8 no lone surrogate, JSON no infinite number. A terminal takes some characters for
+commands, and some turn the order of those around them.
+"""
+
+import json
 import math
-from typing import Any, cast
+import re
+from typing import Any, Final, cast
 
+_BEYOND_ASCII: Final = re.compile(r"[^\n -~]")
 MAX_BITS = 63
 """Checkpoints hold no longer integers; arguments of a tool read them from text again."""
 
@@ -26,3 +33,17 @@ def storable(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [storable(item) for item in cast("list[Any]", value)]
     return value
+
+
+def visible(text: str) -> str:
+    """Return `text` with characters that are invisible, or steer a terminal, as their codes."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
+
+
+def json_without_steering(text: str) -> str:
+    """Return JSON that holds the same, with such characters as the codes that JSON has for them."""
+    return _BEYOND_ASCII.sub(_json_code, text)
+
+
+def _json_code(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]

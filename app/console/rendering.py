@@ -17,7 +17,7 @@ from app.console.guarding import FORM_FIELD, remember_token, token_of
 from app.console.viewing import viewer_of
 from app.feedback_words import rating_told, score_told, told
 from app.traces import dollars
-from tools.mcp.pins import visible
+from core.text import visible
 
 FOLDER: Final = Path(__file__).parent
 _SECOND_MS: Final = 1000

@@ -7,11 +7,12 @@ from typing import Any
 
 from mcp import types
 
+from core.text import visible
 from guardrails.approval import ApprovalPolicy, Demand, never
 from tools.contract import ONCE, Retry, Tool
 from tools.injection import KEY
 from tools.mcp.arguments import arguments_by_schema
-from tools.mcp.pins import Description, visible
+from tools.mcp.pins import Description
 from tools.mcp.settings import McpEffect, McpServer, McpToolTerms
 
 KEY_IN_META = "boring/idempotency-key"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from psycopg.types.json import Jsonb
 
 from core.database import Database
-from core.text import storable
+from core.text import storable, visible
 
 Description = Mapping[str, Any]
 """What a server says of a tool: its name, description, schemas and annotations."""
@@ -70,11 +70,6 @@ def difference(before: Description | None, now: Description) -> str:
     """Return what changed between two descriptions, line by line; what can't be seen is shown by its code."""
     old, new = ([] if part is None else _lines(part) for part in (before, now))
     return "\n".join(difflib.unified_diff(old, new, "accepted", "now", lineterm="", n=2))
-
-
-def visible(text: str) -> str:
-    """Return `text` with characters that are invisible, or steer a terminal, as their codes."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
 
 
 async def _accept_first(database: Database, server: str, listed: Mapping[str, Description]) -> None:

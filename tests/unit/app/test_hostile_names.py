@@ -1,7 +1,9 @@
 """Names and words of strangers steer no terminal, in whichever command they are shown."""
 
 import io
+import json
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from app.events import Ended, Event, Step, Token, Waiting
 from app.questions import Asked
 from app.screen import PeopleScreen
 from core.database import Database
+from core.settings import PROJECT_ROOT
 from observability import names
 from observability.span_store import SpanStore
 from tests.commands import boring as command
@@ -58,6 +61,31 @@ async def test_what_a_run_and_its_spans_are_called_is_shown_as_codes(env: dict[s
         code, out, err = await command(*words, env=env)
         assert (code, SHOWN in out) == (0, True), (words, out, err)
         assert not set(HOSTILE) & set(out) - set("[2J"), words
+
+
+async def test_json_of_a_command_holds_the_same_and_steers_no_terminal(
+    env: dict[str, str],
+) -> None:
+    for words in (("trace", HOSTILE), ("runs",)):
+        code, out, err = await command(*words, "--json", env=env)
+        assert (code, out.rstrip("\n").isprintable()) == (0, True), (words, err)
+        told = json.loads(out)
+        assert (told if words == ("trace", HOSTILE) else told[0])["question"] == HOSTILE
+
+
+def test_every_command_writes_json_in_the_one_way() -> None:
+    sources = {path.name: path.read_text() for path in (PROJECT_ROOT / "app").glob("*.py")}
+    assert [
+        name for name, source in sources.items() if re.search(r"(echo|out|print)\(json\.dumps", source)
+    ] == []
+
+
+async def test_a_message_of_an_error_steers_no_terminal(env: dict[str, str]) -> None:
+    code, out, err = await command(
+        "feedback", "export", "--tenant", HOSTILE, "--cases", f"/nowhere/{HOSTILE}", env=env
+    )
+    assert (code, SHOWN in err, out) == (2, True, "[]\n")
+    assert not set(HOSTILE) & set(err) - set("[2J")
 
 
 async def test_what_is_said_of_a_run_is_shown_as_codes(env: dict[str, str]) -> None:
