@@ -1,6 +1,7 @@
 """The commands of `boring`, and what becomes of their errors."""
 
 import sys
+from collections.abc import Sequence
 
 import typer
 from rich.console import Console
@@ -25,8 +26,8 @@ from app.serving import serve
 from app.stats import stats
 from app.tools import tools
 from app.traces import runs, trace, why
-from core.errors import BoringError
-from core.text import visible
+from core.errors import BoringError, InputError
+from core.text import storable_text, visible
 
 app = typer.Typer(
     name="boring",
@@ -49,6 +50,7 @@ def run_command() -> int:
     """Run the command of the command line; every expected error becomes one message and an exit code."""
     write_log()
     try:
+        _refuse_bytes(sys.argv[1:])
         app()
     except BoringError as error:
         return _told(error)
@@ -60,6 +62,17 @@ def run_command() -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else FAILED
     return ANSWERED
+
+
+def _refuse_bytes(words: Sequence[str]) -> None:
+    """Refuse what is no text, whichever command it is for: nothing could look for it, or keep it.
+
+    Raises:
+        InputError: a word of the command line is not in UTF-8.
+    """
+    for word in words:
+        if storable_text(word) != word:
+            raise InputError(f'"{visible(word)}" is not in UTF-8. Give texts and names of files in UTF-8.')
 
 
 def _told(error: BoringError) -> int:

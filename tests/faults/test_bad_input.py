@@ -46,6 +46,9 @@ def boring(*arguments: str, env: dict[str, str], stdin: bytes = b"") -> tuple[in
         (["index", "/nowhere/at/all"], "is not there"),
         (["index", "langgraph.json"], "ends in '.json'"),
         (["frobnicate"], "No such command"),
+        (["runs", "--agent", "\udcff"], '"\\udcff" is not in UTF-8'),
+        (["index", "caf\udce9.md"], '"caf\\udce9.md" is not in UTF-8'),
+        (["feedback", "r", "--up", "--by", "\ud800", "--json"], "is not in UTF-8"),
     ],
 )
 def test_bad_input_is_refused_with_a_clear_message(
