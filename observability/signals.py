@@ -23,7 +23,8 @@ ALIKE: Final = 0.5
 LEFT_AFTER: Final = timedelta(hours=24)
 """How long a run may wait for a person before it counts as left."""
 LOOKED_BACK: Final = timedelta(days=7)
-FOUND_BY: Final = "boring"
+FOUND_BY: Final = " boring"
+"""Nobody's name: those of people begin with no space, see `observability.feedback`."""
 _SOON: Final = timedelta(hours=1)
 """A question that comes later is a new one."""
 _NEXT: LiteralString = """
@@ -54,6 +55,7 @@ where status = 'interrupted' and finished_at is null and started_at > now() - %(
 _ADD: LiteralString = """
 insert into boring.feedback (tenant, user_id, run_id, thread_id, agent, key, source, signal, given_by)
 select %(tenant)s, %(user_id)s, %(run_id)s, %(thread_id)s, %(graph)s, %(signal)s, 'signal', %(signal)s, %(by)s
+where not exists (select from boring.feedback where run_id = %(run_id)s and signal = %(signal)s)
 on conflict (tenant, run_id, key, given_by) do nothing
 """
 _WENT_ON: LiteralString = """

@@ -4,6 +4,7 @@ import pytest
 
 from core.context import RunContext
 from core.database import Database
+from core.tenants import as_tenant
 from memory.runs import begin_run, mark_run
 from observability.feedback import (
     NewFeedback,
@@ -149,3 +150,25 @@ async def test_signals_are_in_no_average_of_what_people_said(database: Database)
     assert await ratings_of(database, "acme", ["r1"]) == {"r1": Rating(None, 0, ("edited_approval",))}
     await store_feedback(database, "acme", NewFeedback("r1", "ada", score=1))
     assert await ratings_of(database, "acme", ["r1"]) == {"r1": Rating(1.0, 1, ("edited_approval",))}
+
+
+@pytest.mark.parametrize("first", ["person", "signal"])
+async def test_a_person_called_as_what_finds_signals_keeps_none_from_being_noted(
+    database: Database, first: str
+) -> None:
+    await asked(database, "r1", "Pay 7")
+    said = NewFeedback("r1", "boring", score=0.0, key="abandoned")
+    if first == "person":
+        await store_feedback(database, "acme", said)
+    assert await note_signal(database, "r1", "abandoned")
+    assert not await note_signal(database, "r1", "abandoned")
+    await store_feedback(database, "acme", said)
+    assert await ratings_of(database, "acme", ["r1"]) == {"r1": Rating(0.0, 1, ("abandoned",))}
+
+
+async def test_a_signal_that_an_earlier_version_noted_is_noted_once(database: Database) -> None:
+    await asked(database, "r1", "Pay 7")
+    await note_signal(database, "r1", "abandoned")
+    async with as_tenant(database, "acme") as connection:
+        await connection.execute("update boring.feedback set given_by = 'boring'")
+    assert not await note_signal(database, "r1", "abandoned")
