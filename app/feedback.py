@@ -128,7 +128,9 @@ def export(  # noqa: PLR0913 - each is an option of the command line
     limit: LimitOption = 1000,
     cases: Annotated[
         Path | None,
-        typer.Option(help="Write the corrected ones to this file, as evals/questions.json has cases."),
+        typer.Option(
+            help="Write those corrected by no peer to this file, as evals/questions.json has cases."
+        ),
     ] = None,
 ) -> None:
     """Write runs that people have rated as JSON: question, answer, score, comment and correction."""

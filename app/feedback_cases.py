@@ -104,11 +104,12 @@ async def rated_runs(
 def corrected(found: Sequence[RatedRun]) -> list[dict[str, Any]]:
     """Return the corrected runs as `evals.questions` has cases: a right answer holds the correction's words.
 
-    Of several corrections of one question any is right.
+    Of several corrections of one question any is right. A peer's is left out, since whoever could reach the
+    server could make an answer right by it.
     """
     facts: dict[str, list[str]] = {}
     for one in found:
-        if one.correction and one.question:
+        if one.correction and one.question and one.source != "peer":
             pattern = r"\s+".join(re.escape(word) for word in one.correction.split())
             facts.setdefault(one.question, []).append(pattern)
     return [

@@ -9,6 +9,7 @@ import pytest
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from app.feedback_cases import RatedRun, corrected
 from core.context import RunContext
 from core.process import opened_process
 from core.settings import Settings
@@ -115,3 +116,20 @@ async def test_rated_runs_are_exported_with_their_answers_and_corrected_ones_as_
     assert case.question == "Capital of France?"
     assert case.is_right("It is Paris  (FR).")
     assert not case.is_right("It is Lyon.")
+
+
+def test_what_a_peer_takes_for_right_is_in_no_case() -> None:
+    said: Any = {"run_id": "r", "agent": "clerk", "key": "user_score", "answer": "It is Lyon."}
+    said |= {"score": 0.0, "comment": None}
+
+    def by(who: str, question: str, correction: str) -> RatedRun:
+        return RatedRun(**said, question=question, correction=correction, given_by=who, source=who)
+
+    found = [
+        by("operator", "Capital of France?", "Paris"),
+        by("peer", "Capital of France?", "Nice"),
+        by("user", "6 * 7?", "42"),
+        by("peer", "7 * 7?", "50"),
+    ]
+    facts = {case["question"]: case["facts"] for case in corrected(found)}
+    assert facts == {"Capital of France?": [["Paris"]], "6 * 7?": [["42"]]}
