@@ -35,7 +35,6 @@ _DATE = (
     r"(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}|\d{1,2}\.? [A-Za-z]{3,9}\.?,? \d{4}"
     r"|[A-Za-z]{3,9}\.? \d{1,2},? \d{4})"
 )
-_OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _NUMBERED = r"s?(?:[\s_-]?(?:no\.?|nr\.?|number|num|id|#)s?)?\\?[\"']?(?:\s?[:=#]|\sis)?\s?\[?\\?[\"']?"
 
 
@@ -90,16 +89,16 @@ def _many_digits(found: str) -> int:
 PRIVATE: Final = (
     # Source: RFC 5321 and RFC 6531; %40 stands for the @ in addresses of the web (RFC 3986).
     Detector("EMAIL", r"(?<![\w.+-])[\w.+-]++(?:@|%40)[\w-]++(?:\.[\w-]++)++", ("@", "%40")),
-    Detector("IBAN", r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,28}+", check=_iban),
+    Detector("IBAN", r"[A-Za-z](?<![A-Za-z0-9].)[A-Za-z]\d{2}(?:[ -]?[A-Za-z0-9]){11,28}+", check=_iban),
     # Source: ISO/IEC 7812; the groups as they are printed on cards.
     Detector(
         "CARD",
-        r"(?<!\w)(?<![0-9A-Fa-f]-)(?:\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}"
-        r"|\d{4}[ -]\d{6}[ -]\d{4,5}|\d{13,19})(?!\d)",
+        r"\d(?<!\w\d)(?<![0-9A-Fa-f]-\d)(?:\d{3}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}"
+        r"|\d{3}[ -]\d{6}[ -]\d{4,5}|\d{12,18})(?!\d)",
         check=_card,
     ),
     # Source: US Social Security Administration, "Social Security Number Randomization".
-    Detector("SSN", r"(?<![\w-])(?!000|666|9)\d{3}([ -])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-])"),
+    Detector("SSN", r"[0-8](?<![\w-]\d)\d\d(?<!000)(?<!666)([ -])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-])"),
     Detector(
         "SSN",
         rf"(?i)(?<![a-z])(?:ssn|social security){_NUMBERED}(?P<value>\d{{3}}[ -]?\d{{2}}[ -]?\d{{4}}(?!\d))",
@@ -108,7 +107,7 @@ PRIVATE: Final = (
     # Source: HM Revenue & Customs, NIM39110.
     Detector(
         "NATIONAL_ID",
-        r"(?<!\w)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D](?!\w)",
+        r"[A-CEGHJ-PR-TW-Z](?<!\w.)[A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D](?!\w)",
     ),
     Detector(
         "NATIONAL_ID",
@@ -133,14 +132,15 @@ PRIVATE: Final = (
     ),
     Detector(
         "DATE_OF_BIRTH",
-        r"(?i)(?<!\w)(?:born|birth ?day|birth ?date|date of birth|d\.?o\.?b\.?)"
-        r"(?:\s?[:=]|\s(?:is|on|in))*+\s?(?P<value>" + _DATE + ")",
+        r"(?i)(?<![a-z0-9])(?:born|birth[ _-]?(?:day|date)|date[ _-]of[ _-]birth|d\.?o\.?b\.?)"
+        r"\\?[\"']?(?:\s?[:=]|\s(?:is|on|in))*+\s?\\?[\"']?(?P<value>" + _DATE + ")",
         ("born", "birth", "dob", "d.o.b"),
     ),
     Detector(
-        "MAC_ADDRESS", r"(?<![\w:-])[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}(?![\w:-])"
+        "MAC_ADDRESS",
+        r"[0-9A-Fa-f](?<![\w:-].)[0-9A-Fa-f](?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}(?![\w:-])",
     ),
-    Detector("IP_ADDRESS", rf"(?<![\w.])(?:{_OCTET}\.){{3}}{_OCTET}(?!\w|\.\d)", check=_address),
+    Detector("IP_ADDRESS", r"\d(?<![\w.]\d)\d{0,2}(?:\.\d{1,3}){3}(?!\w|\.\d)", check=_address),
     Detector(
         "IP_ADDRESS",
         r"(?<![\w:.])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{2,39}+(?!\w)",
@@ -154,7 +154,9 @@ PRIVATE: Final = (
         check=_many_digits,
     ),
     # Source: North American Numbering Plan.
-    Detector("PHONE", r"(?<![\w.-])(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[-. ])[2-9]\d{2}[-. ]\d{4}(?![\w-])"),
+    Detector(
+        "PHONE", r"[(2-9](?<![\w.-].)(?:(?<=\()[2-9]\d{2}\) ?|(?<!\()\d{2}[-. ])[2-9]\d{2}[-. ]\d{4}(?![\w-])"
+    ),
     Detector(
         "PHONE",
         r"(?i)(?<![a-z0-9])(?:tel|telephone|phone|mobile|cell|fax|handy|telefon|call me|whatsapp)"
@@ -166,7 +168,7 @@ PRIVATE: Final = (
     Detector("WALLET", r"(?<!\w)(?:bc1[ac-hj-np-z02-9]{25,87}|0x[0-9A-Fa-f]{40})(?!\w)", ("bc1", "0x")),
     Detector(
         "STREET_ADDRESS",
-        r"(?<!\w)\d{1,5}[A-Za-z]? (?:[A-Z][\w'.]{0,24} ){1,3}"
+        r"\d(?<!\w\d)\d{0,4}[A-Za-z]? (?:[A-Z][\w'.]{0,24} ){1,3}"
         r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Boulevard|Blvd|Court|Square|Terrace|Way)(?!\w)",
         ("st", "ave", "r", "lane", "ln", "way", "court", "terrace", "square"),
     ),

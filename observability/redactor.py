@@ -37,7 +37,9 @@ _NAMING: Final = frozenset(
     {"name", "key", "field", "header", "label", "id", "type", "system", "parameterkey"}
 )
 """Fields, in small letters, that may name what stands in one of `_VALUES` beside them."""
-_VALUES: Final = frozenset({"value", "values", "Value", "Values", "ParameterValue", "default", "example"})
+_VALUES: Final = frozenset(
+    {"value", "values", "Value", "Values", "ParameterValue", "default", "example", "examples", "schema"}
+)
 _MOST_COUNTED: Final = 999
 """A number up to this one under a name in the plural, such as `secrets`, tells how many there are."""
 _NUMBER: Final = re.compile(r"[A-Z+(]{0,3}\d(?:[ ()./-]{0,2}\d){6,14}")

@@ -61,7 +61,7 @@ _KEYS: Final = (
     (r"pcsk_\w{20,}+", "pcsk_"),  # Pinecone
 )
 """What keys look like, and a needle of each. Source: gitleaks, `config/gitleaks.toml`."""
-_IS = r"\\?[\"']?\s{0,4}(?:[:=]|=>|:=)\s{0,4}"
+_IS = r"\\?[\"']?\s{0,4}(?:[:=]|=>|:=|>(?=\S))\s{0,4}"
 _NAMED_SO = rf"{NAMES}(?![a-z0-9])(?:[_.-][a-z0-9]{{1,24}}){{0,3}}+{_IS}"
 _WORD = r"[^\s\"'&;,<>\\]{4,512}+"
 _BESIDE = (
@@ -121,9 +121,16 @@ SECRETS: Final = (
     ),
     Detector(
         "SECRET",
-        rf"(?:{NAMES}|pin(?<![a-z0-9]pin))\s(?:is|was|:=?)\s[\"'`]?"
+        rf"(?:{NAMES}|pin(?<![a-z0-9]pin))\s(?:is|are|was|:=?)\s[\"'`]?"
         r"(?P<value>(?=[^\s\d]{0,64}\d)[^\s\"'`,;]{4,256}+)",
         (*NEEDLES, "pin"),
+        in_small=True,
+    ),
+    Detector(
+        "SECRET",
+        rf"(?:--(?<!---)(?!-)[a-z0-9-]{{0,40}}?{NAMES}\s|authorization{_IS}\\?[\"']?(?:[a-z]{{1,20}}\s)?)[\"']?"
+        r"(?P<value>(?=[^\s\d]{0,64}\d)[^\s\"'`,;\\]{4,512}+)",
+        ("--", "authorization"),
         in_small=True,
     ),
     Detector(

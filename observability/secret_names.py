@@ -17,7 +17,7 @@ _KEYS: Final = (
 
 def _behind(words: Iterable[str], last: str) -> str:
     """Return an expression for `last` behind one of these words, which begins with `last`: a quick search."""
-    told = (f"{word}{between}{last}".replace(" ", "[ _-]") for word in words for between in ("", " "))
+    told = (f"{word}{between}{last}".replace(" ", "[ _.-]") for word in words for between in ("", " "))
     return f"{last}(?:{'|'.join(f'(?<={one})' for one in told)})"
 
 
@@ -31,6 +31,6 @@ NEEDLES: Final = ("pass", "kennwort", "pw", "secret", "cred", "token", "key", "s
 """One of these is in each name."""
 NAMED: Final = (
     rf"(?i)(?:.*?{NAMES}|(?:^|.*[^a-z])(?:pass|authorization|cookie|pin|cvv2?|cvc2?|otp)s?)"
-    r"(?:[ _-]?(?:confirm(?:ation)?|repeat|again|new|old|current|hash|value))?(?:[ _-]?\d{1,3})?"
+    r"(?:[ _-]?(?:confirm(?:ation)?|repeat|again|new|old|current|hash|value|pem))?(?:[ _-]?\d{1,3})?"
 )
 """As the name of a field."""

@@ -102,6 +102,9 @@ NAMING = (
     "\u200b1",
     "ssn 1",
     "\u0661",
+    "--",
+    "--a ",
+    "authorization: ",
 )
 
 

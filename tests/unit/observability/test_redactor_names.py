@@ -67,6 +67,11 @@ def test_a_field_is_known_by_its_name_in_the_plural_numbered_or_abbreviated(name
         '{"key":"DB_PASSWORD","in":"header","value":"hunter2x9"}',
         '{\\"name\\": \\"X-Api-Key\\", \\"value\\": \\"hunter2x9\\"}',
         "- name: DB_PASSWORD\n  value: hunter2x9",
+        "mysql --db-password hunter2x9 -h x",
+        "<password>hunter2x9</password>",
+        "smtp.pass=hunter2x9",
+        "Authorization: hunter2x9",
+        "my passwords are hunter2x9",
     ],
 )
 def test_a_text_tells_it_as_a_field_does(told: str) -> None:
@@ -84,6 +89,7 @@ def test_a_text_tells_it_as_a_field_does(told: str) -> None:
         {"key": "password", "value": SECRET},
         {"name": "DB_PASSWORD", "value": SECRET, "enabled": True},
         {"name": "api_key", "in": "query", "example": SECRET},
+        {"name": "api_key", "in": "query", "schema": {"type": "string", "example": SECRET}},
         {"key": "client_secret", "value": {"stringValue": SECRET}},
         {"Key": "Password", "Value": SECRET},
         {"ParameterKey": "DBPassword", "ParameterValue": SECRET},
@@ -145,6 +151,7 @@ def test_numbers_are_looked_at_as_texts_are() -> None:
         ("ssn: 123 45 6789", "[SSN]"),
         ('{"ssn": "123456789"}', "[SSN]"),
         ('{"phone": [2025550123]}', "[PHONE]"),
+        ('{"date_of_birth": "1815-12-10"}', "[DATE_OF_BIRTH]"),
         ('{"passport_number":"X1234567"}', "[PASSPORT]"),
         ("GB82\u00a0WEST\u00a01234\u00a05698\u00a07654\u00a032", "[IBAN]"),
     ],
@@ -198,6 +205,7 @@ def test_what_names_no_secret_hides_nothing(told: dict[str, Any]) -> None:
         "At 1764000000123 (2026-11-28T10:45:10Z), v1.25.0, build 20261128.4, PASS: test_a",
         "The café\u2019s “menu” \u2013 12…15 dishes, ½ price, 10 µs, № 7 and 👩\u200d👩\u200d👧",
         f"列車は{wide('12')}時{wide('30')}分に出発します。料金は{wide('1,200')}円です。",
+        "password > 8 characters, authorization: required, use --password to log in and --token-count 70000",
         "the SSN is nine digits long, and a key: value pair",
     ],
 )
