@@ -10,10 +10,10 @@ from typing import Any, Final, LiteralString
 from langchain_core.runnables import RunnableConfig
 
 from app.json_output import json_text, write_json
-from app.turns import RUN_KEY
 from core.database import Database
 from core.errors import InputError
 from core.process import opened_process
+from graphs.recorded import RUN_KEY
 from memory.checkpoints import postgres_checkpointer
 from memory.saver import Saver
 from observability.feedback import Feedback, WantedFeedback, feedback_found
