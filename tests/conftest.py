@@ -24,7 +24,6 @@ from core.embedded.flock import is_held
 from core.embedded.home import lock_file
 from core.embedded.postgres import join, leave
 from core.embedded.server import DATABASE, ROLE
-from core.migrations import apply_migrations
 from core.process import opened_process
 from core.settings import Settings
 from tests.grouping import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
@@ -95,6 +94,7 @@ def database_url(server_place: Path) -> Iterator[str]:
     with psycopg.connect(url, autocommit=True) as connection:
         # The data need not survive the machine, so a new database waits for no disk.
         connection.execute("alter system set fsync = off")
+        connection.execute("alter system set full_page_writes = off")
         connection.execute("alter system set max_wal_size = '256MB'")
         connection.execute("select pg_reload_conf()")
         # Making the password costly to guess takes each client 4 ms a connection; it is random and long.
@@ -115,12 +115,14 @@ def administration(database_url: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(database_url: str, administration: psycopg.Connection) -> str:
-    """A database at the newest schema, to be copied and not to be connected to."""
+def migrated_template(
+    database_url: str, administration: psycopg.Connection, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """A database with all that a first turn would make in it, to be copied and not to be connected to."""
     administration.execute(
         SQL("create database {} template {}").format(*map(Identifier, (_TEMPLATE, DATABASE)))
     )
-    asyncio.run(apply_migrations(database_named(database_url, _TEMPLATE)))
+    asyncio.run(_set_up(database_named(database_url, _TEMPLATE), tmp_path_factory.mktemp(_TEMPLATE)))
     return _TEMPLATE
 
 
@@ -151,6 +153,17 @@ def empty_postgres_url(database_url: str, administration: psycopg.Connection) ->
 def database_named(url: str, name: str) -> str:
     """Return the address of another database on the same server."""
     return url.replace(f"/{DATABASE}?", f"/{name}?")
+
+
+async def _set_up(url: str, folder: Path) -> None:
+    from memory.checkpoints import postgres_checkpointer  # noqa: PLC0415 - takes long, and not every test needs it
+
+    async with opened_process(
+        Settings(database_url=SecretStr(url), data_dir=folder, cache_dir=folder)
+    ) as process:
+        await postgres_checkpointer()
+        async with (await process.database()).pool.connection() as connection:
+            await connection.execute("select boring.make_span_day((now() at time zone 'UTC')::date)")
 
 
 def _remove_forgotten(folder: Path) -> None:
