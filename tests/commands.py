@@ -23,33 +23,8 @@ from types import ModuleType
 from typing import NamedTuple
 
 FORKING = multiprocessing.get_context("forkserver")
-"""Begins processes in which these modules are imported."""
-FORKING.set_forkserver_preload(
-    [
-        *("app.commands", "app.graphs", "app.inbox", "app.learning", "app.memories", "app.rulebook"),
-        *(
-            "app.session",
-            "app.turns",
-            "graphs.loop",
-            "graphs.minds",
-            "memory.checkpoints",
-            "memory.documents",
-        ),
-        *("memory.facts", "memory.rules", "memory.store", "memory.view", "nodes.execute", "nodes.folding"),
-        *(
-            "nodes.learner",
-            "nodes.observe",
-            "nodes.plan",
-            "nodes.recalling",
-            "nodes.receive",
-            "nodes.respond",
-        ),
-        *("nodes.review", "nodes.ruling", "observability.calls", "tools.calculator", "tools.clock"),
-        *("tools.documents", "tools.earlier_results", "tools.runtime", "tools.units", "tools.web"),
-        *("jsonschema", "langchain_openai", "langchain_text_splitters", "openai.resources.chat.completions"),
-        *("anyio._backends._asyncio", "httpcore", "openai.lib.streaming.chat"),
-    ]
-)
+"""Begins processes from one that has done what stands in `tests.warm`."""
+FORKING.set_forkserver_preload(["tests.warm"])
 _ASKING = """\
 #!/bin/sh
 "exec" "{python}" "-IS" "$0" "$@"
@@ -167,6 +142,7 @@ def _run(
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
+    assert "tests.warm" in sys.modules, "what is to be done beforehand has failed"
     assert not settings.cache_info().currsize, "a module that is loaded beforehand reads the settings"
     main(*words)
 
