@@ -15,10 +15,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from runpy import run_module, run_path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -28,15 +29,22 @@ FORKING.set_forkserver_preload(["tests.warm"])
 _ASKING = """\
 #!/bin/sh
 "exec" "{python}" "-IS" "$0" "$@"
-import json, os, socket, sys
+import json, os, signal, socket, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, (2, 15))
 with socket.socket(socket.AF_UNIX) as asked:
     asked.connect({address!r})
     socket.send_fds(asked, [b"."], [0, 1, 2])
-    asked.sendall(json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode() + b"\\n")
-    code = int(asked.recv(9) or b"-9")
+    asked.sendall(json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode() + b"\\n")
+    os.closerange(0, 2)
+    answers = asked.makefile()
+    pid = int(answers.readline())
+    for number in (2, 15):
+        signal.signal(number, lambda number, _: os.kill(pid, number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (2, 15))
+    code = int(answers.readline() or "-9")
 sys.exit(code if code >= 0 else 128 - code)
 """
-"""`boring` for a shell: it hands on what it was started with, and ends as the command does."""
+"""A program that hands its words, streams and signals to the process forked for it, and ends as that does."""
 
 
 class Ended(NamedTuple):
@@ -63,15 +71,16 @@ async def python(code: str, *, env: Mapping[str, str], cwd: Path) -> Ended:
 
 
 @contextmanager
-def boring_for_shells() -> Generator[Path]:
-    """Have a folder with a `boring` that a shell can start, to be put in front of its `PATH`."""
+def startable() -> Generator[Path]:
+    """Have a folder with a `boring` and a `python` that can be started as any program can."""
     with (
         tempfile.TemporaryDirectory() as folder,
         socketserver.ThreadingUnixStreamServer(f"{folder}/asked", _Asked) as server,
     ):
-        file = Path(folder, "boring")
-        file.write_text(_ASKING.format(python=sys.executable, address=server.server_address))
-        file.chmod(0o700)
+        for name in _MAINS:
+            file = Path(folder, name)
+            file.write_text(_ASKING.format(python=sys.executable, address=server.server_address))
+            file.chmod(0o700)
         serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         serving.start()
         yield Path(folder)
@@ -80,18 +89,20 @@ def boring_for_shells() -> Generator[Path]:
 
 
 class _Asked(socketserver.BaseRequestHandler):
-    """Runs one command on the input and output of the shell that asked; it ends when that is killed."""
+    """Runs one command on the input and output of whoever asked; it ends when that is killed."""
 
     request: socket.socket
 
     def handle(self) -> None:
         _, streams, _, _ = socket.recv_fds(self.request, 1, 3)
         with self.request.makefile() as told:
-            words, cwd, env = json.loads(told.readline())
-        process = _started(_command, words, env, cwd, streams)
-        if process.sentinel in wait([process.sentinel, self.request]):
-            process.join()
-            self.request.sendall(str(process.exitcode).encode())
+            (program, *words), cwd, env = json.loads(told.readline())
+        process = _started(_MAINS[Path(program).name], words, env, cwd, streams)
+        with suppress(BrokenPipeError):
+            self.request.sendall(f"{process.pid}\n".encode())
+            if process.sentinel in wait([process.sentinel, self.request]):
+                process.join()
+                self.request.sendall(f"{process.exitcode}\n".encode())
         process.kill()
         process.join()
 
@@ -138,7 +149,10 @@ def _run(
     for descriptor, stream in enumerate(streams):
         os.dup2(stream.fileno(), descriptor)
         stream.close()
-    sys.stdin = os.fdopen(0)  # a forked process of this library has none
+    # Anew: what there is still knows, or has not, those of the process that it is forked from.
+    sys.stdin = os.fdopen(0)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False, errors="backslashreplace")
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
@@ -154,8 +168,22 @@ def _command(*words: str) -> None:
     main()
 
 
-def _program(code: str) -> None:
+def _program(code: str, *words: str) -> None:
     gc.freeze()
-    sys.argv = ["-c"]
+    sys.argv = ["-c", *words]
     sys.modules["__main__"] = program = ModuleType("__main__")
     exec(compile(code, "<string>", "exec"), program.__dict__)  # noqa: S102 - what `python -c` does
+
+
+def _python(first: str, *words: str) -> None:
+    if first == "-c":
+        _program(*words)
+    elif first == "-m":
+        sys.argv = list(words)
+        run_module(words[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = [first, *words]
+        run_path(first, run_name="__main__")
+
+
+_MAINS = {"boring": _command, "python": _python}

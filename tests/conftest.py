@@ -26,6 +26,7 @@ from core.embedded.postgres import join, leave
 from core.embedded.server import DATABASE, ROLE
 from core.process import opened_process
 from core.settings import Settings
+from tests.commands import startable
 from tests.grouping import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 
 _TEMPLATE = "migrated"
@@ -50,6 +51,13 @@ def pytest_xdist_auto_num_workers() -> int | None:
         return None
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(2 * (os.cpu_count() or 1), memory // _WORKER_BYTES))
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Path]:
+    """A folder with a `boring` and a `python` that are forked, for what starts a program by its name."""
+    with startable() as folder:
+        yield folder
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,12 @@ _MODULES = (
     *("langchain_core.tracers.run_collector", "langchain_core.messages.block_translators.langchain_v0"),
     *("langchain_openai", "langchain_text_splitters", "numpy", "openai.lib.streaming.chat"),
     *("openai.resources.chat.completions", "rich._emoji_codes", "rich.markdown"),
+    *(
+        "mcp.server.lowlevel",
+        "mcp.server.stdio",
+        "mcp.server.streamable_http_manager",
+        "starlette.applications",
+    ),
 )
 
 gc.disable()

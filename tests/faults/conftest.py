@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from core.embedded.catalogue import Asset, HubFile, Part
-from tests.commands import boring_for_shells
 
 HUB_FILE = "whole.bin"
 
@@ -154,11 +153,10 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
 
 
 @pytest.fixture(scope="module", params=["forked", pytest.param("from nothing", marks=pytest.mark.slow)])
-def command(request: pytest.FixtureRequest) -> Iterator[Sequence[str]]:
+def command(request: pytest.FixtureRequest, programs: Path) -> Sequence[str]:
     """What starts `boring` in a process that can be killed."""
-    with boring_for_shells() as folder:
-        forked = (str(folder / "boring"),)
-        yield forked if request.param == "forked" else (sys.executable, "-m", "app.main")
+    forked = (str(programs / "boring"),)
+    return forked if request.param == "forked" else (sys.executable, "-m", "app.main")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
-from tests.commands import boring_for_shells, python
+from tests.commands import python, startable
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELL = ("bash", "sh", "shell", "console")
@@ -158,19 +158,13 @@ async def run(block: Block, folder: Path, env: dict[str, str]) -> tuple[int, str
     return process.returncode or 0, output.decode()
 
 
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Path]:
-    with boring_for_shells() as folder:
-        yield folder
-
-
 @pytest.fixture
-def run_forked(commands: Path) -> Runner:
+def run_forked(programs: Path) -> Runner:
     """Run a block with commands, or the program that it is, in processes that have imported."""
 
     async def forked(block: Block, folder: Path, env: dict[str, str]) -> tuple[int, str]:
         if block.language in SHELL:
-            return await run(block, folder, {**env, "PATH": f"{commands}:{env['PATH']}"})
+            return await run(block, folder, {**env, "PATH": f"{programs}:{env['PATH']}"})
         ended = await python(block.code, env=env, cwd=folder)
         return ended.code, ended.out + ended.err
 
@@ -289,7 +283,7 @@ async def test_a_forked_command_has_the_input_output_and_folder_of_its_shell(
 async def test_a_forked_command_is_killed_with_its_shell(tmp_path: Path, postgres_url: str) -> None:
     async with ScriptedModel([Reply(text="late", delay_s=600)]) as model:
         env = environment(tmp_path, model, postgres_url)
-        with boring_for_shells() as commands:
+        with startable() as commands:
             env["PATH"] = f"{commands}:{env['PATH']}"
             process = await asyncio.create_subprocess_exec("boring", "ask", "Hello?", env=env)
             while not model.requests:  # noqa: ASYNC110 - what is awaited happens in another process

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,9 @@ SERVER = str(Path(__file__).parents[1] / "tools/mcp_server.py")
 
 
 @pytest.fixture
-def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
+def env(postgres_url: str, tmp_path: Path, programs: Path) -> dict[str, str]:
     path = tmp_path / "mcp.json"
-    server = {"command": sys.executable, "args": [SERVER, str(tmp_path)]}
+    server = {"command": str(programs / "python"), "args": [SERVER, str(tmp_path)]}
     path.write_text(json.dumps({"mcpServers": {"srv": server, "gone": {"command": "no-such-command"}}}))
     return {
         "PATH": os.environ["PATH"],

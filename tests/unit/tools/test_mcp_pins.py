@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ SAYS = {"name": "a", "description": "Say.", "inputSchema": {"type": "object"}}
 
 
 @pytest.fixture
-def settings(postgres_url: str, tmp_path: Path) -> Settings:
+def settings(postgres_url: str, tmp_path: Path, programs: Path) -> Settings:
     path = tmp_path / "mcp.json"
-    server = {"command": sys.executable, "args": [SERVER, str(tmp_path)]}
+    server = {"command": str(programs / "python"), "args": [SERVER, str(tmp_path)]}
     path.write_text(json.dumps({"mcpServers": {"srv": server}}))
     return Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, mcp=path)
 

@@ -2,7 +2,6 @@ import asyncio
 import os
 import re
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,11 +13,10 @@ from tests.unit.app.conftest import desk as desk
 
 
 @pytest.fixture
-async def console(desk: Desk) -> AsyncIterator[str]:
+async def console(desk: Desk, programs: Path) -> AsyncIterator[str]:
     """`boring console` at the desk, by its address."""
-    command = (str(Path(sys.executable).with_name("boring")), "console")
     process = await asyncio.create_subprocess_exec(
-        *command,
+        *(str(programs / "boring"), "console"),
         cwd=desk.folder,
         env=desk.env | {"PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,
