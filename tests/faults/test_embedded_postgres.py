@@ -21,6 +21,7 @@ from core.embedded.home import lock_file
 from core.embedded.postgres import EmbeddedPostgres, join, leave, status
 from core.settings import Settings
 
+pytestmark = pytest.mark.slow  # each starts a server; that one starts and ends, each ordinary run shows
 _CLIENT = """
 import asyncio, sys
 from pathlib import Path
