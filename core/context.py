@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime
@@ -49,11 +49,27 @@ class RunContext:
 
 
 def context_of(runtime: Runtime[RunContext]) -> RunContext:
-    """Return the run's context; a caller that gave none runs under the defaults."""
-    return cast("RunContext | None", runtime.context) or RunContext()
+    """Return the run's context; a caller that gave none runs under the defaults.
+
+    Raises:
+        ValueError: see `run_context`.
+    """
+    return run_context(runtime.context)
 
 
-def field_of(context: Any, name: str, default: str) -> str:
+def run_context(given: Any) -> RunContext:
+    """Return a context as our graphs take it; a graph around them may have another one, a dict, or none.
+
+    Raises:
+        ValueError: a limit in it can't hold, see `RunContext`.
+    """
+    if isinstance(given, RunContext):
+        return given
+    told = {one.name: field_of(given, one.name, None) for one in fields(RunContext)}
+    return RunContext(**{name: value for name, value in told.items() if value is not None})
+
+
+def field_of(context: Any, name: str, default: Any) -> Any:
     """Return a field of a run's context; graphs of others may have one that is a dict, or none."""
     if isinstance(context, dict):
         return context.get(name, default)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
-from core.context import RunContext
+from core.context import run_context
 from core.database import Database
 from core.process import current_process
 from core.state import Answer
@@ -45,14 +45,13 @@ class RecordedGraph(TracedGraph):
         one.belongs_to(run_id, None)
         question = _question(given)
         tell_question(one, question)
-        asker = RunContext(user=one.whose[names.USER], tenant=one.whose[names.TENANT])
         await begin_run(
             database,
             thread_id=thread_id,
             run_id=run_id,
             graph=self.name,
             question=question,
-            context=context if isinstance(context, RunContext) else asker,
+            context=run_context(context),
         )
 
     async def _unfinished(self, database: Database, thread_id: str) -> str | None:

@@ -184,10 +184,12 @@ async def test_the_inbox_says_what_to_do_where_it_does_not_find_it(process: Proc
         await graph_of(await process.database(), await approved(process))
 
 
-async def test_a_call_by_a_program_is_a_run_too_and_so_is_its_going_on(process: Process) -> None:
+@pytest.mark.parametrize("context", [RunContext(user="uma"), {"user": "uma", "of_its_own": 1}])
+async def test_a_call_by_a_program_is_a_run_too_and_so_is_its_going_on(
+    process: Process, context: Any
+) -> None:
     graph = (await opened_graph(graph_called("shop"))).copy(update={"name": "shopping"})
     config: Any = {"configurable": {"thread_id": "t"}, "run_id": UUID(int=7)}
-    context = RunContext(user="uma")
     asked_for: Any = {"messages": [("user", "Pay.")]}
     await graph.ainvoke(asked_for, config, context=context)
     assert await runs(process) == [("shopping", "interrupted", None)]

@@ -3,6 +3,9 @@
 import asyncio
 from pathlib import Path
 
+from langgraph.graph import START, MessagesState, StateGraph
+
+from graphs.recorded import recorded
 from graphs.single import create_agent
 from guardrails.approval import always
 from tools.contract import contract
@@ -37,3 +40,6 @@ async def pay(amount: int) -> str:
 
 
 graph = create_agent(tools=[contract(ship, approval=always), pay], name="shop")
+around = recorded(
+    StateGraph(MessagesState).add_node("inner", graph).add_edge(START, "inner").compile(name="around")
+)

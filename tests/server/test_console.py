@@ -22,7 +22,9 @@ pytestmark = pytest.mark.xdist_group("console")  # its tests share a server, so 
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("shop")
     (made / "shop.py").write_text((Path(__file__).parent / "shop.py").read_text())
-    given = read_server_file(ROOT / "langgraph.json") | {"graphs": {"shop": "./shop.py:graph"}}
+    given = read_server_file(ROOT / "langgraph.json") | {
+        "graphs": {"shop": "./shop.py:graph", "around": "./shop.py:around"}
+    }
     (made / "langgraph.json").write_text(json.dumps(given))
     return made
 
@@ -32,13 +34,15 @@ def started(serving: Any, folder: Path) -> Any:
     return serving("--port", "0", "--config", str(folder / "langgraph.json")).wait_until_ready()
 
 
+@pytest.mark.parametrize("graph", ["shop", "around"])
 def test_an_approval_in_the_console_has_the_server_go_on_with_its_run(
-    started: Any, opened: Any, folder: Path
+    started: Any, opened: Any, folder: Path, graph: str
 ) -> None:
+    before = shipped_in(folder)
     with opened(started) as client, httpx.Client(base_url=f"{started.url}/console") as browser:
-        thread = client.threads.create(graph_id="shop")["thread_id"]
+        thread = client.threads.create(graph_id=graph)["thread_id"]
         asked = {"messages": [{"role": "user", "content": "Ship order 7."}]}
-        client.runs.wait(thread, "shop", input=asked, context={"user": "uma"})
+        client.runs.wait(thread, graph, input=asked, context={"user": "uma"})
         [address] = re.findall(r"/approvals/[0-9a-f-]{36}", browser.get("/approvals").text)
         shown = browser.get(address).text
         assert "uma" in shown
@@ -50,21 +54,28 @@ def test_an_approval_in_the_console_has_the_server_go_on_with_its_run(
             pass
         client.runs.join(thread, runs[0]["run_id"])
         assert client.threads.get(thread)["status"] == "idle"
-        assert client.threads.get_state(thread)["values"]["answer"]["text"] == "That is that."
+        assert client.threads.get_state(thread)["values"]["messages"][-1]["content"] == "That is that."
+        [of_thread] = json.loads(started.command("runs", "--thread", thread, "--json", cwd=folder))
+        told = (of_thread["run_id"], of_thread["graph"], of_thread["status"])
+        assert told == (runs[-1]["run_id"], graph, "finished")
         rating = Client(api_url=started.url, api_key="unused", info={})
         for run in runs:  # the one that asked for approval, and the one that went on: both are the same run
             said: Any = {"score": 1, "comment": "Quick.", "session_id": uuid4()}
             rating.create_feedback(run["run_id"], "user_score", **said)
         [kept] = rating.list_feedback(run_ids=[runs[-1]["run_id"]])
         assert (kept.score, kept.comment, kept.run_id) == (1.0, "Quick.", UUID(runs[-1]["run_id"]))
-    assert (folder / "ledger").read_text().splitlines() == ["ship 7"]
+    assert shipped_in(folder) == [*before, "ship 7"]
+
+
+def shipped_in(folder: Path) -> list[str]:
+    ledger = folder / "ledger"
+    return ledger.read_text().splitlines() if ledger.exists() else []
 
 
 def test_a_request_of_a_run_on_the_server_is_decided_by_the_command_line_too(
     started: Any, opened: Any, folder: Path
 ) -> None:
-    ledger = folder / "ledger"
-    shipped = ledger.read_text().splitlines() if ledger.exists() else []
+    before = shipped_in(folder)
     with opened(started) as client:
         thread = client.threads.create(graph_id="shop")["thread_id"]
         asked = {"messages": [{"role": "user", "content": "Ship order 7."}]}
@@ -73,7 +84,7 @@ def test_a_request_of_a_run_on_the_server_is_decided_by_the_command_line_too(
         told = started.command("approvals", "approve", waiting["id"], "--by", "ann", cwd=folder)
         assert "That is that." in told
         assert client.threads.get_state(thread)["values"]["answer"]["text"] == "That is that."
-    assert ledger.read_text().splitlines() == [*shipped, "ship 7"]
+    assert shipped_in(folder) == [*before, "ship 7"]
 
 
 def test_the_console_and_the_server_keep_their_own_addresses(started: Any) -> None:
