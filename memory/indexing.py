@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import InputError
+from core.text import storable_text, visible
 from memory.documents import DocumentStore
 from memory.reading import SUFFIXES, passages_of, suffix_of
 
@@ -49,16 +50,18 @@ async def index_path(
     for done, file in enumerate(files):
         name = _name(file, base)
         if advance:
-            advance(done, len(files), name)
+            advance(done, len(files), visible(name))
         before = known.pop(name, None)
         try:
+            if storable_text(name) != name:
+                raise ValueError("its name is not in UTF-8; rename it")  # noqa: TRY301 - skipped as others are
             content, digest = await asyncio.to_thread(_read, file)
             if before == digest:
                 unchanged += 1
                 continue
             chunks = await passages_of(content, suffix_of(file))
         except (OSError, ValueError) as error:
-            skipped.append(f"{name}: {error}")
+            skipped.append(f"{visible(name)}: {error}")
             continue
         await store.put(tenant, name, digest, chunks)
         added += 1

@@ -102,9 +102,11 @@ async def test_files_that_are_no_text_are_named_and_the_rest_is_indexed(
 ) -> None:
     (folder / "broken.md").write_bytes(b"\xff\xfe\x00")
     (folder / "nul.txt").write_bytes(b"a\0b")
+    (folder / os.fsdecode(b"na\xffme.txt")).write_text("The name is none.")
     report = await index(store, folder)
     assert report.added == 2
-    assert [line.split(":")[0] for line in report.skipped] == ["broken.md", "nul.txt"]
+    names = [line.split(":")[0] for line in report.skipped]
+    assert names == ["broken.md", r"na\udcffme.txt", "nul.txt"]
 
 
 @pytest.mark.parametrize(
