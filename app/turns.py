@@ -14,7 +14,7 @@ from app.events import Ended, Event, Step, Token, ToolProgress, Waiting
 from app.questions import asked
 from core.context import RunContext
 from graphs.ends import end_of, is_turn
-from graphs.recorded import RUN_KEY
+from graphs.recorded import RUN_KEY, RecordedGraph
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -127,7 +127,8 @@ async def last_turn(graph: Agent, thread_id: str, *, elapsed_s: float) -> AsyncG
         questions = tuple(asked(interrupt) for interrupt in state.interrupts)
         yield Waiting(questions, turn["run_id"] if turn and is_turn(turn) else noted)
         return
-    yield Ended(*end_of(state.values, graph=graph.name, run_id=noted, elapsed_s=elapsed_s))
+    run_id = noted if isinstance(graph, RecordedGraph) else ""  # an agent's state tells its own
+    yield Ended(*end_of(state.values, graph=graph.name, run_id=run_id, elapsed_s=elapsed_s))
 
 
 def _what(update: Any) -> str:

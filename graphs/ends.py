@@ -43,7 +43,7 @@ def end_of(values: Any, *, graph: str, run_id: str, elapsed_s: float) -> End:
     Args:
         values: the state.
         graph: its name.
-        run_id: the run.
+        run_id: the run; empty where it is not known, and the state's own is taken for it.
         elapsed_s: how long it took, where the state does not say so.
 
     Raises:
@@ -51,7 +51,8 @@ def end_of(values: Any, *, graph: str, run_id: str, elapsed_s: float) -> End:
     """
     state: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
     answer, turn = state.get("answer"), state.get("turn")
-    if is_turn(turn) and isinstance(answer, Mapping) and answer.keys() >= _OF_ANSWER:
+    is_of_run = isinstance(turn, Mapping) and is_turn(turn) and run_id in {"", turn["run_id"]}
+    if is_of_run and isinstance(answer, Mapping) and answer.keys() >= _OF_ANSWER:
         return End(answer, turn)  # pyright: ignore[reportArgumentType] - as `respond` writes them
     said = _messages(state)
     text = answer if isinstance(answer, str) else _last_words(said)

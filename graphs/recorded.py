@@ -38,6 +38,8 @@ class RecordedGraph(TracedGraph):
         database = await (await current_process()).database()
         thread_id = one.whose.get(names.CONVERSATION, "")
         run_id = config.get("metadata", {}).get(RUN_KEY)
+        if run_id != one.called_as:  # a client of the server can name another one's run in its metadata
+            run_id = None
         if run_id is None and thread_id and (given is None or isinstance(given, Command)):
             run_id = await self._unfinished(database, thread_id)
         run_id = str(run_id or one.called_as or uuid.uuid4())
@@ -53,6 +55,9 @@ class RecordedGraph(TracedGraph):
             question=question,
             context=run_context(context),
         )
+        if given is None or isinstance(given, Command):
+            async with database.pool.connection() as connection:
+                await mark_run(connection, run_id, "running")
 
     async def _unfinished(self, database: Database, thread_id: str) -> str | None:
         row = await latest_run(database, thread_id)
@@ -75,7 +80,7 @@ class RecordedGraph(TracedGraph):
         """Return what a call came to; None where it has stopped on its way, at a question or a breakpoint."""
         values: Any = {}
         if self.checkpointer:
-            state = await self.aget_state(config)
+            state = await self.aget_state(_newest(config))
             if state.next:
                 return None
             values = state.values
@@ -95,6 +100,15 @@ def recorded(graph: CompiledStateGraph[Any, Any, Any, Any]) -> CompiledStateGrap
     An agent of ours is returned as it is.
     """
     return graph if isinstance(graph, TracedGraph) else RecordedGraph(**graph.__dict__)
+
+
+def _newest(config: RunnableConfig) -> RunnableConfig:
+    """Return a call's configuration without the checkpoint that it set out from."""
+    configured = config.get("configurable", {})
+    return {
+        **config,
+        "configurable": {name: configured[name] for name in configured if name != "checkpoint_id"},
+    }
 
 
 def _question(given: Any) -> str:

@@ -1,0 +1,83 @@
+"""The record of a recorded graph's run says how that call went, whatever stands on its thread."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
+from pydantic import SecretStr
+
+from core.process import Process, current_process, opened_process
+from core.settings import Settings
+from core.state import AgentState
+from graphs.recorded import RUN_KEY, recorded
+
+ON_THREAD: RunnableConfig = {"configurable": {"thread_id": "t"}}
+ASKED: Any = {"messages": [("user", "Go.")]}
+
+
+@pytest.fixture(autouse=True)
+async def process(postgres_url: str, tmp_path: Path) -> AsyncIterator[Process]:
+    settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
+    async with opened_process(settings) as process:
+        yield process
+
+
+async def statuses() -> list[str]:
+    async with (await (await current_process()).database()).pool.connection() as connection:
+        found = await connection.execute("select status from boring.run order by started_at")
+        return [row["status"] for row in await found.fetchall()]
+
+
+def step(_: Any) -> dict[str, Any]:
+    return {"messages": [AIMessage("Done.")]}
+
+
+def of_one_step(node: Any, state: Any = MessagesState) -> Any:
+    graph = StateGraph(state).add_node("step", node).add_edge(START, "step")
+    return recorded(graph.compile(name="own", checkpointer=InMemorySaver()))
+
+
+async def test_a_call_from_an_older_checkpoint_that_ends_is_finished() -> None:
+    graph = of_one_step(step)
+    await graph.ainvoke(ASKED, ON_THREAD)
+    (older,) = [one async for one in graph.aget_state_history(ON_THREAD) if one.next == ("step",)]
+    await graph.ainvoke(None, older.config)
+    assert await statuses() == ["finished", "finished"]
+
+
+async def test_a_run_ends_though_an_earlier_one_s_turn_stands_in_the_state() -> None:
+    turn: Any = {"run_id": "earlier", "input_tokens": 1, "output_tokens": 1, "elapsed_s": 1.0}
+    answer: Any = {"text": "Earlier.", "status": "answered", "sources": []}
+    graph = of_one_step(step, AgentState)
+    await graph.ainvoke({**ASKED, "turn": turn, "answer": answer}, ON_THREAD)
+    assert await statuses() == ["finished"]
+
+
+async def test_a_run_that_goes_on_is_running_meanwhile() -> None:
+    seen: list[str] = []
+
+    async def asking(_: Any) -> dict[str, Any]:
+        said = interrupt("Shall it?")
+        seen.extend(await statuses())
+        return {"messages": [AIMessage(said)]}
+
+    graph = of_one_step(asking)
+    await graph.ainvoke(ASKED, ON_THREAD)
+    assert await statuses() == ["interrupted"]
+    await graph.ainvoke(Command(resume="Yes."), ON_THREAD)
+    assert (seen, await statuses()) == (["running"], ["finished"])
+
+
+async def test_metadata_that_name_another_call_s_run_leave_that_alone() -> None:
+    waiting = of_one_step(lambda _: interrupt("Shall it?"))
+    await waiting.ainvoke(ASKED, {**ON_THREAD, "run_id": UUID(int=7)})
+    config: Any = {"configurable": {"thread_id": "other"}, "metadata": {RUN_KEY: str(UUID(int=7))}}
+    await of_one_step(step).ainvoke(ASKED, config)
+    assert await statuses() == ["interrupted", "finished"]
