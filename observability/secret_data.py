@@ -64,6 +64,12 @@ _KEYS: Final = (
 _IS = r"\\?[\"']?\s{0,4}(?:[:=]|=>|:=|>(?=\S))\s{0,4}"
 _NAMED_SO = rf"{NAMES}(?![a-z0-9])(?:[_.-][a-z0-9]{{1,24}}){{0,3}}+{_IS}"
 _WORD = r"[^\s\"'&;,<>\\]{4,512}+"
+_NO_VALUE = r"(?!(?:null|none|true|false)(?:[\s\"',;)}\]&\\]|\Z))"
+_QUOTED = (
+    r"(?P<quote>\\?[\"'])(?P<value>(?=[^\s\"',;:)}\]])"
+    r"(?:(?!(?P=quote))(?:\\[^\r\n]|[^\\\r\n])){4,512}+)(?P=quote)"
+)
+"""All of it, whatever stands in it."""
 _BESIDE = (
     r"[\s,]{0,40}(?:\\?[\"']\w{1,24}\\?[\"']\s{0,4}:\s{0,4}(?:\\?[\"'][^\"'\\]{0,80}\\?[\"']|true|false|null),"
     r"\s{0,40}){0,3}\\?[\"']?(?:parameter)?(?:value|default|example)s?"
@@ -114,7 +120,14 @@ SECRETS: Final = (
     ),
     Detector(
         "SECRET",
-        rf"{_NAMED_SO}(?:(?:bearer|basic|token)\s)?\\?[\"']?(?P<value>{_WORD})",
+        rf"{_NAMED_SO}{_QUOTED}",
+        NEEDLES,
+        _unless_found,
+        in_small=True,
+    ),
+    Detector(
+        "SECRET",
+        rf"{_NAMED_SO}(?:(?:bearer|basic|token)\s)?\\?[\"']?(?P<value>{_NO_VALUE}{_WORD})",
         NEEDLES,
         _unless_found,
         in_small=True,

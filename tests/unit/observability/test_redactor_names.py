@@ -213,6 +213,22 @@ def test_what_is_told_of_other_things_stays(told: str) -> None:
     assert redacted(told) == told
 
 
+@pytest.mark.parametrize(
+    "secret",
+    ["correct horse battery", "ab,cdefgh9", "hun;ter&2x9", "a<b9cdef", r"hun\"ter2x9", r"hun\\ter2x9"],
+)
+def test_a_secret_in_quotes_is_hidden_up_to_its_end(secret: str) -> None:
+    told = f'{{"password": "{secret}", "name": "web"}}'
+    assert redacted(told) == '{"password": "[SECRET]", "name": "web"}'
+    assert redacted(f"password='{secret}'; go") == "password='[SECRET]'; go"
+
+
+@pytest.mark.parametrize("nothing", ["null", "true", "false"])
+def test_where_no_secret_stands_json_stays_json(nothing: str) -> None:
+    told = f'{{"api_key": {nothing}}}'
+    assert redacted(told) == told
+
+
 def test_around_a_hidden_finding_all_else_stays() -> None:
     told = "“Café” \u2013 12…15, 👩\u200d👧: ada@example.org"
     assert redacted(told) == told.replace("ada@example.org", "[EMAIL]")
