@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
 
 from langchain_core.messages import convert_to_messages
 from langchain_core.runnables import RunnableConfig
@@ -15,14 +15,14 @@ from langgraph.types import Command
 from core.context import run_context
 from core.database import Database
 from core.process import current_process
-from core.state import Answer
+from core.state import Answer, StopReason, Turn
 from core.text import storable_text
 from graphs.ends import End, NoAnswerError, can_be_asked, end_of
 from graphs.traced import TracedGraph
 from memory.run_ends import end_run
 from memory.runs import begin_run, latest_run, mark_run
 from observability import names
-from observability.invocations import Invocation
+from observability.invocations import Invocation, Part
 from observability.spans import tell_answer, tell_question
 
 RUN_KEY: Final = "boring_run"
@@ -72,6 +72,7 @@ class RecordedGraph(TracedGraph):
             async with database.pool.connection() as connection:
                 await mark_run(connection, one.run_id, "interrupted")
             return
+        end = _with_parts(end, one.parts)
         one.outcome = end.answer["status"]
         tell_answer(one, end.answer["text"], end.answer["status"])
         await end_run(database, end.turn, end.answer)
@@ -100,6 +101,18 @@ def recorded(graph: CompiledStateGraph[Any, Any, Any, Any]) -> CompiledStateGrap
     An agent of ours is returned as it is.
     """
     return graph if isinstance(graph, TracedGraph) else RecordedGraph(**graph.__dict__)
+
+
+def _with_parts(end: End, parts: Sequence[Part]) -> End:
+    """Return an end that tells of the agents in the graph: what they took, and whose answer it is."""
+    answer, turn = end
+    status = next((part.status for part in reversed(parts) if part.text == answer["text"]), answer["status"])
+    took: Turn = {
+        **turn,
+        "input_tokens": max(turn["input_tokens"], sum(part.input_tokens for part in parts)),
+        "output_tokens": max(turn["output_tokens"], sum(part.output_tokens for part in parts)),
+    }
+    return End({**answer, "status": cast("StopReason", status)}, took)
 
 
 def _newest(config: RunnableConfig) -> RunnableConfig:

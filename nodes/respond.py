@@ -19,7 +19,7 @@ from nodes.learner import current_learner
 from nodes.learning import Mind
 from nodes.remembering import policy_of, turn_to_learn
 from nodes.threads import Node, is_part_of_run, thread_of
-from observability.invocations import current_invocation
+from observability.invocations import Part, current_invocation
 from observability.spans import tell_answer
 
 
@@ -60,6 +60,10 @@ async def _ended(
     if (invocation := current_invocation()) is not None:
         invocation.outcome = answer["status"]
         tell_answer(invocation, answer["text"], answer["status"])
+        if not context_of(runtime).depth:  # what was handed down is on the account of who did that
+            took = state["turn"]
+            part = Part(answer["text"], answer["status"], took["input_tokens"], took["output_tokens"])
+            invocation.ended_as(part)
     note_end(answer, state["turn"]["step"], why=stop["message"] if stop else "")
     await _finished(state, answer, mind, runtime)
     said = {} if message is state["messages"][-1] else {"messages": [message]}  # else it is stored already

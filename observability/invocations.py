@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanContext, TraceFlags, Tracer
@@ -17,6 +17,15 @@ KEY: Final = "__boring_invocation"
 """Under which a graph's configuration carries its invocation to the steps."""
 RUNNING: Final[ContextVar[Invocation | None]] = ContextVar("boring_invocation", default=None)
 """The invocation that the running step is part of; set by `observability.spans.step_span`."""
+
+
+class Part(NamedTuple):
+    """How an agent has ended that is a part of a run."""
+
+    text: str
+    status: str
+    input_tokens: int
+    output_tokens: int
 
 
 @dataclass(slots=True, eq=False)
@@ -36,6 +45,7 @@ class Invocation:
         tells_content: its spans hold what was asked and answered.
         is_asked: its own span holds what was asked.
         began: when, by `time.monotonic`.
+        parts: how agents in it have ended that it called, if it is the outermost.
     """
 
     tracer: Tracer
@@ -51,6 +61,7 @@ class Invocation:
     tells_content: bool = False
     is_asked: bool = False
     began: float = field(default_factory=time.monotonic)
+    parts: list[Part] = field(default_factory=list["Part"])
 
     def belongs_to(self, run_id: str, first: str | None) -> None:
         """Name the run, for those around it too; a later invocation of it is linked to the `first` one."""
@@ -67,6 +78,13 @@ class Invocation:
         earlier = _context_of(first)
         if earlier is not None and earlier.trace_id != self.span.get_span_context().trace_id:
             self.span.add_link(earlier, {"boring.link": "resumes"})
+
+    def ended_as(self, part: Part) -> None:
+        """Tell the outermost one around it how it has ended."""
+        outermost = self
+        while outermost.parent is not None:
+            outermost = outermost.parent
+        outermost.parts.append(part)
 
     def interrupted(self) -> None:
         """Note that it waits for a person, and so do those that have handed it work."""

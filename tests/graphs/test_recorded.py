@@ -45,7 +45,8 @@ async def pay(euros: int) -> str:
     \"\"\"Pay.\"\"\"
     return f"{euros} paid"
 
-llm = ChatOpenAI(base_url=os.environ["SCRIPTED"], api_key=SecretStr("none"), model="scripted")
+told = {"base_url": os.environ["SCRIPTED"], "api_key": SecretStr("none"), "stream_usage": True}
+llm = ChatOpenAI(model="scripted", **told)
 agent = create_agent(llm=llm, tools=[contract(pay)], name="payer")
 asker = create_agent(llm=llm, tools=[contract(pay, approval=always)], name="asker")
 
@@ -143,8 +144,20 @@ async def test_agents_in_a_graph_of_one_s_own_are_parts_of_its_run_and_of_its_tr
     assert await invocations(process) == [name, *[f"{name}>payer"] * inner]
     kept = await rows(process, "select distinct outcome from boring.span where operation = 'invoke_agent'")
     assert [row["outcome"] for row in kept] == ["answered"]
-    (owner,) = await rows(process, "select context ->> 'user' as user from boring.run")
-    assert owner["user"] == "uma"
+    (run,) = await rows(process, "select context, input_tokens, output_tokens from boring.run")
+    assert run["context"]["user"] == "uma"
+    (took,) = await rows(
+        process, "select sum(input_tokens) as read, sum(output_tokens) as written from boring.span"
+    )
+    assert (run["input_tokens"], run["output_tokens"]) == (took["read"], took["written"])
+
+
+async def test_a_graph_whose_answer_is_that_of_an_agent_that_failed_has_failed(process: Process) -> None:
+    graph = await opened_graph(graph_called("own.py:called"))
+    config: Any = {"configurable": {"thread_id": "t"}}
+    asked_for: Any = {"messages": [("user", "Pay.")]}
+    await graph.ainvoke(asked_for, config, context=RunContext(max_steps=1))  # pyright: ignore[reportArgumentType]
+    assert await runs(process) == [("called", "stopped", "step_limit")]
 
 
 async def test_a_run_that_waits_within_goes_on_by_the_command_that_resumes(process: Process) -> None:
