@@ -125,7 +125,7 @@ async def last_turn(graph: Agent, thread_id: str, *, elapsed_s: float) -> AsyncG
     if state.interrupts:
         turn = state.values.get("turn") if isinstance(state.values, Mapping) else None
         questions = tuple(asked(interrupt) for interrupt in state.interrupts)
-        yield Waiting(questions, turn["run_id"] if turn and is_turn(turn) else noted)
+        yield Waiting(questions, turn["run_id"] if is_turn(turn) else noted)
         return
     run_id = noted if isinstance(graph, RecordedGraph) else ""  # an agent's state tells its own
     yield Ended(*end_of(state.values, graph=graph.name, run_id=run_id, elapsed_s=elapsed_s))

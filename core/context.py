@@ -63,8 +63,8 @@ def run_context(given: Any) -> RunContext:
     Raises:
         ValueError: a limit in it can't hold, see `RunContext`.
     """
-    if isinstance(given, RunContext):
-        return given
+    if given is None or isinstance(given, RunContext):
+        return given or RunContext()
     told = {one.name: field_of(given, one.name, None) for one in fields(RunContext)}
     return RunContext(**{name: value for name, value in told.items() if value is not None})
 

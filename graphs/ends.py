@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, convert_to_messages
 from langgraph.channels.base import BaseChannel
@@ -51,7 +51,7 @@ def end_of(values: Any, *, graph: str, run_id: str, elapsed_s: float) -> End:
     """
     state: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
     answer, turn = state.get("answer"), state.get("turn")
-    is_of_run = isinstance(turn, Mapping) and is_turn(turn) and run_id in {"", turn["run_id"]}
+    is_of_run = is_turn(turn) and run_id in {"", turn["run_id"]}
     if is_of_run and isinstance(answer, Mapping) and answer.keys() >= _OF_ANSWER:
         return End(answer, turn)  # pyright: ignore[reportArgumentType] - as `respond` writes them
     said = _messages(state)
@@ -74,7 +74,7 @@ def can_be_asked(graph: CompiledStateGraph[Any, Any, Any, Any]) -> bool:
     return "messages" in graph.channels or (isinstance(whole, BaseChannel) and whole.UpdateType is dict)
 
 
-def is_turn(held: Any) -> bool:
+def is_turn(held: Any) -> TypeGuard[Turn]:
     """Tell whether it is a turn as our graphs note it; others may call something else so."""
     return isinstance(held, Mapping) and held.keys() >= _OF_TURN
 
@@ -82,13 +82,13 @@ def is_turn(held: Any) -> bool:
 def _messages(state: Mapping[str, Any]) -> list[AnyMessage]:
     """Return the messages of the turn, the question first."""
     held = state.get("messages")
-    said: list[Any] = [one for one in map(_message, held) if one] if isinstance(held, list) else []
+    said: list[Any] = [one for one in map(message_of, held) if one] if isinstance(held, list) else []
     begins = max((n for n, one in enumerate(said) if isinstance(one, HumanMessage)), default=0)
     return said[begins:]
 
 
-def _message(held: Any) -> BaseMessage | None:
-    """Return what stands among messages as one; a state without a reducer holds them as they were written."""
+def message_of(held: Any) -> BaseMessage | None:
+    """Return what stands among messages as one, in whichever form LangChain knows; None if it is none."""
     try:
         return convert_to_messages([held])[0]
     except (ValueError, NotImplementedError):

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from langchain_core.messages import convert_to_messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
@@ -17,7 +16,7 @@ from core.database import Database
 from core.process import current_process
 from core.state import Answer, StopReason, Turn
 from core.text import storable_text
-from graphs.ends import End, NoAnswerError, can_be_asked, end_of
+from graphs.ends import End, NoAnswerError, can_be_asked, end_of, message_of
 from graphs.traced import TracedGraph
 from memory.run_ends import end_run
 from memory.runs import begin_run, latest_run, mark_run
@@ -37,12 +36,13 @@ class RecordedGraph(TracedGraph):
     async def _begun(self, one: Invocation, given: Any, config: RunnableConfig, context: Any) -> None:
         database = await (await current_process()).database()
         thread_id = one.whose.get(names.CONVERSATION, "")
-        run_id = config.get("metadata", {}).get(RUN_KEY)
-        if run_id != one.called_as:  # a client of the server can name another one's run in its metadata
-            run_id = None
-        if run_id is None and thread_id and (given is None or isinstance(given, Command)):
-            run_id = await self._unfinished(database, thread_id)
-        run_id = str(run_id or one.called_as or uuid.uuid4())
+        # As the commands say it; a client of the server can name another one's run in its metadata.
+        is_told = config.get("metadata", {}).get(RUN_KEY) == one.called_as
+        goes_on = given is None or isinstance(given, Command)
+        unfinished = None
+        if goes_on and thread_id and not is_told:
+            unfinished = await self._unfinished(database, thread_id)
+        run_id = unfinished or one.called_as or str(uuid.uuid4())
         config["metadata"] = {**config.get("metadata", {}), RUN_KEY: run_id}
         one.belongs_to(run_id, None)
         question = _question(given)
@@ -55,7 +55,7 @@ class RecordedGraph(TracedGraph):
             question=question,
             context=run_context(context),
         )
-        if given is None or isinstance(given, Command):
+        if goes_on:
             async with database.pool.connection() as connection:
                 await mark_run(connection, run_id, "running")
 
@@ -127,11 +127,6 @@ def _newest(config: RunnableConfig) -> RunnableConfig:
 def _question(given: Any) -> str:
     """Return the text of the newest message that a graph is given; empty where there is none."""
     messages = given.get("messages") if isinstance(given, Mapping) else None
-    if not messages:
-        return ""
-    try:
-        return storable_text(
-            convert_to_messages(messages if isinstance(messages, list) else [messages])[-1].text
-        )
-    except (ValueError, NotImplementedError):  # no message that LangChain knows: the graph's own matter
-        return ""
+    newest = messages[-1] if messages and isinstance(messages, list) else messages
+    message = message_of(newest) if newest else None
+    return storable_text(message.text) if message else ""

@@ -53,9 +53,7 @@ async def index_path(
             advance(done, len(files), visible(name))
         before = known.pop(name, None)
         try:
-            if storable_text(name) != name:
-                raise ValueError("its name is not in UTF-8; rename it")  # noqa: TRY301 - skipped as others are
-            content, digest = await asyncio.to_thread(_read, file)
+            content, digest = await asyncio.to_thread(_read, file, name)
             if before == digest:
                 unchanged += 1
                 continue
@@ -112,7 +110,9 @@ def _is_skipped(relative: Path) -> bool:
     return any(part.startswith(".") or part in _SKIPPED_FOLDERS for part in relative.parts)
 
 
-def _read(file: Path) -> tuple[bytes, str]:
+def _read(file: Path, name: str) -> tuple[bytes, str]:
+    if storable_text(name) != name:
+        raise ValueError("its name is not in UTF-8; rename it")
     size = file.stat().st_size
     if size > MAX_FILE_BYTES:
         raise ValueError(f"{size:,} bytes, at most {MAX_FILE_BYTES:,} are read")

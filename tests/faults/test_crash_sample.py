@@ -75,6 +75,16 @@ def nothing_left(folder: Path) -> bool:
     return list(folder.iterdir()) == []
 
 
+async def sampled(folder: Path, durability: str, singles: str, *options: str) -> str:
+    """Return what a sample of the enumeration printed; it ends well, and leaves nothing."""
+    sample = ("--singles", singles, "--doubles", "1", "--durability", durability)
+    code, printed = await enumerated(folder, *sample, *options)
+    assert code == 0, printed
+    await all_stopped(folder)
+    assert nothing_left(folder)
+    return printed
+
+
 @pytest.mark.parametrize(
     ("durability", "singles", "points"),
     [("async", "0", 4), pytest.param("both", "3", 32, marks=pytest.mark.slow)],
@@ -82,14 +92,10 @@ def nothing_left(folder: Path) -> bool:
 async def test_no_sampled_crash_repeats_loses_or_asks_twice(
     folder: Path, durability: str, singles: str, points: int
 ) -> None:
-    sample = ("--singles", singles, "--doubles", "1", "--durability", durability)
-    code, printed = await enumerated(folder, *sample)
+    printed = await sampled(folder, durability, singles)
     assert figures(printed) == {**dict.fromkeys(FIGURES, 0), "points": points}, printed
     kinds = {f"{one}, {plan}" for one in DURABILITIES[durability] for plan in PLANS}
     assert {line.split(":")[0] for line in printed.splitlines() if "boundaries" in line} == kinds
-    assert code == 0
-    await all_stopped(folder)
-    assert nothing_left(folder)
 
 
 @pytest.mark.parametrize(
@@ -99,11 +105,7 @@ async def test_no_sampled_crash_repeats_loses_or_asks_twice(
 async def test_without_the_journal_the_sample_finds_duplicates(
     folder: Path, durability: str, singles: str, points: int
 ) -> None:
-    sample = ("--singles", singles, "--doubles", "1", "--durability", durability)
-    code, printed = await enumerated(folder, "--no-journal", *sample)
+    printed = await sampled(folder, durability, singles, "--no-journal")
     found = figures(printed)
     assert found["points"] == points
     assert found["duplicated"] > 0, printed
-    assert code == 0
-    await all_stopped(folder)
-    assert nothing_left(folder)

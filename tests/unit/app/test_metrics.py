@@ -105,17 +105,22 @@ async def test_breakers_runs_and_outlets_are_shown_as_they_stand(process: Proces
     assert spans_of("boring_outlet_items", decisions) == 0
 
 
-@pytest.mark.usefixtures("process")
-async def test_names_that_a_model_makes_up_do_not_fill_the_memory() -> None:
+async def call_tools(*tools: str) -> None:
+    """Have spans written of calls of tools, and counted."""
     tracing = await current_tracing()
     with (
         spans.invocation(tracing.tracer, "clerk", {}, decide=tracing.decisions.put) as one,
         spans.step_span(one, "execute", {}),
     ):
-        for number in range(300):
-            with spans.tool_span(f"made up {number}", "c"):
+        for tool in tools:
+            with spans.tool_span(tool, "c"):
                 pass
     await tracing.flush()
+
+
+@pytest.mark.usefixtures("process")
+async def test_names_that_a_model_makes_up_do_not_fill_the_memory() -> None:
+    await call_tools(*(f"made up {number}" for number in range(300)))
     shown = process_metrics().registry.get_sample_value
     other = {"operation": "execute_tool", "name": "other"}
     assert shown("boring_duration_seconds_count", other) == 100
@@ -123,14 +128,7 @@ async def test_names_that_a_model_makes_up_do_not_fill_the_memory() -> None:
 
 @pytest.mark.usefixtures("process")
 async def test_a_name_that_a_model_makes_up_of_private_data_is_shown_without_it() -> None:
-    tracing = await current_tracing()
-    with (
-        spans.invocation(tracing.tracer, "clerk", {}, decide=tracing.decisions.put) as one,
-        spans.step_span(one, "execute", {}),
-        spans.tool_span("mail ann@example.com", "c"),
-    ):
-        pass
-    await tracing.flush()
+    await call_tools("mail ann@example.com")
     shown = generate_latest(process_metrics().registry).decode()
     assert "ann@example.com" not in shown
     assert 'name="mail [EMAIL]"' in shown
