@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from observability.detecting import Detector
-from observability.secret_names import NAMES, NEEDLES
+from observability.secret_names import ABOUT, NAMES, NEEDLES
 
 _KEYS: Final = (
     (r"sk-(?:ant|proj|svcacct|admin|or-v1)-[\w-]{16,}+", "sk-"),  # Anthropic, OpenAI, OpenRouter
@@ -62,9 +62,14 @@ _KEYS: Final = (
 )
 """What keys look like, and a needle of each. Source: gitleaks, `config/gitleaks.toml`."""
 _IS = r"\\?[\"']?\s{0,4}(?:[:=]|=>|:=|>(?=\S))\s{0,4}"
-_NAMED_SO = rf"{NAMES}(?![a-z0-9])(?:[_.-][a-z0-9]{{1,24}}){{0,3}}+{_IS}"
+_NAMED_SO = rf"{NAMES}(?![a-z0-9])(?!{ABOUT})(?:[_.-][a-z0-9]{{1,24}}){{0,3}}+{_IS}"
 _WORD = r"[^\s\"'&;,<>\\]{4,512}+"
-_NO_VALUE = r"(?!(?:null|none|true|false)(?:[\s\"',;)}\]&\\]|\Z))"
+_NO_VALUE = (
+    r"(?!(?:null|none|true|false|required|optional|missing|empty|valid|invalid|wrong|incorrect|expired|changed"
+    r"|reset|click|str|string|text)(?:[\s\"',;:.)}\]&\\|]|\Z)"
+    r"|[a-z_]{2,40}(?:\.[a-z_]{1,40}){0,4}(?:\(\)|[(\[]\\?[\"']))"
+)
+"""What is said of a secret, or the code that gets it."""
 _QUOTED = (
     r"(?P<quote>\\?[\"'])(?P<value>(?=[^\s\"',;:)}\]])"
     r"(?:(?!(?P=quote))(?:\\[^\r\n]|[^\\\r\n])){4,512}+)(?P=quote)"
@@ -127,16 +132,16 @@ SECRETS: Final = (
     ),
     Detector(
         "SECRET",
-        rf"{_NAMED_SO}(?:(?:bearer|basic|token)\s)?\\?[\"']?(?P<value>{_NO_VALUE}{_WORD})",
+        rf"{_NAMED_SO}(?:(?:bearer|basic|token)\s)?\\?[\"']?(?P<value>{_NO_VALUE}(?:\d{{4,512}}(?=[\s,}}\]])|{_WORD}))",
         NEEDLES,
         _unless_found,
         in_small=True,
     ),
     Detector(
         "SECRET",
-        rf"(?:{NAMES}|pin(?<![a-z0-9]pin))\s(?:is|are|was|:=?)\s[\"'`]?"
+        rf"(?:{NAMES}|pin(?<![a-z0-9]pin)|otp(?<![a-z0-9]otp))\s(?:is|are|was|:=?)\s[\"'`]?"
         r"(?P<value>(?=[^\s\d]{0,64}\d)[^\s\"'`,;]{4,256}+)",
-        (*NEEDLES, "pin"),
+        (*NEEDLES, "pin", "otp"),
         in_small=True,
     ),
     Detector(
@@ -144,6 +149,21 @@ SECRETS: Final = (
         rf"(?:--(?<!---)(?!-)[a-z0-9-]{{0,40}}?{NAMES}\s|authorization{_IS}\\?[\"']?(?:[a-z]{{1,20}}\s)?)[\"']?"
         r"(?P<value>(?=[^\s\d]{0,64}\d)[^\s\"'`,;\\]{4,512}+)",
         ("--", "authorization"),
+        in_small=True,
+    ),
+    Detector(
+        "SECRET",
+        rf"(?:{NAMES}\s{{0,4}}(?:\||(?<!\s),)|(?:mysql|mysqldump|mysqladmin|mariadb)\s(?:[^\s|;&]{{1,80}}\s){{0,8}}?-p(?=\S)"
+        r"|curl\s(?:[^\s|;&]{1,200}\s){0,8}?(?:-u|--user)\s?[\"']?[^\s:\"']{1,80}:)[ \"']{0,4}"
+        r"(?P<value>(?=[^\s\d]{0,64}\d)[^\s\"'`,;|]{4,256}+)",
+        (*NEEDLES, "mysql", "mariadb", "curl"),
+        in_small=True,
+    ),
+    Detector(
+        "SECRET",
+        r"(?:pin|otp|cvv2?|cvc2?|(?:verification|security|access|one-time) code)"
+        rf"(?<![a-z0-9]pin)(?<![a-z0-9]otp){_IS}(?P<value>\d{{3,8}})(?!\w)",
+        ("pin", "otp", "cv", "code"),
         in_small=True,
     ),
     Detector(

@@ -21,12 +21,24 @@ def _behind(words: Iterable[str], last: str) -> str:
     return f"{last}(?:{'|'.join(f'(?<={one})' for one in told)})"
 
 
+_NO_PAGE: Final = "".join(
+    f"(?<!{word}{between}token)"
+    for word in ("page", "next", "continuation", "pagination", "cursor")
+    for between in ("", "[ _-]")
+)
+"""The tokens by which lists are read on are no secrets."""
 NAMES: Final = (
     r"(?:pass(?:word|wd|phrase|code|wort)|kennwort|pwd|pw(?<![a-z]pw)|creds?(?<![a-z]cred)(?<![a-z]creds)"
-    rf"|credential|secret|session[ _-]?id|token|{_behind(_TOKENS, 'tokens')}|{_behind(_PASSES, 'pass')}"
-    rf"|{_behind(_KEYS, 'key')})(?:(?<!token)s)?(?:[_-]?\d{{1,3}})?"
+    rf"|credential|secret|session[ _-]?id|token{_NO_PAGE}|{_behind(_TOKENS, 'tokens')}"
+    rf"|{_behind(_PASSES, 'pass')}|{_behind(_KEYS, 'key')})(?:(?<!token)s)?(?:[_-]?\d{{1,3}})?"
 )
 """In a text, in small letters. The word `tokens` alone tells how many there are."""
+ABOUT: Final = (
+    r"[_.-](?:types?|url|uri|endpoint|count|limit|budget|usage|policy|length|hint|field|strength|rules?|required|valid"
+    r"|(?:last[_.-])?(?:changed|updated|created|rotated|expires?|expired|expiry|expiration|reset)"
+    r"(?:[_.-](?:at|in|on|date))?)(?![a-z0-9])"
+)
+"""Behind such a name: what tells something of a secret, and not the secret."""
 NEEDLES: Final = ("pass", "kennwort", "pw", "secret", "cred", "token", "key", "session")
 """One of these is in each name."""
 NAMED: Final = (

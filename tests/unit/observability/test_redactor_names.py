@@ -72,6 +72,11 @@ def test_a_field_is_known_by_its_name_in_the_plural_numbered_or_abbreviated(name
         "smtp.pass=hunter2x9",
         "Authorization: hunter2x9",
         "my passwords are hunter2x9",
+        "mysqldump -u root -phunter2x9 -h db shop",
+        "curl -s -u ada:hunter2x9 https://example.org",
+        "curl --user 'ada:hunter2x9' https://example.org",
+        "| user | ada | password | hunter2x9 |",
+        "user,ada\npassword,hunter2x9\n",
     ],
 )
 def test_a_text_tells_it_as_a_field_does(told: str) -> None:
@@ -187,6 +192,7 @@ def test_no_other_form_of_a_character_hides_anything(told: str, left: str) -> No
             "name": "total_tokens",
             "value": 9,
         },
+        {"page_token": "CAUQAA12", "nextPageToken": "CAUQAA12", "token_type": "bearer"},
         {"edges": [["plan", "act"], ["act", "plan"]], "passage": "12-17", "compass": "N 42"},
     ],
 )
@@ -207,6 +213,12 @@ def test_what_names_no_secret_hides_nothing(told: dict[str, Any]) -> None:
         f"列車は{wide('12')}時{wide('30')}分に出発します。料金は{wide('1,200')}円です。",
         "password > 8 characters, authorization: required, use --password to log in and --token-count 70000",
         "the SSN is nine digits long, and a key: value pair",
+        "token_type: bearer, token_expires_in: 3600, password_changed_at: 2026-11-28, token_url=https://x/y",
+        "page_token: CAUQAA12, nextPageToken=CAUQAA12, next token: CAUQAA12",
+        "password: required, credentials: valid; to reset your password: click here",
+        'password = getpass(), token = os.environ["TOKEN"], secret = vault.read("secret/x")',
+        "| password | email |\n| token | meaning |\npassword,email",
+        "mysql -p, curl -u https://example.org, gpio pin: 12, error code: 40421, zip code: 48211",
     ],
 )
 def test_what_is_told_of_other_things_stays(told: str) -> None:
@@ -227,6 +239,17 @@ def test_a_secret_in_quotes_is_hidden_up_to_its_end(secret: str) -> None:
 def test_where_no_secret_stands_json_stays_json(nothing: str) -> None:
     told = f'{{"api_key": {nothing}}}'
     assert redacted(told) == told
+
+
+@pytest.mark.parametrize(
+    "told", ["PIN: {}", "otp={}", "The OTP is {}", "cvv: {}", "Your verification code: {}"]
+)
+def test_a_number_that_opens_something_is_hidden(told: str) -> None:
+    assert redacted(told.format(482113)) == told.format("[SECRET]")
+
+
+def test_a_number_in_the_place_of_a_secret_leaves_json_whole() -> None:
+    assert redacted('{"api_key":12345678}') == '{"api_key":[SECRET]}'
 
 
 def test_around_a_hidden_finding_all_else_stays() -> None:
