@@ -212,7 +212,7 @@ async def _openinference(graph: Any, sink: str) -> AsyncGenerator[dict[str, Way]
 def main() -> int:
     """Measure, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="how often each way gets its turn")
+    parser.add_argument("--rounds", type=int, default=40, help="how often each way gets its turn")
     parser.add_argument("--runs", type=int, default=20, help="runs of a turn")
     given = parser.parse_args()
     with subprocess.Popen([sys.executable, "-c", _SINK], stdout=subprocess.PIPE, text=True) as sink:

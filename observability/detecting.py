@@ -54,7 +54,7 @@ class Detector:
             text: any.
             small: the same in small letters.
         """
-        if self.needles and not any(needle in small for needle in self.needles):
+        if self.needles and not any(map(small.__contains__, self.needles)):
             return text
         parts: list[str] = []
         done = at = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
@@ -97,6 +97,10 @@ class Noted:
         """Return the id of the row of another part that the same step decides."""
         *which, place = self.of_step
         return uuid5(NAMESPACE_OID, "|".join(map(str, ("decision", *which, part, place))))
+
+
+_WRITTEN = tuple(one.name for one in fields(Noted) if one.name not in {"once", "random_id"})
+"""Columns that are fields of the same name."""
 
 
 def note_decision(  # noqa: PLR0913 - a row's columns, named at the call
@@ -205,5 +209,4 @@ async def _drop(connection: AsyncConnection[DictRow], replaced: Sequence[tuple[N
 
 
 def _row(one: Noted) -> dict[str, Any]:
-    left_out = {"once", "random_id"}
-    return {"id": one.id, **{name: value for name, value in asdict(one).items() if name not in left_out}}
+    return {"id": one.id, **{name: getattr(one, name) for name in _WRITTEN}}

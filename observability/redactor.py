@@ -61,6 +61,8 @@ def redacted_value(value: Any) -> Any:
     """
     if isinstance(value, str):
         return redacted(value)
+    if isinstance(value, int | float):
+        return _number(value)
     if isinstance(value, Mapping):
         beside = _kind_beside(value)
         return {
@@ -73,10 +75,15 @@ def redacted_value(value: Any) -> Any:
         if value and all(map(_is_pair, value)):
             return [[redacted(name), _under(name, held)] for name, held in value]
         return [redacted_value(one) for one in value]
-    if isinstance(value, int | float) and abs(value) >= _FEWEST_DIGITS and value % 1 == 0:
-        told = str(int(value))
-        return value if (left := redacted(told)) == told else left
     return value
+
+
+def _number(value: float) -> float | str:
+    """Return a number, or what its digits are of somebody."""
+    if abs(value) < _FEWEST_DIGITS or value % 1:
+        return value
+    told = str(int(value))
+    return value if (left := redacted(told)) == told else left
 
 
 @contextmanager

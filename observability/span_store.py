@@ -42,6 +42,7 @@ COLUMNS: Final = {
     names.CACHE_WRITE_TOKENS: "cache_write_tokens",
     names.REASONING_TOKENS: "reasoning_tokens",
 }
+_CONTENT: Final = frozenset(names.CONTENT)
 _PORTION: Final = 16
 """Spans with content that are looked through at once."""
 _INSERT: LiteralString = """
@@ -110,12 +111,11 @@ class SpanStore:
         Raises:
             TransientError: the database can't be reached now.
         """
-        rows: list[dict[str, Any]] = []
-        for some in in_portions(spans):
-            if tell_content(some):
-                rows += await asyncio.to_thread(self._rows, some)
-            else:
-                rows += self._rows(some)
+        if _tell_content(spans):
+            portions = [await asyncio.to_thread(self._rows, some) for some in in_portions(spans)]
+            rows = [row for some in portions for row in some]
+        else:
+            rows = self._rows(spans)
         try:
             try:
                 await self._insert(rows)
@@ -142,14 +142,14 @@ class SpanStore:
 
 def in_portions(spans: Sequence[ReadableSpan]) -> Iterator[Sequence[ReadableSpan]]:
     """Yield spans as many at a time as a thread works on: what it has begun, nobody can end."""
-    many = _PORTION if tell_content(spans) else len(spans)
+    many = _PORTION if _tell_content(spans) else len(spans)
     for first in range(0, len(spans), many or 1):
         yield spans[first : first + many]
 
 
-def tell_content(spans: Sequence[ReadableSpan]) -> bool:
+def _tell_content(spans: Sequence[ReadableSpan]) -> bool:
     """Return whether one of these spans holds what was asked or answered."""
-    return any(name in (span.attributes or {}) for span in spans for name in names.CONTENT)
+    return not all(_CONTENT.isdisjoint(span.attributes or ()) for span in spans)
 
 
 def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:

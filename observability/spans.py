@@ -221,11 +221,12 @@ def _below(
     kind: SpanKind = SpanKind.INTERNAL,
 ) -> Generator[Span]:
     parent = above or trace.get_current_span()
+    of_run = {names.RUN: part_of.run_id} if part_of.run_id else {}
     span = part_of.tracer.start_span(
         name,
         context=trace.set_span_in_context(parent),
         kind=kind,
-        attributes={**part_of.whose, **attributes},
+        attributes={**part_of.whose, **of_run, **attributes},
     )
     token = current.attach(trace.set_span_in_context(span))
     try:
@@ -239,7 +240,7 @@ def _below(
         raise
     finally:
         current.detach(token)
-        if part_of.run_id:
+        if part_of.run_id and not of_run:
             span.set_attribute(names.RUN, part_of.run_id)
         span.end()
 
