@@ -3,7 +3,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -19,8 +18,6 @@ from evals.scripted_model import Reply, ScriptedModel, ToolCall
 from tests.commands import boring_now
 
 ROOT = Path(__file__).resolve().parents[2]
-BORING = Path(sys.executable).with_name("boring")
-
 PRODUCT = ToolCall("calculator", {"expression": "6 * 7"})
 
 
@@ -107,14 +104,16 @@ def environment(folder: Path, database: str, model_url: str) -> dict[str, str]:
 class Served:
     """A server that was started by the command line, as a user starts it."""
 
-    def __init__(self, folder: Path, database: str, model_url: str, *options: str, **more: str) -> None:
+    def __init__(
+        self, boring: Path, folder: Path, database: str, model_url: str, *options: str, **more: str
+    ) -> None:
         self.folder = folder
         self._errors = folder / "errors.txt"
         folder.mkdir(exist_ok=True)
         self._env = environment(folder, database, model_url) | more
         with self._errors.open("w") as errors:
             self.process = subprocess.Popen(
-                [BORING, "serve", *options],
+                [boring, "serve", *options],
                 cwd=folder,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
@@ -169,15 +168,21 @@ class Served:
 
 
 @pytest.fixture(scope="module")
+def boring(programs: Path) -> Path:
+    """The program that starts servers; in less time than as it is installed, which a module may ask for."""
+    return programs / "boring"
+
+
+@pytest.fixture(scope="module")
 def serving(
-    tmp_path_factory: pytest.TempPathFactory, server_database: str, model: ScriptedModel
+    boring: Path, tmp_path_factory: pytest.TempPathFactory, server_database: str, model: ScriptedModel
 ) -> Iterator[Any]:
     """Return a function that starts a server; its arguments are those of `boring serve`."""
     begun: list[Served] = []
     folder = tmp_path_factory.mktemp("a folder with spaces")
 
     def start(*options: str, **env: str) -> Served:
-        begun.append(Served(folder, server_database, model.base_url, *options, **env))
+        begun.append(Served(boring, folder, server_database, model.base_url, *options, **env))
         return begun[-1]
 
     yield start

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,12 @@ from tests.commands import boring_now
 from tests.server.conftest import environment
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def boring() -> Path:
+    """The program as it is installed."""
+    return Path(sys.executable).with_name("boring")
 
 
 def free_port() -> int:
