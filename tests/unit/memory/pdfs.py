@@ -4,12 +4,12 @@ import zlib
 from collections.abc import Sequence
 from io import BytesIO
 
-from reportlab.lib.pdfencrypt import StandardEncryption
-from reportlab.pdfgen.canvas import Canvas
-
 
 def pdf(pages: Sequence[str], *, locked_by: str | None = None) -> bytes:
     """Return a PDF with a text on each page; an empty text makes a page with a drawing only."""
+    from reportlab.lib.pdfencrypt import StandardEncryption  # noqa: PLC0415 - takes long, and few tests need it
+    from reportlab.pdfgen.canvas import Canvas  # noqa: PLC0415
+
     made = BytesIO()
     canvas = Canvas(made, encrypt=StandardEncryption(locked_by) if locked_by is not None else None)
     for text in pages:

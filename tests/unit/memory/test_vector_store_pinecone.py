@@ -14,12 +14,16 @@ from memory.vector_rows import id_of, owned, within
 from memory.vector_store import VectorMemoryStore, store_on
 from tests.unit.memory.pinecone_server import PineconeServer
 
-pinecone: Any = pytest.importorskip("pinecone", reason="the extra `pinecone` is not installed")
-
 ADA = ("users", "ada")
 KEY = "the-key"
 SPACE = "memories"
 SIZE = 64
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pinecone() -> Any:
+    """The client, which is imported where its tests run: that takes long."""
+    return pytest.importorskip("pinecone", reason="the extra `pinecone` is not installed")
 
 
 class Hashed(Embeddings):
@@ -145,7 +149,7 @@ async def test_a_client_that_was_opened_serves_many_calls_at_once(server: Pineco
         await put_and_get_at_once(store_on(vectors, origin=Origin("acme", "ada")))
 
 
-async def test_what_pinecone_refuses_is_an_error(server: PineconeServer) -> None:
+async def test_what_pinecone_refuses_is_an_error(server: PineconeServer, pinecone: Any) -> None:
     with pytest.raises(pinecone.exceptions.UnauthorizedException):
         await of(server, key="another").aget(ADA, "k")
     with pytest.raises(pinecone.exceptions.PineconeApiException, match="40960 bytes"):

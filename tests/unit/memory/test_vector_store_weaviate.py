@@ -19,14 +19,25 @@ from memory.items import Origin
 from memory.vector_rows import FILTERED, id_of, owned, within
 from memory.vector_store import VectorMemoryStore, store_on
 from memory.vector_weaviate import weaviate_schema
-from tests.unit.memory.weaviate_server import KEY, WeaviateServer, opened_vectors, opened_weaviate, vector_of
-
-weaviate: Any = pytest.importorskip("weaviate", reason="the extra `weaviate` is not installed")
-pytest.importorskip("langchain_weaviate", reason="the extra `weaviate` is not installed")
+from tests.unit.memory.weaviate_server import (
+    KEY,
+    WHY,
+    WeaviateServer,
+    opened_vectors,
+    opened_weaviate,
+    vector_of,
+)
 
 ADA = ("users", "ada")
 NAME = "LongTerm"
 SIZE = 64
+
+
+@pytest.fixture(scope="module", autouse=True)
+def weaviate() -> Any:
+    """The client, which is imported where its tests run: that takes long."""
+    pytest.importorskip("langchain_weaviate", reason=WHY)
+    return pytest.importorskip("weaviate", reason=WHY)
 
 
 class Hashed(Embeddings):
@@ -194,7 +205,9 @@ async def put_all(store: VectorMemoryStore, keys: Sequence[str]) -> None:
     await store.abatch([PutOp(ADA, key, {"text": key}) for key in keys])
 
 
-async def test_an_item_that_weaviate_did_not_keep_is_an_error(server: WeaviateServer, vectors: Any) -> None:
+async def test_an_item_that_weaviate_did_not_keep_is_an_error(
+    server: WeaviateServer, weaviate: Any, vectors: Any
+) -> None:
     store = of(vectors)
     await put_all(store, "ab")
     server.refused[id_of("acme", ADA, "b")] = "no space left on device"
@@ -230,7 +243,7 @@ async def test_calls_at_the_same_time_do_not_cut_each_other_off(vectors: Any) ->
 
 
 async def test_the_documented_way_to_open_a_store_works(
-    server: WeaviateServer, monkeypatch: pytest.MonkeyPatch
+    server: WeaviateServer, weaviate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = (Path(__file__).parents[3] / "docs/other-stores.md").read_text()
     (block,) = [
@@ -248,7 +261,7 @@ async def test_the_documented_way_to_open_a_store_works(
         assert [item.key for item in await store.asearch(ADA, query="tea")] == ["drink"]
 
 
-async def test_what_weaviate_refuses_is_an_error(server: WeaviateServer) -> None:
+async def test_what_weaviate_refuses_is_an_error(server: WeaviateServer, weaviate: Any) -> None:
     with pytest.raises(weaviate.exceptions.UnexpectedStatusCodeError, match="anonymous access"):
         async with opened_vectors(server, Hashed(), NAME, key="another", schema=weaviate_schema(NAME)):
             pass

@@ -3,17 +3,20 @@
 Screenshots of each page are kept in the folder that BORING_SCREENSHOTS names.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
 
 from tests.unit.app.approval_desk import Desk
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SHOTS = os.environ.get("BORING_SCREENSHOTS")
@@ -39,6 +42,8 @@ pytestmark = [
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
+    from playwright.async_api import async_playwright  # noqa: PLC0415 - takes long, and the ordinary run has no browser
+
     async with async_playwright() as driver:
         started = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield started
@@ -58,6 +63,8 @@ async def looked_at(page: Page, name: str) -> list[str]:
     """Keep a picture of a page; return what axe-core finds serious in it."""
     if SHOTS:
         await page.screenshot(path=Path(SHOTS, f"{name}.png"), full_page=True)
+    from axe_playwright_python.async_playwright import Axe  # noqa: PLC0415 - as above
+
     found = await Axe().run(page)
     return [
         f"{name}: {one['id']}: {one['nodes'][0]['html'][:200]}"
