@@ -28,6 +28,7 @@ from core.process import opened_process
 from core.settings import Settings
 from tests.commands import startable
 from tests.grouping import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
+from tests.unclosed import name_openers
 
 _TEMPLATE = "migrated"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - each folder in it has a random name
@@ -35,6 +36,7 @@ _WORKER_BYTES = 2**30
 _FORGOTTEN_S = 600.0
 _numbers = count(1)
 
+name_openers()
 gc.disable()  # looking for garbage takes half the time of collecting the tests
 atexit.register(gc.unfreeze)  # DuckDB tells of all its types, as leaks, that are left at the very end
 

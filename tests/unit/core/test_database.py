@@ -25,6 +25,7 @@ from core.embedded.home import lock_file
 from core.embedded.postgres import join, leave
 from core.errors import DatabaseError
 from core.settings import Settings
+from tests.unclosed import tell_unclosed
 
 _PASSWORD = "s3cret/p@ss"  # noqa: S105 - made for the server of this test
 
@@ -82,6 +83,16 @@ async def test_the_pool_outlives_its_connections(postgres_url: str, database_url
             await other.execute("select pg_terminate_backend(%s, 5000)", (pid,))
         async with database.pool.connection() as connection:
             await connection.execute("select 1")
+
+
+async def test_a_connection_that_nobody_closes_is_told_with_who_opened_it(postgres_url: str) -> None:
+    connection = await AsyncConnection.connect(postgres_url)
+    with pytest.warns(
+        ResourceWarning, match="test_a_connection_that_nobody_closes.*\n(.*\n)+.*test_database.py"
+    ):
+        tell_unclosed(connection)
+    await connection.close()
+    tell_unclosed(connection)
 
 
 async def test_a_database_shows_no_password(postgres_url: str) -> None:
