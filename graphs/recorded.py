@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -17,7 +18,8 @@ from core.process import current_process
 from core.state import Answer, StopReason, Turn
 from core.text import storable_text
 from graphs.ends import End, NoAnswerError, can_be_asked, end_of, message_of
-from graphs.traced import TracedGraph
+from graphs.traced import TracedGraph, control_around
+from memory.claims import current_claims
 from memory.run_ends import end_run
 from memory.runs import begin_run, latest_run, mark_run
 from observability import names
@@ -32,6 +34,16 @@ _NOTHING_SAID: Final[Answer] = {"text": "", "status": "answered", "sources": []}
 
 class RecordedGraph(TracedGraph):
     """A graph that knows nothing of runs."""
+
+    @asynccontextmanager
+    async def _alone(self, one: Invocation, options: dict[str, Any]) -> AsyncGenerator[None]:
+        control = options["control"] = options.get("control") or control_around()
+        claims = await current_claims()
+        async with claims.working(one.whose.get(names.CONVERSATION, ""), control) as claim:
+            try:
+                yield
+            finally:
+                claim.ending = True
 
     async def _begun(self, one: Invocation, given: Any, config: RunnableConfig, context: Any) -> None:
         database = await (await current_process()).database()

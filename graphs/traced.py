@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import RunControl
 
 from core.context import RunContext, field_of
 from core.state import AgentInput, AgentState
@@ -36,15 +38,21 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
             one.tells_content = tracing.tells_content(whose[names.TENANT])
             carried = cast("RunnableConfig", {**(config or {})})
             carried["configurable"] = {**carried.get("configurable", {}), KEY: one}
-            if parent is None:
-                one.called_as = str(carried.get("run_id") or "")
-                await self._begun(one, input, carried, options.get("context"))
-            async for part in super().astream(input, carried, **options):
-                if _holds_interrupt(part):
-                    one.interrupted()
-                yield part
-            if parent is None:
-                await self._over(one, carried)
+            async with nullcontext() if parent else self._alone(one, options):
+                if parent is None:
+                    one.called_as = str(carried.get("run_id") or "")
+                    await self._begun(one, input, carried, options.get("context"))
+                async for part in super().astream(input, carried, **options):
+                    if _holds_interrupt(part):
+                        one.interrupted()
+                    yield part
+                if parent is None:
+                    await self._over(one, carried)
+
+    def _alone(self, one: Invocation, options: dict[str, Any]) -> AbstractAsyncContextManager[object]:
+        """Hold the thread for a call from outside; agents hold it in each of their steps."""
+        del one, options
+        return nullcontext()
 
     async def _begun(self, one: Invocation, given: Any, config: RunnableConfig, context: Any) -> None:
         """Do what is to be done as a call from outside begins; agents write down their runs in a step."""
@@ -61,6 +69,11 @@ def traced(graph: CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
 def _parent() -> Invocation | None:
     """Return the invocation of the graph whose step calls this one."""
     return _around().get(KEY)
+
+
+def control_around() -> RunControl:
+    """Return what the steps of the graph around share; outside of one, what is to be shared."""
+    return getattr(_around().get(_RUNTIME), "control", None) or RunControl()
 
 
 def _around() -> dict[str, Any]:

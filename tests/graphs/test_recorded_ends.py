@@ -1,6 +1,8 @@
 """The record of a recorded graph's run says how that call went, whatever stands on its thread."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,10 +15,13 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 from pydantic import SecretStr
 
+from core.context import RunContext
+from core.errors import ThreadBusyError
 from core.process import Process, current_process, opened_process
 from core.settings import Settings
 from core.state import AgentState
 from graphs.recorded import RUN_KEY, recorded
+from tools.forgetting import forget_user
 
 ON_THREAD: RunnableConfig = {"configurable": {"thread_id": "t"}}
 ASKED: Any = {"messages": [("user", "Go.")]}
@@ -81,3 +86,20 @@ async def test_metadata_that_name_another_call_s_run_leave_that_alone() -> None:
     config: Any = {"configurable": {"thread_id": "other"}, "metadata": {RUN_KEY: str(UUID(int=7))}}
     await of_one_step(step).ainvoke(ASKED, config)
     assert await statuses() == ["interrupted", "finished"]
+
+
+async def test_a_thread_is_held_while_a_call_runs_also_in_steps_that_know_nothing_of_runs() -> None:
+    refused: list[str] = []
+
+    async def forgetting(_: Any) -> dict[str, Any]:
+        with pytest.raises(ThreadBusyError) as told:
+            await forget_user("local", "uma", by="ops")
+        refused.append(str(told.value))
+        with pytest.raises(ThreadBusyError):
+            await asyncio.create_task(graph.ainvoke(ASKED, ON_THREAD), context=Context())
+        return step(_)
+
+    graph = of_one_step(forgetting)
+    await graph.ainvoke(ASKED, ON_THREAD, context=RunContext(user="uma"))
+    assert (len(refused), await statuses()) == (1, ["finished"])
+    assert (await forget_user("local", "uma", by="ops")).is_whole
