@@ -54,6 +54,8 @@ class RecordedGraph(TracedGraph):
         unfinished = None
         if goes_on and thread_id and not is_told:
             unfinished = await self._unfinished(database, thread_id)
+            if not unfinished and await self._has_nothing_to_do(given, config):
+                return  # nothing runs, which is no run
         run_id = unfinished or one.called_as or str(uuid.uuid4())
         config["metadata"] = {**config.get("metadata", {}), RUN_KEY: run_id}
         one.belongs_to(run_id, None)
@@ -75,8 +77,16 @@ class RecordedGraph(TracedGraph):
         row = await latest_run(database, thread_id)
         return row.run_id if row is not None and row.graph == self.name and not row.finished_at else None
 
+    async def _has_nothing_to_do(self, given: Any, config: RunnableConfig) -> bool:
+        """Tell whether a call that goes on finds nothing to go on with."""
+        if not self.checkpointer or (isinstance(given, Command) and (given.update or given.goto)):
+            return False
+        return not (await self.aget_state(config)).tasks
+
     async def _over(self, one: Invocation, config: RunnableConfig) -> None:
         """Write down how a call ended. One that fails leaves its run unfinished, to be gone on with."""
+        if not one.run_id:
+            return
         database = await (await current_process()).database()
         end = await self._end(one, config)
         if end is None:

@@ -57,6 +57,14 @@ async def test_a_call_from_an_older_checkpoint_that_ends_is_finished() -> None:
     assert await statuses() == ["finished", "finished"]
 
 
+@pytest.mark.parametrize("given", [None, Command(resume="Yes.")])
+async def test_a_call_that_goes_on_where_all_is_done_is_no_run(given: Any) -> None:
+    graph = of_one_step(step)
+    await graph.ainvoke(ASKED, ON_THREAD)
+    await graph.ainvoke(given, ON_THREAD)
+    assert await statuses() == ["finished"]
+
+
 async def test_a_run_ends_though_an_earlier_one_s_turn_stands_in_the_state() -> None:
     turn: Any = {"run_id": "earlier", "input_tokens": 1, "output_tokens": 1, "elapsed_s": 1.0}
     answer: Any = {"text": "Earlier.", "status": "answered", "sources": []}
