@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
@@ -34,6 +34,8 @@ _NOTHING_SAID: Final[Answer] = {"text": "", "status": "answered", "sources": []}
 
 class RecordedGraph(TracedGraph):
     """A graph that knows nothing of runs."""
+
+    _is_agent: ClassVar = False
 
     @asynccontextmanager
     async def _alone(self, one: Invocation, options: dict[str, Any]) -> AsyncGenerator[None]:

@@ -76,7 +76,9 @@ async def _finished(
     """Record the end of a run of the agent's own, and have an answered turn learnt from once it is out."""
     database = await (await current_process()).database()
     learn = None
-    if answer["status"] == "answered" and not context_of(runtime).depth:
+    invocation = current_invocation()
+    asked_by_agent = invocation is not None and invocation.is_called_by_agent
+    if answer["status"] == "answered" and not context_of(runtime).depth and not asked_by_agent:
         learn = await _to_learn(state, mind, runtime)
     if not is_part_of_run(runtime):
         is_known = await end_run(database, state["turn"], answer, learn=learn)

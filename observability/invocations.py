@@ -45,6 +45,7 @@ class Invocation:
         tells_content: its spans hold what was asked and answered.
         is_asked: its own span holds what was asked.
         began: when, by `time.monotonic`.
+        is_agent: those that it calls in its steps are asked in its words, not in those of its user.
         parts: how agents in it have ended that it called, if it is the outermost.
     """
 
@@ -60,6 +61,7 @@ class Invocation:
     outcome: str | None = None
     tells_content: bool = False
     is_asked: bool = False
+    is_agent: bool = False
     began: float = field(default_factory=time.monotonic)
     parts: list[Part] = field(default_factory=list["Part"])
 
@@ -92,6 +94,12 @@ class Invocation:
         while one is not None:
             one.outcome = "interrupted"
             one = one.parent
+
+    @property
+    def is_called_by_agent(self) -> bool:
+        """Whether an agent around it has worded what it is asked, as in a tool that calls it."""
+        above = self.parent
+        return above is not None and (above.is_agent or above.is_called_by_agent)
 
     @property
     def name(self) -> str:

@@ -274,6 +274,25 @@ async def test_only_the_agent_that_was_asked_learns(saver: Any, speaking: Any) -
     assert await facts() == [("favourite drink", "The user likes green tea.", True)]
 
 
+async def test_an_agent_in_a_tool_learns_nothing_from_the_words_of_the_agent_that_calls_it(
+    saver: Any, speaking: Any
+) -> None:
+    llm = await speaking(
+        [Reply(tool_calls=(ToolCall("ask", {"what": "I like coffee."}),)), "Done.", gives(DRINK)]
+    )
+    inner = create_agent(llm=await speaking(["Hello."]), name="inner", memory=True)
+
+    async def ask(what: str) -> str:
+        """Ask somebody."""
+        return (await inner.ainvoke({"messages": [HumanMessage(what)]}))["answer"]["text"]
+
+    outer = create_agent(llm=llm, tools=[ask], name="outer", checkpointer=saver, memory=True)
+    await turn(outer, "I like green tea.")
+    await learnt()
+    assert [row["graph"] for row in await rows("select graph from boring.extraction")] == ["outer"]
+    assert await facts() == [("favourite drink", "The user likes green tea.", True)]
+
+
 async def test_secrets_and_what_nobody_said_are_not_kept(saver: Any, speaking: Any) -> None:
     given = gives(
         (1, "password", "The user's password is hunter2."),
