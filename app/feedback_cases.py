@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, LiteralString
@@ -13,6 +14,7 @@ from app.json_output import json_text, write_json
 from core.database import Database
 from core.errors import InputError
 from core.process import opened_process
+from graphs.ends import NoAnswerError, end_of, is_turn
 from graphs.recorded import RUN_KEY
 from memory.checkpoints import postgres_checkpointer
 from memory.saver import Saver
@@ -20,7 +22,9 @@ from observability.feedback import Feedback, WantedFeedback, feedback_found
 
 _MOST_CHECKPOINTS: Final = 500
 """How far back an answer is looked for in a thread whose checkpoints do not name their runs."""
-_QUESTIONS: LiteralString = "select run_id, question from boring.run where run_id = any(%s)"
+_QUESTIONS: LiteralString = (
+    "select run_id, question, finished_at is not null as is_over from boring.run where run_id = any(%s)"
+)
 _LAST: LiteralString = (
     """
 select checkpoint_id from checkpoints
@@ -79,8 +83,11 @@ async def rated_runs(
     async with database.pool.connection() as connection:
         rows = await (await connection.execute(_QUESTIONS, ([one.run_id for one in said],))).fetchall()
     questions = {row["run_id"]: row["question"] or "" for row in rows}
+    over = {row["run_id"] for row in rows if row["is_over"]}
     saver, answers = await postgres_checkpointer(), dict[str, str | None]()
     for one in said:
+        if one.run_id not in over:
+            answers[one.run_id] = None
         if one.run_id not in answers:
             answers[one.run_id] = await _answer(saver, one)
     return [
@@ -120,15 +127,19 @@ def corrected(found: Sequence[RatedRun]) -> list[dict[str, Any]]:
 
 async def _answer(saver: Saver, one: Feedback) -> str | None:
     """Return what a run answered, from its last checkpoint."""
-    async for values in _values(saver, one):
-        answer, turn = values.get("answer"), values.get("turn")
-        if answer and turn and turn["run_id"] == one.run_id:
-            return str(answer["text"])
+    async for values, is_of_run in _values(saver, one):
+        turn = values.get("turn")
+        if is_of_run or (is_turn(turn) and turn["run_id"] == one.run_id):
+            with suppress(NoAnswerError):
+                return end_of(values, graph=one.agent, run_id=one.run_id, elapsed_s=0.0).answer["text"]
     return None
 
 
-async def _values(saver: Saver, one: Feedback) -> AsyncGenerator[dict[str, Any]]:
-    """Yield what a thread held, from the run's last checkpoint if one names it, else from the newest on."""
+async def _values(saver: Saver, one: Feedback) -> AsyncGenerator[tuple[dict[str, Any], bool]]:
+    """Yield what a thread held, and whether it is known for the run's.
+
+    That is the run's last checkpoint if one names it; else all are, from the newest on.
+    """
     async with saver.connection() as connection:
         found = await connection.execute(_LAST, {"thread": one.thread_id, "run": one.run_id})
         row = await found.fetchone()
@@ -137,7 +148,7 @@ async def _values(saver: Saver, one: Feedback) -> AsyncGenerator[dict[str, Any]]
     if row:
         kept = await saver.aget_tuple(config)
         if kept is not None:
-            yield kept.checkpoint["channel_values"]
+            yield kept.checkpoint["channel_values"], True
         return
     async for kept in saver.alist(config, limit=_MOST_CHECKPOINTS):
-        yield kept.checkpoint["channel_values"]
+        yield kept.checkpoint["channel_values"], False

@@ -15,12 +15,15 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 from pydantic import SecretStr
 
+from app.feedback_cases import rated_runs
 from core.context import RunContext
 from core.errors import ThreadBusyError
 from core.process import Process, current_process, opened_process
 from core.settings import Settings
 from core.state import AgentState
 from graphs.recorded import RUN_KEY, recorded
+from memory.checkpoints import postgres_checkpointer
+from observability.feedback import NewFeedback, WantedFeedback, store_feedback
 from tools.forgetting import forget_user
 
 ON_THREAD: RunnableConfig = {"configurable": {"thread_id": "t"}}
@@ -111,3 +114,22 @@ async def test_a_thread_is_held_while_a_call_runs_also_in_steps_that_know_nothin
     await graph.ainvoke(ASKED, ON_THREAD, context=RunContext(user="uma"))
     assert (len(refused), await statuses()) == (1, ["finished"])
     assert (await forget_user("local", "uma", by="ops")).is_whole
+
+
+class Own(MessagesState):
+    answer: str
+    turn: int
+
+
+@pytest.mark.parametrize(("state", "says"), [(Own, {"answer": "Yes.", "turn": 3}), (MessagesState, step(0))])
+async def test_an_export_of_what_was_said_of_a_run_tells_its_answer(state: Any, says: dict[str, Any]) -> None:
+    node: Any = lambda _: says  # noqa: E731
+    graph = StateGraph(state).add_node("step", node).add_edge(START, "step")
+    saver = await postgres_checkpointer()
+    run_id, thread = str(UUID(int=7)), "rated"
+    config: Any = {"configurable": {"thread_id": thread}, "run_id": UUID(int=7)}
+    await recorded(graph.compile(name="own", checkpointer=saver)).ainvoke(ASKED, config)
+    database = await (await current_process()).database()
+    await store_feedback(database, "local", NewFeedback(run_id, score=1.0, by="ann"))
+    (rated,) = await rated_runs(database, "local", WantedFeedback(), limit=1)
+    assert rated.answer in {"Yes.", "Done."}
