@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar, Final, cast
+from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
@@ -15,7 +15,7 @@ from langgraph.types import Command
 from core.context import run_context
 from core.database import Database
 from core.process import current_process
-from core.state import Answer, StopReason, Turn
+from core.state import Answer, StopReason
 from core.text import storable_text
 from graphs.ends import End, NoAnswerError, can_be_asked, end_of, message_of
 from graphs.traced import TracedGraph, control_around
@@ -34,8 +34,6 @@ _NOTHING_SAID: Final[Answer] = {"text": "", "status": "answered", "sources": []}
 
 class RecordedGraph(TracedGraph):
     """A graph that knows nothing of runs."""
-
-    _is_agent: ClassVar = False
 
     @asynccontextmanager
     async def _alone(self, one: Invocation, options: dict[str, Any]) -> AsyncGenerator[None]:
@@ -96,7 +94,7 @@ class RecordedGraph(TracedGraph):
             async with database.pool.connection() as connection:
                 await mark_run(connection, one.run_id, "interrupted")
             return
-        end = _with_parts(end, one.parts)
+        end = _as_agents_ended(end, one.parts)
         one.outcome = end.answer["status"]
         tell_answer(one, end.answer["text"], end.answer["status"])
         await end_run(database, end.turn, end.answer)
@@ -127,16 +125,11 @@ def recorded(graph: CompiledStateGraph[Any, Any, Any, Any]) -> CompiledStateGrap
     return graph if isinstance(graph, TracedGraph) else RecordedGraph(**graph.__dict__)
 
 
-def _with_parts(end: End, parts: Sequence[Part]) -> End:
-    """Return an end that tells of the agents in the graph: what they took, and whose answer it is."""
+def _as_agents_ended(end: End, parts: Sequence[Part]) -> End:
+    """Return an end with the status of the agent in the graph whose answer it is."""
     answer, turn = end
     status = next((part.status for part in reversed(parts) if part.text == answer["text"]), answer["status"])
-    took: Turn = {
-        **turn,
-        "input_tokens": max(turn["input_tokens"], sum(part.input_tokens for part in parts)),
-        "output_tokens": max(turn["output_tokens"], sum(part.output_tokens for part in parts)),
-    }
-    return End({**answer, "status": cast("StopReason", status)}, took)
+    return End({**answer, "status": cast("StopReason", status)}, turn)
 
 
 def _newest(config: RunnableConfig) -> RunnableConfig:

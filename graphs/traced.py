@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, ClassVar, Final, cast
+from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
@@ -25,8 +25,6 @@ _RUNTIME: Final = "__pregel_runtime"
 class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]):
     """An agent. All ways to run a graph go through `astream`: there an invocation begins and ends."""
 
-    _is_agent: ClassVar = True
-
     async def astream(  # pyright: ignore[reportIncompatibleMethodOverride] - takes whatever LangGraph's takes
         self,
         input: Any,  # noqa: A002 - callers name it
@@ -37,7 +35,6 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
         parent, whose = _parent(), _whose(config, options.get("context"))
         tracing = await current_tracing()
         with invocation(tracing.tracer, self.name, whose, decide=tracing.decisions.put, parent=parent) as one:
-            one.is_agent = self._is_agent
             one.tells_content = tracing.tells_content(whose[names.TENANT])
             carried = cast("RunnableConfig", {**(config or {})})
             carried["configurable"] = {**carried.get("configurable", {}), KEY: one}

@@ -102,8 +102,22 @@ async def mark_run(
     )
 
 
+async def charge_run(database: Database, turn: Turn) -> None:
+    """Add to a run that goes on what an agent in it has used, who has ended its turn.
+
+    An agent that is killed just then, and ends its turn again, is charged twice.
+    """
+    async with database.pool.connection() as connection:
+        await connection.execute(
+            "update boring.run set input_tokens = input_tokens + %s, output_tokens = output_tokens + %s "
+            "where run_id = %s and finished_at is null",
+            (turn["input_tokens"], turn["output_tokens"], turn["run_id"]),
+        )
+
+
 _FINISH = """
-update boring.run set status = %s, reason = %s, input_tokens = %s, output_tokens = %s, finished_at = now()
+update boring.run set status = %s, reason = %s, input_tokens = greatest(input_tokens, %s),
+    output_tokens = greatest(output_tokens, %s), finished_at = now()
 where run_id = %s and finished_at is null
 """
 
@@ -115,7 +129,7 @@ async def finish_run(
 
     Args:
         database: holds the record.
-        turn: what the run has used.
+        turn: what the run has used; less than what agents in it were charged for does not count.
         answer: how it ended.
         learn: what is to be learnt from the turn, put into the queue by the same commit.
 

@@ -127,9 +127,10 @@ def shares_of(calls: Sequence[ToolCall]) -> dict[str, float]:
 
 def tokens_of(results: Iterable[ToolMessage]) -> tuple[int, int]:
     """Return what the agents have used that the results come from: tokens of input and of output."""
-    told = [one.artifact.get("handed_on") for one in results if isinstance(one.artifact, dict)]
-    handed_on = [one for one in told if isinstance(one, dict)]
-    return sum(one["input_tokens"] for one in handed_on), sum(one["output_tokens"] for one in handed_on)
+    records = [one.artifact for one in results if isinstance(one.artifact, dict)]
+    told = [record.get(name) for record in records for name in ("handed_on", "used")]
+    used = [one for one in told if isinstance(one, dict)]
+    return sum(one["input_tokens"] for one in used), sum(one["output_tokens"] for one in used)
 
 
 def tokens_told(messages: Iterable[Any]) -> tuple[int, int]:

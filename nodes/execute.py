@@ -1,5 +1,6 @@
 """`execute`: runs one tool call. One worker for each call of the plan."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.messages import ToolMessage
@@ -10,8 +11,10 @@ from core.state import CallTask
 from memory.claims import current_claims
 from nodes.judging import note_asked, note_call
 from nodes.threads import Node, current_journal, namespace_of, thread_of
+from observability.invocations import Part, calling_tool
 from tools.breakers import current_breakers
 from tools.progress import report_progress
+from tools.records import Used
 from tools.runtime import CallScope, ToolRuntime
 
 
@@ -38,11 +41,21 @@ def executing(tools: ToolRuntime) -> Node:
             breakers=await current_breakers(),
             journal=await current_journal() if tools.needs_journal(call["name"]) else None,
         )
-        done = await tools.call(call, scope)
+        with calling_tool() as parts:
+            done = await tools.call(call, scope)
         if isinstance(done, ToolMessage):
+            if parts:
+                done.artifact["used"] = _used(parts)
             note_call(done.artifact, state["step"])
             return {"messages": [done]}
         note_asked(done, state["step"])
         return {"questions": {done["call_id"]: done}}
 
     return execute
+
+
+def _used(parts: Sequence[Part]) -> Used:
+    return {
+        "input_tokens": sum(part.input_tokens for part in parts),
+        "output_tokens": sum(part.output_tokens for part in parts),
+    }

@@ -12,6 +12,7 @@ from core.structured import STRUCTURED_RESPONSE
 from memory.buffer import turn_start
 from memory.extractions import Extraction
 from memory.run_ends import end_run, enqueue_turn
+from memory.runs import charge_run
 from nodes.attribution import cited_sources, sources_found
 from nodes.contributions import contributions, undone
 from nodes.judging import note_end
@@ -19,7 +20,7 @@ from nodes.learner import current_learner
 from nodes.learning import Mind
 from nodes.remembering import policy_of, turn_to_learn
 from nodes.threads import Node, is_part_of_run, thread_of
-from observability.invocations import Part, current_invocation
+from observability.invocations import Part, current_invocation, is_asked_in_tool
 from observability.spans import tell_answer
 
 
@@ -76,13 +77,14 @@ async def _finished(
     """Record the end of a run of the agent's own, and have an answered turn learnt from once it is out."""
     database = await (await current_process()).database()
     learn = None
-    invocation = current_invocation()
-    asked_by_agent = invocation is not None and invocation.is_called_by_agent
-    if answer["status"] == "answered" and not context_of(runtime).depth and not asked_by_agent:
+    is_asked_by_agent = context_of(runtime).depth > 0 or is_asked_in_tool()
+    if answer["status"] == "answered" and not is_asked_by_agent:
         learn = await _to_learn(state, mind, runtime)
     if not is_part_of_run(runtime):
         is_known = await end_run(database, state["turn"], answer, learn=learn)
     else:
+        if not is_asked_by_agent:
+            await charge_run(database, state["turn"])
         is_known = learn is not None and await enqueue_turn(database, learn)
     if is_known and mind is not None and learn is not None:
         (await current_learner()).wake(mind)

@@ -40,7 +40,7 @@ async def log_calls(
     """
     rows = [
         {
-            **{key: value for key, value in record.items() if key not in {"sources", "handed_on"}},
+            **{key: value for key, value in record.items() if key not in {"sources", "handed_on", "used"}},
             "id": uuid.uuid5(uuid.NAMESPACE_OID, f"{run_id}|{record['step']}|{record['call_id']}"),
             "thread_id": thread_id,
             "run_id": run_id,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -17,6 +18,9 @@ KEY: Final = "__boring_invocation"
 """Under which a graph's configuration carries its invocation to the steps."""
 RUNNING: Final[ContextVar[Invocation | None]] = ContextVar("boring_invocation", default=None)
 """The invocation that the running step is part of; set by `observability.spans.step_span`."""
+
+
+_IN_TOOL: Final[ContextVar[list[Part] | None]] = ContextVar("boring_parts_in_tool", default=None)
 
 
 class Part(NamedTuple):
@@ -45,8 +49,7 @@ class Invocation:
         tells_content: its spans hold what was asked and answered.
         is_asked: its own span holds what was asked.
         began: when, by `time.monotonic`.
-        is_agent: those that it calls in its steps are asked in its words, not in those of its user.
-        parts: how agents in it have ended that it called, if it is the outermost.
+        parts: how agents in it have ended that it called, if it is the outermost; none that a tool asked.
     """
 
     tracer: Tracer
@@ -61,7 +64,6 @@ class Invocation:
     outcome: str | None = None
     tells_content: bool = False
     is_asked: bool = False
-    is_agent: bool = False
     began: float = field(default_factory=time.monotonic)
     parts: list[Part] = field(default_factory=list["Part"])
 
@@ -82,7 +84,10 @@ class Invocation:
             self.span.add_link(earlier, {"boring.link": "resumes"})
 
     def ended_as(self, part: Part) -> None:
-        """Tell the outermost one around it how it has ended."""
+        """Tell how it has ended: the call of a tool that it was asked in, or else the outermost around it."""
+        if (in_tool := _IN_TOOL.get()) is not None:
+            in_tool.append(part)
+            return
         outermost = self
         while outermost.parent is not None:
             outermost = outermost.parent
@@ -96,12 +101,6 @@ class Invocation:
             one = one.parent
 
     @property
-    def is_called_by_agent(self) -> bool:
-        """Whether an agent around it has worded what it is asked, as in a tool that calls it."""
-        above = self.parent
-        return above is not None and (above.is_agent or above.is_called_by_agent)
-
-    @property
     def name(self) -> str:
         """The trace and the span of it, as they are kept in a checkpoint."""
         context = self.span.get_span_context()
@@ -111,6 +110,22 @@ class Invocation:
 def current_invocation() -> Invocation | None:
     """Return the invocation that the running step is part of."""
     return RUNNING.get()
+
+
+@contextmanager
+def calling_tool() -> Generator[list[Part]]:
+    """Yield how agents have ended that a tool asks, which is called in the block."""
+    parts: list[Part] = []
+    token = _IN_TOOL.set(parts)
+    try:
+        yield parts
+    finally:
+        _IN_TOOL.reset(token)
+
+
+def is_asked_in_tool() -> bool:
+    """Return whether the agent whose step is running was asked by a tool, in the words of another agent."""
+    return _IN_TOOL.get() is not None
 
 
 def current_place() -> dict[str, str | None]:

@@ -44,6 +44,13 @@ class HandedOn(TypedDict):
     output_tokens: int
 
 
+class Used(TypedDict):
+    """What agents have used that a tool has called."""
+
+    input_tokens: int
+    output_tokens: int
+
+
 class CallRecord(TypedDict):
     """A finished call. Travels as the `artifact` of its `ToolMessage`."""
 
@@ -67,6 +74,8 @@ class CallRecord(TypedDict):
     approved_by: str | None
     handed_on: NotRequired[HandedOn]
     """Only where the call has handed work to another agent."""
+    used: NotRequired[Used]
+    """Only where the tool has called an agent."""
 
 
 def result_message(record: CallRecord, text: str) -> ToolMessage:

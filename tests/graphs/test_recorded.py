@@ -53,9 +53,12 @@ asker = create_agent(llm=llm, tools=[contract(pay, approval=always)], name="aske
 def around(step, **options):
     return StateGraph(MessagesState).add_node("inner", step).add_edge(START, "inner").compile(**options)
 
-async def call(state):
-    ended = await agent.ainvoke({"messages": state["messages"][:1]})
+async def call(state, called=agent):
+    ended = await called.ainvoke({"messages": state["messages"][:1]})
     return {"messages": [AIMessage(ended["answer"]["text"])]}
+
+async def ask(state):
+    return await call(state, asker)
 
 def twice(state):
     return [Send("inner", state), Send("inner", state)]
@@ -66,6 +69,8 @@ fan = StateGraph(MessagesState).add_node("inner", call).add_conditional_edges(ST
 fan = fan.compile(name="fan")
 row = StateGraph(MessagesState).add_node("one", call).add_node("two", call)
 row = row.add_edge(START, "one").add_edge("one", "two").compile(name="row")
+buyers = StateGraph(MessagesState).add_node("one", ask).add_node("two", ask)
+buyers = buyers.add_edge(START, "one").add_edge("one", "two").compile(name="buyers")
 asking = around(asker)
 named = around(asker, name="buyer")
 elsewhere = around(asker, name="seller")
@@ -109,6 +114,15 @@ async def runs(process: Process) -> list[tuple[str, str, str | None]]:
     return [(row["graph"], row["status"], row["reason"]) for row in found]
 
 
+async def tokens_of_run(process: Process) -> list[DictRow]:
+    return await rows(process, "select input_tokens as read, output_tokens as written from boring.run")
+
+
+async def tokens_of_models(process: Process) -> list[DictRow]:
+    statement = "select sum(input_tokens) as read, sum(output_tokens) as written from boring.span"
+    return await rows(process, statement)
+
+
 async def invocations(process: Process) -> list[tuple[str, str]]:
     """Return the traces' invocations, the first one first, with the agents around them."""
     found = await rows(
@@ -144,12 +158,9 @@ async def test_agents_in_a_graph_of_one_s_own_are_parts_of_its_run_and_of_its_tr
     assert await invocations(process) == [name, *[f"{name}>payer"] * inner]
     kept = await rows(process, "select distinct outcome from boring.span where operation = 'invoke_agent'")
     assert [row["outcome"] for row in kept] == ["answered"]
-    (run,) = await rows(process, "select context, input_tokens, output_tokens from boring.run")
+    (run,) = await rows(process, "select context from boring.run")
     assert run["context"]["user"] == "uma"
-    (took,) = await rows(
-        process, "select sum(input_tokens) as read, sum(output_tokens) as written from boring.span"
-    )
-    assert (run["input_tokens"], run["output_tokens"]) == (took["read"], took["written"])
+    assert await tokens_of_run(process) == await tokens_of_models(process)
 
 
 async def test_a_graph_whose_answer_is_that_of_an_agent_that_failed_has_failed(process: Process) -> None:
@@ -175,7 +186,7 @@ async def test_a_run_that_waits_within_goes_on_by_the_command_that_resumes(proce
 
 async def approved(process: Process) -> Any:
     database = await process.database()
-    (waiting,) = await approvals_named(database, "")
+    (waiting,) = [one for one in await approvals_named(database, "") if one.status == "open"]
     return await decide(
         database,
         waiting.id,
@@ -183,6 +194,16 @@ async def approved(process: Process) -> Any:
         by="bo",
         arguments_hash=waiting.arguments_hash,
     )
+
+
+async def test_a_run_that_waits_twice_tells_all_that_its_agents_have_used(process: Process) -> None:
+    session, _ = await asked(process, "own.py:buyers")
+    for _ in range(2):
+        assert await runs(process) == [("buyers", "interrupted", None)]
+        await approved(process)
+        await finish_last_run(session, "t")
+    assert await runs(process) == [("buyers", "finished", "answered")]
+    assert await tokens_of_run(process) == await tokens_of_models(process)
 
 
 @pytest.mark.parametrize("name", ["shop", "buying", "own.py:asking"])
