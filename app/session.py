@@ -27,7 +27,7 @@ from core.loading import load_for_good
 from core.models import configured_model
 from core.process import Process, opened_process
 from core.settings import settings
-from memory.runs import RunRow, begin_run, latest_run, mark_run
+from memory.runs import RunRow, begin_run, latest_run
 
 if TYPE_CHECKING:
     from graphs.single import Agent
@@ -106,11 +106,7 @@ class Session:
             context=context,
             answers=answers,
         )
-        ended = await self.screen().show(events, thread_id=request.thread_id)
-        if isinstance(ended, Waiting):
-            async with database.pool.connection() as connection:
-                await mark_run(connection, ended.run_id, "interrupted")
-        return ended
+        return await self.screen().show(events, thread_id=request.thread_id)
 
 
 @asynccontextmanager

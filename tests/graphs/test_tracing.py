@@ -13,6 +13,7 @@ from evals.scripted_model import Reply, ToolCall
 from graphs.hierarchy import Team, create_hierarchy
 from graphs.single import create_agent
 from guardrails.approval import always
+from memory.runs import latest_run
 from observability.tracing import current_tracing
 from tests.graphs.approvals import Shop, config, pays
 from tools.contract import Retry, contract
@@ -78,6 +79,12 @@ async def test_a_run_is_a_tree_of_its_steps_its_model_calls_and_its_tool_calls(
     ]
 
 
+async def status(process: Process) -> str:
+    run = await latest_run(await process.database(), "t")
+    assert run is not None
+    return run.status
+
+
 async def test_a_run_that_waits_for_a_person_is_no_error_and_its_traces_are_linked(
     process: Process, saver: Any, speaking: Any
 ) -> None:
@@ -86,11 +93,14 @@ async def test_a_run_that_waits_for_a_person_is_no_error_and_its_traces_are_link
 
     async def pay(amount: int, to: str = "shop") -> str:
         """Pay an amount."""
+        assert await status(process) == "running"
         return f"paid {amount} to {to}"
 
     agent = create_agent(llm=llm, tools=[contract(pay, approval=always)], checkpointer=shop.saver)
     await agent.ainvoke(ASKED, config())
+    assert await status(process) == "interrupted"
     await agent.ainvoke(Command(resume=APPROVE), config())
+    assert await status(process) == "finished"
     rows = await spans()
     first, second = [one for one in rows if one["operation"] == "invoke_agent"]
     assert (first["status"], first["outcome"]) == ("interrupted", "interrupted")
