@@ -18,10 +18,10 @@ from core.process import current_process
 from core.state import Answer, StopReason
 from core.text import storable_text
 from graphs.ends import End, NoAnswerError, can_be_asked, end_of, message_of
-from graphs.traced import TracedGraph, control_around, goes_on
+from graphs.traced import TracedGraph, control_around
 from memory.claims import current_claims
 from memory.run_ends import end_run
-from memory.runs import begin_run, latest_run
+from memory.runs import begin_run, latest_run, mark_run
 from observability import names
 from observability.invocations import Invocation, Part
 from observability.spans import tell_answer, tell_question
@@ -50,8 +50,9 @@ class RecordedGraph(TracedGraph):
         thread_id = one.whose.get(names.CONVERSATION, "")
         # As the commands say it; a client of the server can name another one's run in its metadata.
         is_told = config.get("metadata", {}).get(RUN_KEY) == one.called_as
+        goes_on = given is None or isinstance(given, Command)
         unfinished = None
-        if goes_on(given) and thread_id and not is_told:
+        if goes_on and thread_id and not is_told:
             unfinished = await self._unfinished(database, thread_id)
             if not unfinished and await self._has_nothing_to_do(given, config):
                 return  # nothing runs, which is no run
@@ -68,7 +69,9 @@ class RecordedGraph(TracedGraph):
             question=question,
             context=run_context(context),
         )
-        await super()._begun(one, given, config, context)
+        if goes_on:
+            async with database.pool.connection() as connection:
+                await mark_run(connection, run_id, "running")
 
     async def _unfinished(self, database: Database, thread_id: str) -> str | None:
         row = await latest_run(database, thread_id)
@@ -88,7 +91,8 @@ class RecordedGraph(TracedGraph):
         end = await self._end(one, config)
         if end is None:
             one.interrupted()
-            await super()._over(one, config)
+            async with database.pool.connection() as connection:
+                await mark_run(connection, one.run_id, "interrupted")
             return
         end = _as_agents_ended(end, one.parts)
         one.outcome = end.answer["status"]

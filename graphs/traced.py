@@ -10,12 +10,9 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_config
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
-from langgraph.types import Command
 
 from core.context import RunContext, field_of
-from core.process import current_process
 from core.state import AgentInput, AgentState
-from memory.runs import mark_going_on, mark_run
 from observability import names
 from observability.invocations import KEY, Invocation
 from observability.spans import invocation
@@ -59,21 +56,9 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
 
     async def _begun(self, one: Invocation, given: Any, config: RunnableConfig, context: Any) -> None:
         """Do what is to be done as a call from outside begins; agents write down their runs in a step."""
-        del config, context
-        if goes_on(given) and (thread_id := one.whose.get(names.CONVERSATION)):
-            await mark_going_on(await (await current_process()).database(), thread_id)
 
     async def _over(self, one: Invocation, config: RunnableConfig) -> None:
         """Do what is to be done once a call from outside has come to its end, or to a question."""
-        del config
-        if one.outcome == "interrupted" and one.run_id:
-            async with (await (await current_process()).database()).pool.connection() as connection:
-                await mark_run(connection, one.run_id, "interrupted")
-
-
-def goes_on(given: Any) -> bool:
-    """Tell whether a call with this input goes on with what is on its thread."""
-    return given is None or isinstance(given, Command)
 
 
 def traced(graph: CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]) -> TracedGraph:

@@ -102,18 +102,6 @@ async def mark_run(
     )
 
 
-_GO_ON = """
-update boring.run set status = 'running' where status = 'interrupted' and finished_at is null
-    and run_id = (select run_id from boring.run where thread_id = %s order by started_at desc limit 1)
-"""
-
-
-async def mark_going_on(database: Database, thread_id: str) -> None:
-    """Record that the newest run of a thread goes on, if it waits for a person."""
-    async with database.pool.connection() as connection:
-        await connection.execute(_GO_ON, (thread_id,))
-
-
 async def charge_run(database: Database, turn: Turn) -> None:
     """Add to a run that goes on what an agent in it has used, who has ended its turn.
 
