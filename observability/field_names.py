@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from observability.folding import folded
+from observability.characters import folded
 from observability.secret_names import NAMED
 
 _SECRET: Final = re.compile(NAMED)

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
+from observability.characters import folded
 from observability.field_names import kind_named
-from observability.folding import folded
 from observability.private_data import PRIVATE
 from observability.secret_data import SECRETS
 
