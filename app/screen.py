@@ -12,9 +12,10 @@ from rich.text import Text
 
 from app.events import Ended, Event, Step, Token, ToolProgress, Waiting
 from app.json_output import json_text
+from core.text import visible
 
-_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""All that Unicode calls controls, but for the tab and the end of a line."""
+_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""All that Unicode calls controls, but for the tab and the end of a line; and what turns words around."""
 
 
 class Screen(Protocol):
@@ -51,9 +52,9 @@ class PeopleScreen:
     def _questions(self, waiting: Waiting, thread_id: str) -> None:
         several = len(waiting.questions) > 1
         for one in waiting.questions:
-            self._console.print(Text.assemble("\n", ("? ", "yellow"), _steerless(one.text)), soft_wrap=True)
+            self._console.print(Text.assemble("\n", ("? ", "yellow"), visible(one.text)), soft_wrap=True)
             if one.arguments:
-                self._console.print(Text(f"  {_steerless(one.arguments)}", "dim"), soft_wrap=True)
+                self._console.print(Text(f"  {visible(one.arguments)}", "dim"), soft_wrap=True)
             which = f" --question {one.id[:8]}" if several else ""
             for command in one.commands(thread_id, self._graph + which):
                 self._console.print(Text(f"  {command}", "cyan"), soft_wrap=True)
@@ -73,16 +74,16 @@ class PeopleScreen:
                 self._console.print(
                     Text.assemble(
                         ("  • ", "dim"),
-                        ("".join(f"{agent} > " for agent in agents), "magenta"),
-                        (f"{name:8}", "cyan"),
-                        f" {_steerless(what)} ".ljust(2),
+                        (_in_one_line("".join(f"{agent} > " for agent in agents)), "magenta"),
+                        (f"{_in_one_line(name):8}", "cyan"),
+                        f" {_in_one_line(what)} ".ljust(2),
                         (f"{seconds:.1f} s", "dim"),
                     ),
                     soft_wrap=True,
                 )
                 status.update("thinking")
             case ToolProgress(text):
-                status.update(escape(_steerless(text)))
+                status.update(escape(_in_one_line(text)))
             case _:
                 pass
 
@@ -104,8 +105,13 @@ class PeopleScreen:
 
 
 def _steerless(text: str) -> str:
-    """Return `text` with the control characters that steer a terminal as their codes."""
+    """Return `text`, which may have lines, with the characters that steer a terminal as their codes."""
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))
+
+
+def _in_one_line(text: str) -> str:
+    """Return `text` as it can stand in a line among others, which it can't forge."""
+    return visible(text).replace("\n", "\\n")
 
 
 class PipeScreen:

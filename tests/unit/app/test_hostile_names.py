@@ -112,7 +112,7 @@ async def test_a_thread_that_is_called_like_markup_is_listed(env: dict[str, str]
 
 async def test_what_is_asked_and_answered_steers_no_terminal_where_a_question_is_asked() -> None:
     async def events() -> AsyncIterator[Event]:
-        yield Step("execute", f"shout: {HOSTILE}", 0.1)
+        yield Step(HOSTILE, f"shout: {HOSTILE}\n  • forged", 0.1, (HOSTILE,))
         yield Token(f"one {HOSTILE}")
         turn: Any = {"run_id": "r", "input_tokens": 1, "output_tokens": 1, "elapsed_s": 0.1}
         yield Ended({"text": f"one {HOSTILE} two {HOSTILE}", "status": "answered", "sources": []}, turn)
@@ -124,6 +124,7 @@ async def test_what_is_asked_and_answered_steers_no_terminal_where_a_question_is
     screen = PeopleScreen(Console(file=out, force_terminal=True, color_system=None, width=200))
     for shown in (events(), waits()):
         await screen.show(shown, thread_id="t")
-    assert "\x9b" not in out.getvalue()
+    assert not {"\x9b", "\u202e"} & set(out.getvalue())
     assert "\x1b[2J" not in out.getvalue()
-    assert out.getvalue().count("\\u001b[2J\\u009b") == 5
+    assert "\n  • forged" not in out.getvalue()
+    assert out.getvalue().count(SHOWN) == 7
