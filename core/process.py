@@ -75,14 +75,18 @@ class Process:
                 del self._opening[name]
 
     async def close(self) -> None:
-        """Close everything that was opened, the last one first."""
-        opening = list(self._opening.values())
-        for task in opening:
-            task.cancel()
-        if opening:
-            await asyncio.wait(opening)
+        """Close everything that was opened, the last one first.
+
+        What finishes its work meanwhile has what was opened before, and may open more.
+        """
+        for _ in range(2):
+            opening = [task for task in self._opening.values() if not task.done()]
+            for task in opening:
+                task.cancel()
+            if opening:
+                await asyncio.wait(opening)
+            await self._stack.aclose()
         self._opening.clear()
-        await self._stack.aclose()
 
 
 def _looked_at(task: asyncio.Task[Any]) -> None:
@@ -116,11 +120,13 @@ async def opened_process(
     try:
         yield process
     finally:
-        if outer is None:
-            _process.pop(loop, None)
-        else:
-            _process[loop] = outer
-        await process.close()
+        try:
+            await process.close()
+        finally:
+            if outer is None:
+                _process.pop(loop, None)
+            else:
+                _process[loop] = outer
 
 
 async def current_process() -> Process:
