@@ -34,11 +34,11 @@ NAMES: Final = (
 )
 """In a text, in small letters. The word `tokens` alone tells how many there are."""
 ABOUT: Final = (
-    r"[_.-](?:types?|url|uri|endpoint|count|limit|budget|usage|policy|length|hint|field|strength|rules?|required|valid"
-    r"|(?:last[_.-])?(?:changed|updated|created|rotated|expires?|expired|expiry|expiration|reset)"
-    r"(?:[_.-](?:at|in|on|date))?)(?![a-z0-9])"
+    r"[_.-](?:types?|url|uri|endpoint|count|limit|budget|usage|policy|length|expiry|expiration"
+    r"|expires?(?:[_.-](?:at|in|on))?|(?:last[_.-])?(?:changed|updated|created|rotated|expired|reset)"
+    r"[_.-](?:at|on|date))(?![a-z0-9])"
 )
-"""Behind such a name: what tells something of a secret, and not the secret."""
+"""Behind such a name: what is something of a secret that tells nothing of the secret itself."""
 NEEDLES: Final = ("pass", "kennwort", "pw", "secret", "cred", "token", "key", "session")
 """One of these is in each name."""
 NAMED: Final = (

@@ -77,6 +77,11 @@ def test_a_field_is_known_by_its_name_in_the_plural_numbered_or_abbreviated(name
         "curl --user 'ada:hunter2x9' https://example.org",
         "| user | ada | password | hunter2x9 |",
         "user,ada\npassword,hunter2x9\n",
+        "password_hint: hunter2x9",
+        "password_reset=hunter2x9",
+        "token_field: hunter2x9",
+        "secret_rule: hunter2x9",
+        "password_changed: hunter2x9",
     ],
 )
 def test_a_text_tells_it_as_a_field_does(told: str) -> None:
