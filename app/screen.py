@@ -12,7 +12,7 @@ from rich.text import Text
 
 from app.events import Ended, Event, Step, Token, ToolProgress, Waiting
 from app.json_output import json_text
-from core.text import visible
+from core.text import in_one_line, visible
 
 _STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """All that Unicode calls controls, but for the tab and the end of a line; and what turns words around."""
@@ -74,16 +74,16 @@ class PeopleScreen:
                 self._console.print(
                     Text.assemble(
                         ("  • ", "dim"),
-                        (_in_one_line("".join(f"{agent} > " for agent in agents)), "magenta"),
-                        (f"{_in_one_line(name):8}", "cyan"),
-                        f" {_in_one_line(what)} ".ljust(2),
+                        (in_one_line("".join(f"{agent} > " for agent in agents)), "magenta"),
+                        (f"{in_one_line(name):8}", "cyan"),
+                        f" {in_one_line(what)} ".ljust(2),
                         (f"{seconds:.1f} s", "dim"),
                     ),
                     soft_wrap=True,
                 )
                 status.update("thinking")
             case ToolProgress(text):
-                status.update(escape(_in_one_line(text)))
+                status.update(escape(in_one_line(text)))
             case _:
                 pass
 
@@ -107,11 +107,6 @@ class PeopleScreen:
 def _steerless(text: str) -> str:
     """Return `text`, which may have lines, with the characters that steer a terminal as their codes."""
     return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))
-
-
-def _in_one_line(text: str) -> str:
-    """Return `text` as it can stand in a line among others, which it can't forge."""
-    return visible(text).replace("\n", "\\n")
 
 
 class PipeScreen:

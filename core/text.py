@@ -40,6 +40,11 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
 
 
+def in_one_line(text: str) -> str:
+    """Return `text` as it can stand in a line among others, which it can't forge."""
+    return visible(text).replace("\n", "\\n")
+
+
 def json_without_steering(text: str) -> str:
     """Return JSON that holds the same, with such characters as the codes that JSON has for them."""
     return _BEYOND_ASCII.sub(_json_code, text)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from core.text import json_without_steering, storable, visible
+from core.text import in_one_line, json_without_steering, storable, visible
 from observability import names
 from observability.invocations import current_invocation, current_place
 from observability.redactor import redacted, redacted_value
@@ -32,7 +32,7 @@ def line_of(record: logging.LogRecord, *, as_json: bool) -> str:
     """
     message, traceback = redacted(record.getMessage()), _traceback(record)
     if not as_json:
-        return "\n".join(filter(None, (_in_one_line(message), _indented(traceback))))
+        return "\n".join(filter(None, (in_one_line(message), _indented(traceback))))
     told = {
         "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
         "level": record.levelname.lower(),
@@ -67,12 +67,8 @@ def plain_event(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> 
         if name in _TRACEBACKS:
             shown[name] = _indented(str(held))
         elif name != _AGAIN_IN_COLOURS:
-            shown[name] = _in_one_line(held) if isinstance(held, str) else held
+            shown[name] = in_one_line(held) if isinstance(held, str) else held
     return shown
-
-
-def _in_one_line(text: str) -> str:
-    return visible(text).replace("\n", "\\n")
 
 
 def _indented(text: str) -> str:
