@@ -33,22 +33,20 @@ Ended = Literal[
 """
 
 
-class HandedOn(TypedDict):
+class Used(TypedDict):
+    """What agents have used that a call has asked."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class HandedOn(Used):
     """What became of work that was handed to another agent."""
 
     task: str
     asked: str
     status: StopReason
     text: str
-    input_tokens: int
-    output_tokens: int
-
-
-class Used(TypedDict):
-    """What agents have used that a tool has called."""
-
-    input_tokens: int
-    output_tokens: int
 
 
 class CallRecord(TypedDict):
