@@ -86,10 +86,8 @@ async def rated_runs(
     over = {row["run_id"] for row in rows if row["is_over"]}
     saver, answers = await postgres_checkpointer(), dict[str, str | None]()
     for one in said:
-        if one.run_id not in over:
-            answers[one.run_id] = None
         if one.run_id not in answers:
-            answers[one.run_id] = await _answer(saver, one)
+            answers[one.run_id] = await _answer(saver, one) if one.run_id in over else None
     return [
         RatedRun(
             run_id=one.run_id,

@@ -83,19 +83,17 @@ class Session:
             begin: False goes on from the checkpoint of a run that was cut off.
             answers: to open questions, by the id of their interrupt.
         """
-        database = await self.process.database()
-        data_dir = self.process.settings.data_dir
         context = RunContext(**request.context)  # pyright: ignore[reportArgumentType] - fields by name
         if begin:
             await begin_run(
-                database,
+                await self.process.database(),
                 thread_id=request.thread_id,
                 run_id=request.run_id,
                 graph=self.agent.name,
                 question=request.question,
                 context=context,
             )
-            await asyncio.to_thread(strike_off, data_dir, request)
+            await asyncio.to_thread(strike_off, self.process.settings.data_dir, request)
         from app.turns import turn_events  # noqa: PLC0415 - loaded with the session
 
         events = turn_events(
