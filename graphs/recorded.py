@@ -36,16 +36,24 @@ class RecordedGraph(TracedGraph):
     """A graph that knows nothing of runs."""
 
     @asynccontextmanager
-    async def _alone(self, one: Invocation, options: dict[str, Any]) -> AsyncGenerator[None]:
+    async def _called(
+        self, one: Invocation, given: Any, config: RunnableConfig, options: dict[str, Any]
+    ) -> AsyncGenerator[None]:
+        """Hold the thread, begin a run or go on with it, and write down how the call ended."""
         control = options["control"] = options.get("control") or control_around()
         claims = await current_claims()
-        async with claims.working(one.whose.get(names.CONVERSATION, ""), control) as claim:
+        async with (
+            super()._called(one, given, config, options),
+            claims.working(one.whose.get(names.CONVERSATION, ""), control) as claim,
+        ):
             try:
+                await self._begin(one, given, config, options.get("context"))
                 yield
+                await self._end(one, config)
             finally:
                 claim.ending = True
 
-    async def _begun(self, one: Invocation, given: Any, config: RunnableConfig, context: Any) -> None:
+    async def _begin(self, one: Invocation, given: Any, config: RunnableConfig, context: Any) -> None:
         database = await (await current_process()).database()
         thread_id = one.whose.get(names.CONVERSATION, "")
         # As the commands say it; a client of the server can name another one's run in its metadata.
@@ -83,12 +91,12 @@ class RecordedGraph(TracedGraph):
             return False
         return not (await self.aget_state(config)).tasks
 
-    async def _over(self, one: Invocation, config: RunnableConfig) -> None:
+    async def _end(self, one: Invocation, config: RunnableConfig) -> None:
         """Write down how a call ended. One that fails leaves its run unfinished, to be gone on with."""
         if not one.run_id:
             return
         database = await (await current_process()).database()
-        end = await self._end(one, config)
+        end = await self._told(one, config)
         if end is None:
             one.interrupted()
             async with database.pool.connection() as connection:
@@ -99,7 +107,7 @@ class RecordedGraph(TracedGraph):
         tell_answer(one, end.answer["text"], end.answer["status"])
         await end_run(database, end.turn, end.answer)
 
-    async def _end(self, one: Invocation, config: RunnableConfig) -> End | None:
+    async def _told(self, one: Invocation, config: RunnableConfig) -> End | None:
         """Return what a call came to; None where it has stopped on its way, at a question or a breakpoint."""
         values: Any = {}
         if self.checkpointer:

@@ -38,27 +38,19 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
             one.tells_content = tracing.tells_content(whose[names.TENANT])
             carried = cast("RunnableConfig", {**(config or {})})
             carried["configurable"] = {**carried.get("configurable", {}), KEY: one}
-            async with nullcontext() if parent else self._alone(one, options):
-                if parent is None:
-                    one.called_as = str(carried.get("run_id") or "")
-                    await self._begun(one, input, carried, options.get("context"))
+            async with nullcontext() if parent else self._called(one, input, carried, options):
                 async for part in super().astream(input, carried, **options):
                     if _holds_interrupt(part):
                         one.interrupted()
                     yield part
-                if parent is None:
-                    await self._over(one, carried)
 
-    def _alone(self, one: Invocation, options: dict[str, Any]) -> AbstractAsyncContextManager[object]:
-        """Hold the thread for a call from outside; agents hold it in each of their steps."""
-        del one, options
+    def _called(
+        self, one: Invocation, given: Any, config: RunnableConfig, options: dict[str, Any]
+    ) -> AbstractAsyncContextManager[object]:
+        """Return what is around a call from outside; agents hold the thread and write down runs in steps."""
+        del given, options
+        one.called_as = str(config.get("run_id") or "")
         return nullcontext()
-
-    async def _begun(self, one: Invocation, given: Any, config: RunnableConfig, context: Any) -> None:
-        """Do what is to be done as a call from outside begins; agents write down their runs in a step."""
-
-    async def _over(self, one: Invocation, config: RunnableConfig) -> None:
-        """Do what is to be done once a call from outside has come to its end, or to a question."""
 
 
 def traced(graph: CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]) -> TracedGraph:
