@@ -9,26 +9,41 @@ _NOT_MADE = {
     "invalid": "its arguments are not what the tool takes",
     "unknown_tool": "there is no such tool",
     "duplicate": "the same call stands in the message already",
-    "rejected": "it was rejected",
-    "declined": "a person declined it",
-    "stopped": "a person stopped the run",
 }
 
 
 def note_call(record: CallRecord, step: int) -> None:
-    """Note whether a call was made, refused or tried again, and who agreed to it."""
-    tool, outcome = record["tool"], record["outcome"]
-    if outcome in _NOT_MADE:
-        by = record["approved_by"] or "rule"
-        note_decision("refused", tool, step=step, by=by, reason=_NOT_MADE[outcome])
+    """Note whether a call was made, refused or tried again, and who agreed to it or settled it."""
+    tool = record["tool"]
+    refused = _refused(record)
+    if refused is not None:
+        reason, by = refused
+        note_decision("refused", tool, step=step, by=by, reason=reason)
         return
     if record["approved_by"]:
         note_decision("approved", tool, step=step, by=record["approved_by"])
     if record["attempt"] > 1:
         note_decision("retry", tool, step=step, reason=f"{record['attempt']} attempts")
-    kind = "delegate" if record.get("handed_on") else "tool"
-    how = "found in the journal" if record["replayed"] else outcome
-    note_decision(kind, tool, step=step, by="model", reason=how)
+    handed_on = record.get("handed_on")
+    if handed_on is not None:
+        how = "ok" if record["outcome"] == "ok" else handed_on["status"]
+        note_decision("delegate", tool, step=step, by="model", reason=how)
+        return
+    how = "found in the journal" if record["replayed"] else record["outcome"]
+    note_decision("tool", tool, step=step, by=record.get("settled_by") or "model", reason=how)
+
+
+def _refused(record: CallRecord) -> tuple[str, str] | None:
+    """Return why a call was not made, and who said so; None of one that was made."""
+    outcome, handed_on = record["outcome"], record.get("handed_on")
+    if handed_on is not None:
+        return None if record["attempt"] else (handed_on["text"], "rule")
+    if outcome == "rejected":
+        person = record.get("settled_by")
+        return ("it was rejected", person) if person else (record["error"] or "", "rule")
+    if outcome == "ok" and record["approved_by"] and not (record["attempt"] or record["replayed"]):
+        return "it was answered instead", record["approved_by"]
+    return (_NOT_MADE[outcome], "rule") if outcome in _NOT_MADE else None
 
 
 def note_asked(question: OpenQuestion, step: int) -> None:

@@ -19,6 +19,8 @@ values (%(id)s, %(thread_id)s, %(run_id)s, %(step)s, %(call_id)s, %(tool)s, %(ef
         %(started_at)s::timestamptz + make_interval(secs => %(latency_ms)s / 1000))
 on conflict (id) do nothing
 """
+_NOT_KEPT = frozenset({"sources", "settled_by", "handed_on", "used"})
+"""What a `tools.records.CallRecord` tells that has no column."""
 
 
 async def log_calls(
@@ -40,7 +42,7 @@ async def log_calls(
     """
     rows = [
         {
-            **{key: value for key, value in record.items() if key not in {"sources", "handed_on", "used"}},
+            **{key: value for key, value in record.items() if key not in _NOT_KEPT},
             "id": uuid.uuid5(uuid.NAMESPACE_OID, f"{run_id}|{record['step']}|{record['call_id']}"),
             "thread_id": thread_id,
             "run_id": run_id,

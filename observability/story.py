@@ -63,7 +63,10 @@ def _plan(one: DecisionRow) -> str:
 
 
 def _tool(one: DecisionRow) -> str:
-    return f"The tool {one.choice} was run: {_ended(one.reason)}."
+    person = "" if one.decided_by in {"rule", "model"} else one.decided_by
+    if person and one.reason == "stopped":
+        return f"Whether the tool {one.choice} was run to its end is not known: {person} stopped the run."
+    return f"The tool {one.choice} was run: {_ended(one.reason)}{person and f', as {person} says'}."
 
 
 def _delegate(one: DecisionRow) -> str:
@@ -72,7 +75,7 @@ def _delegate(one: DecisionRow) -> str:
 
 def _refused(one: DecisionRow) -> str:
     by = "" if one.decided_by in {"rule", "model"} else f" by {one.decided_by}"
-    return f"The call of {one.choice} was not made{by}: {one.reason}."
+    return f"The call of {one.choice} was not made: {one.reason.rstrip('.')}{by}."
 
 
 def _retry(one: DecisionRow) -> str:

@@ -17,6 +17,8 @@ from tools.actions import Action
 from tools.approval_form import approval_payload
 from tools.contract import Tool
 from tools.inbox import (
+    EXPIRY,
+    NEW_MESSAGE,
     Asked,
     Event,
     as_json,
@@ -140,8 +142,9 @@ def _settled(tool: Tool, row: ApprovalRow) -> Approved | Outcome:
     if row.status == "answered":
         return Outcome("ok", row.result or "", key=row.key, approved_by=row.settled_by)  # the tool is not run
     if row.status == "denied":
-        why = f": {row.result}" if row.result else ""
-        return Outcome("rejected", f"{row.settled_by} rejected this call of {row.tool}{why}", key=row.key)
+        text = f"{row.settled_by} rejected this call of {row.tool}{f': {row.result}' if row.result else ''}"
+        person = None if row.settled_by in {EXPIRY, NEW_MESSAGE} else row.settled_by
+        return Outcome("rejected", text, key=row.key, settled_by=person)
     values = validated(tool, row.arguments)
     chain = chain_of(row)
     hashes = {row.arguments_hash, *(one.arguments_hash for level in chain.levels for one in level.agreed)}

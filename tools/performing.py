@@ -31,6 +31,8 @@ from tools.transactions import in_transaction
 _REPEATABLE = " It is not known whether it was done. The same call with the same arguments can be repeated."
 _FAILED = " Whether it had its effect before it failed is not known."
 _UNASKED = " It is not known whether it was done, and there is nobody to ask. Do not repeat it; say so."
+_HOOK = "reconcile"
+"""Who settles a doubt where the tool itself can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ async def perform(journal: Journal, call: Performance) -> tuple[Outcome | OpenQu
 async def _performed(journal: Journal, call: Performance) -> tuple[Outcome | OpenQuestion, Attempted | None]:
     entry = await journal.intend(call.action, call.plan)
     if entry.recorded is not None:
-        return _replayed(call, entry.recorded), None
+        return _replayed(call, entry.recorded, by=_person(entry)), None
     if entry.doubtful is not None or (call.tool.effect != "idempotent" and not entry.fresh):
         settled = await _settled(journal, call, entry)
         if not isinstance(settled, Entry):
@@ -126,7 +128,8 @@ async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome
             return await journal.rearm(call.action, entry)
         ended: Ended = "ok" if answer.outcome == "happened" else "stopped"
         text = answer.result or "It was done." if ended == "ok" else f"{answered.by} stopped the run here."
-        return await _kept(journal, call, Recorded(ended, text), entry.attempt, by=answered.by)
+        kept = await _kept(journal, call, Recorded(ended, text), entry.attempt, by=answered.by)
+        return replace(kept, settled_by=answered.by)
     finding = await _looked_up(call, entry)
     if finding.happened is None:
         reason = "Its process ended, or lost the database, before its end was recorded."
@@ -137,7 +140,7 @@ async def _settled(journal: Journal, call: Performance, entry: Entry) -> Outcome
         told = as_result(finding.result).text
         return _question(call, entry.attempt, f"{reason} {told}".strip(), entry.intended_at)
     if finding.happened:
-        return await _kept(journal, call, _found(call, finding, None), entry.attempt, by="reconcile")
+        return await _kept(journal, call, _found(call, finding, None), entry.attempt, by=_HOOK)
     return await journal.rearm(call.action, entry)
 
 
@@ -255,8 +258,12 @@ def _outcome(call: Performance, recorded: Recorded, attempts: int) -> Outcome:
     return Outcome(ended, recorded.text, attempts, recorded.sources, key=call.action.key)
 
 
-def _replayed(call: Performance, recorded: Recorded) -> Outcome:
-    return replace(_outcome(call, recorded, 0), replayed=True)
+def _replayed(call: Performance, recorded: Recorded, *, by: str | None = None) -> Outcome:
+    return replace(_outcome(call, recorded, 0), replayed=True, settled_by=by)
+
+
+def _person(entry: Entry) -> str | None:
+    return None if entry.resolved_by == _HOOK else entry.resolved_by
 
 
 def _question(call: Performance, attempt: int, reason: str, intended_at: str) -> OpenQuestion:

@@ -28,7 +28,8 @@ Ended = Literal[
 - `unknown`: nobody can tell whether it happened.
 - `invalid`, `unknown_tool`, `duplicate`: it was no call that could be made.
 - `refused`: the tool's circuit breaker is open.
-- `rejected`, `stopped`: a person said so.
+- `rejected`: a person said so, or nobody could be asked.
+- `stopped`: a person stopped the run where it is not known whether the call happened.
 - `declined`: the agent that was asked says that it is not the right one.
 """
 
@@ -70,6 +71,8 @@ class CallRecord(TypedDict):
     replayed: bool
     """The outcome was found in the journal; the tool was not run."""
     approved_by: str | None
+    settled_by: NotRequired[str]
+    """Only where a person rejected the call, stopped the run at it, or said what became of it."""
     handed_on: NotRequired[HandedOn]
     """Only where the call has handed work to another agent."""
     used: NotRequired[Used]
@@ -99,5 +102,6 @@ class Outcome:
     key: str | None = None
     replayed: bool = False
     approved_by: str | None = None
+    settled_by: str | None = None
     arguments: Mapping[str, Any] | None = None
     """What the call was made with, where somebody changed what the model wrote."""

@@ -146,6 +146,8 @@ class ToolRuntime:
             replayed=outcome.replayed,
             approved_by=outcome.approved_by,
         )
+        if outcome.settled_by is not None:
+            record["settled_by"] = outcome.settled_by
         return result_message(record, text)
 
     async def _outcome(self, call: ToolCall, scope: CallScope) -> Outcome | OpenQuestion:
