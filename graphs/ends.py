@@ -1,6 +1,6 @@
 """How a turn ended, told from the state of its graph: one of ours, or one that knows nothing of us."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeGuard
 
@@ -56,16 +56,19 @@ def end_of(values: Any, *, graph: str, run_id: str, elapsed_s: float) -> End:
         return End(answer, turn)  # pyright: ignore[reportArgumentType] - as `respond` writes them
     said = _messages(state)
     text = answer if isinstance(answer, str) else _last_words(said)
-    taken = _turn(said, run_id, elapsed_s)
     if text:
-        return End({"text": text, "status": "answered", "sources": []}, taken)
-    failed: Answer = {"text": "", "status": "failed", "sources": []}
+        return End({"text": text, "status": "answered", "sources": []}, _turn(said, run_id, elapsed_s))
     raise NoAnswerError(
         f"The graph {graph!r} has ended, but its state tells no answer: {_held(state, said)}. Have it end"
         " with a message of its own, the last of `messages` (see langgraph.graph.MessagesState), or with a"
         " text in `answer`.",
-        End(failed, taken),
+        failed_end(run_id, elapsed_s, said),
     )
+
+
+def failed_end(run_id: str, elapsed_s: float, said: Sequence[AnyMessage] = ()) -> End:
+    """Return the end of a turn that came to no answer, with the tokens that its messages tell."""
+    return End({"text": "", "status": "failed", "sources": []}, _turn(said, run_id, elapsed_s))
 
 
 def can_be_asked(graph: CompiledStateGraph[Any, Any, Any, Any]) -> bool:
@@ -99,7 +102,7 @@ def _last_words(said: list[AnyMessage]) -> str:
     return said[-1].text if said and not isinstance(said[-1], HumanMessage) else ""
 
 
-def _turn(said: list[AnyMessage], run_id: str, elapsed_s: float) -> Turn:
+def _turn(said: Sequence[AnyMessage], run_id: str, elapsed_s: float) -> Turn:
     replies = [one for one in said if isinstance(one, AIMessage)]
     used = [one.usage_metadata for one in replies if one.usage_metadata]
     return {

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, Final, cast
 
+import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from core.context import run_context
 from core.database import Database
+from core.errors import BoringError
 from core.process import current_process
 from core.state import Answer, StopReason
 from core.text import storable_text
-from graphs.ends import End, NoAnswerError, can_be_asked, end_of, message_of
-from graphs.traced import TracedGraph, control_around
+from graphs.ends import End, NoAnswerError, can_be_asked, end_of, failed_end, message_of
+from graphs.traced import TracedGraph, control_around, is_in_untraced
 from memory.claims import current_claims
 from memory.run_ends import end_run
 from memory.runs import begin_run, latest_run, mark_run
@@ -29,11 +33,24 @@ from observability.spans import tell_answer, tell_question
 RUN_KEY: Final = "boring_run"
 """Under which the metadata of a call, and so those of its checkpoints, tell its run."""
 
+_log = logging.getLogger(__name__)
 _NOTHING_SAID: Final[Answer] = {"text": "", "status": "answered", "sources": []}
 
 
 class RecordedGraph(TracedGraph):
     """A graph that knows nothing of runs."""
+
+    def astream(  # pyright: ignore[reportIncompatibleMethodOverride] - takes whatever LangGraph's takes
+        self,
+        input: Any,  # noqa: A002 - callers name it
+        config: RunnableConfig | None = None,
+        **options: Any,
+    ) -> AsyncIterator[Any]:
+        """Run the graph on record; within a graph that is not, as it would run if it were not either."""
+        if is_in_untraced():
+            _say_unrecorded(self.name)
+            return CompiledStateGraph.astream(self, input, config, **options)
+        return super().astream(input, config, **options)
 
     @asynccontextmanager
     async def _called(
@@ -50,6 +67,10 @@ class RecordedGraph(TracedGraph):
                 await self._begin(one, given, config, options.get("context"))
                 yield
                 await self._end(one, config)
+            except BaseException:
+                if not self.checkpointer:
+                    await _fail(one)
+                raise
             finally:
                 claim.ending = True
 
@@ -92,7 +113,7 @@ class RecordedGraph(TracedGraph):
         return not (await self.aget_state(config)).tasks
 
     async def _end(self, one: Invocation, config: RunnableConfig) -> None:
-        """Write down how a call ended. One that fails leaves its run unfinished, to be gone on with."""
+        """Write down how a call ended. One that fails on a thread leaves its run, to be gone on with."""
         if not one.run_id:
             return
         database = await (await current_process()).database()
@@ -110,14 +131,15 @@ class RecordedGraph(TracedGraph):
     async def _told(self, one: Invocation, config: RunnableConfig) -> End | None:
         """Return what a call came to; None where it has stopped on its way, at a question or a breakpoint."""
         values: Any = {}
+        if one.outcome == "interrupted" and not self.checkpointer:
+            return failed_end(one.run_id, _elapsed_s(one))
         if self.checkpointer:
             state = await self.aget_state(_newest(config))
             if state.next:
                 return None
             values = state.values
-        elapsed_s = time.monotonic() - one.began
         try:
-            return end_of(values, graph=self.name, run_id=one.run_id, elapsed_s=elapsed_s)
+            return end_of(values, graph=self.name, run_id=one.run_id, elapsed_s=_elapsed_s(one))
         except NoAnswerError as error:
             if self.checkpointer and can_be_asked(self):
                 return error.end
@@ -131,6 +153,28 @@ def recorded(graph: CompiledStateGraph[Any, Any, Any, Any]) -> CompiledStateGrap
     An agent of ours is returned as it is.
     """
     return graph if isinstance(graph, TracedGraph) else RecordedGraph(**graph.__dict__)
+
+
+@cache
+def _say_unrecorded(name: str) -> None:
+    _log.warning(
+        "The graph %r is recorded, but is called by a graph that is not: it is no run. Record the outermost one.",
+        name,
+    )
+
+
+async def _fail(one: Invocation) -> None:
+    """Write down that a run has failed, while the error is on its way that says why."""
+    try:
+        database = await (await current_process()).database()
+        end = failed_end(one.run_id, _elapsed_s(one))
+        await end_run(database, end.turn, end.answer)
+    except (BoringError, psycopg.Error):
+        _log.exception("That run %s has failed could not be written down.", one.run_id)
+
+
+def _elapsed_s(one: Invocation) -> float:
+    return time.monotonic() - one.began
 
 
 def _as_agents_ended(end: End, parts: Sequence[Part]) -> End:

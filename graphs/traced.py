@@ -7,11 +7,14 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_config
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
 
 from core.context import RunContext, field_of
+from core.errors import InputError
 from core.state import AgentInput, AgentState
 from observability import names
 from observability.invocations import KEY, Invocation
@@ -32,7 +35,9 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
         **options: Any,
     ) -> AsyncIterator[Any]:
         """Run the graph as LangGraph does, and write a span of it."""
-        parent, whose = _parent(), _whose(config, options.get("context"))
+        parent, whose = _parent(), _whose(merge_configs(self.config, config), options.get("context"))
+        if isinstance(self.checkpointer, BaseCheckpointSaver):
+            _check_thread(self.name, whose)
         tracing = await current_tracing()
         with invocation(tracing.tracer, self.name, whose, decide=tracing.decisions.put, parent=parent) as one:
             one.tells_content = tracing.tells_content(whose[names.TENANT])
@@ -63,6 +68,11 @@ def _parent() -> Invocation | None:
     return _around().get(KEY)
 
 
+def is_in_untraced() -> bool:
+    """Tell whether a step of a graph is running that writes no span, nor does one around it."""
+    return _RUNTIME in _around() and _parent() is None
+
+
 def control_around() -> RunControl:
     """Return what the steps of the graph around share; outside of one, what is to be shared."""
     return getattr(_around().get(_RUNTIME), "control", None) or RunControl()
@@ -87,6 +97,14 @@ def _whose(config: RunnableConfig | None, context: Any) -> dict[str, str]:
         names.TENANT: str(field_of(context, "tenant", default.tenant) or default.tenant),
     }
     return whose | ({names.CONVERSATION: str(thread), names.SESSION: str(thread)} if thread else {})
+
+
+def _check_thread(name: str, whose: dict[str, str]) -> None:
+    if names.CONVERSATION not in whose:
+        raise InputError(
+            f"The graph {name!r} keeps what is said on a thread, and the call names none. Name one: "
+            'config={"configurable": {"thread_id": "..."}}.'
+        )
 
 
 def _holds_interrupt(part: Any) -> bool:

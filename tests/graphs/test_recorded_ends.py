@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from app.feedback_cases import rated_runs
 from core.context import RunContext
-from core.errors import ThreadBusyError
+from core.errors import InputError, ThreadBusyError
 from core.process import Process, current_process, opened_process
 from core.settings import Settings
 from core.state import AgentState
@@ -50,6 +50,13 @@ def step(_: Any) -> dict[str, Any]:
 def of_one_step(node: Any, state: Any = MessagesState) -> Any:
     graph = StateGraph(state).add_node("step", node).add_edge(START, "step")
     return recorded(graph.compile(name="own", checkpointer=InMemorySaver()))
+
+
+def not_kept(node: Any) -> Any:
+    """Return a recorded graph without a checkpointer."""
+    return recorded(
+        StateGraph(MessagesState).add_node("step", node).add_edge(START, "step").compile(name="own")
+    )
 
 
 async def test_a_call_from_an_older_checkpoint_that_ends_is_finished() -> None:
@@ -137,3 +144,54 @@ async def test_an_export_of_what_was_said_of_a_run_tells_its_answer(
     await store_feedback(database, "local", NewFeedback(run_id, score=1.0, by="ann"))
     (rated,) = await rated_runs(database, "local", WantedFeedback(), limit=1)
     assert rated.answer == answer
+
+
+def failing(_: Any) -> dict[str, Any]:
+    raise RuntimeError("broken")
+
+
+async def test_a_call_that_fails_and_can_not_be_gone_on_with_has_failed() -> None:
+    with pytest.raises(RuntimeError, match="broken"):
+        await not_kept(failing).ainvoke(ASKED)
+    assert await statuses() == ["failed"]
+
+
+@pytest.mark.parametrize("config", [None, {"configurable": {}}])
+async def test_a_call_that_names_no_thread_is_refused_where_one_is_kept(config: Any) -> None:
+    with pytest.raises(InputError, match="names none. Name one"):
+        await of_one_step(step).ainvoke(ASKED, config)
+    assert await statuses() == []
+
+
+async def test_a_thread_that_a_graph_is_configured_with_is_that_of_its_calls() -> None:
+    await of_one_step(step).with_config(ON_THREAD).ainvoke(ASKED)
+    async with (await (await current_process()).database()).pool.connection() as connection:
+        found = await (await connection.execute("select thread_id, status from boring.run")).fetchall()
+    assert [tuple(row.values()) for row in found] == [("t", "finished")]
+
+
+async def test_a_call_that_keeps_nothing_and_is_read_half_has_failed() -> None:
+    stream = not_kept(step).astream(ASKED)
+    await anext(aiter(stream))
+    await stream.aclose()
+    assert await statuses() == ["failed"]
+
+
+async def test_a_call_that_keeps_nothing_and_asks_has_failed() -> None:
+    assert "__interrupt__" in await not_kept(lambda _: interrupt("Shall it?")).ainvoke(ASKED)
+    assert await statuses() == ["failed"]
+
+
+async def test_within_a_graph_that_is_not_recorded_it_is_as_if_it_were_not_either(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def asking(_: Any) -> dict[str, Any]:
+        return {"messages": [AIMessage(interrupt("Shall it?"))]}
+
+    outer = StateGraph(MessagesState).add_node("inner", not_kept(asking)).add_edge(START, "inner")
+    graph = outer.compile(checkpointer=InMemorySaver())
+    assert "__interrupt__" in await graph.ainvoke(ASKED, ON_THREAD)
+    ended = await graph.ainvoke(Command(resume="Yes."), ON_THREAD)
+    assert (ended["messages"][-1].text, await statuses()) == ("Yes.", [])
+    (told,) = [one.getMessage() for one in caplog.records if "is recorded" in one.getMessage()]
+    assert "'own' is recorded, but is called by a graph that is not" in told
