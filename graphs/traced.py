@@ -23,6 +23,8 @@ from observability.tracing import current_tracing
 
 _RUNTIME: Final = "__pregel_runtime"
 """Under which LangGraph carries the context of a graph, see its `langgraph.runtime.get_runtime`."""
+_TASK: Final = "__pregel_task_id"
+"""Under which LangGraph names the step that is running."""
 
 
 class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]):
@@ -70,7 +72,7 @@ def _parent() -> Invocation | None:
 
 def is_in_untraced() -> bool:
     """Tell whether a step of a graph is running that writes no span, nor does one around it."""
-    return _RUNTIME in _around() and _parent() is None
+    return _TASK in _around() and _parent() is None  # the server's calls carry a runtime too
 
 
 def control_around() -> RunControl:
