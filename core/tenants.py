@@ -73,8 +73,8 @@ async def transacted(
 ) -> list[list[DictRow]]:
     """Ask questions in a transaction as `as_tenant` makes it, all of it in one message; return their rows.
 
-    A statement without values (None) is taken as it is written. Where an error is raised, the transaction is
-    left to whoever gave the connection to be rolled back.
+    A statement without values (None) is taken as it is written. What travels in one message is one transaction
+    without being told so: to begin and to end it took as long as a tenth of the fastest searches.
 
     Raises:
         DatabaseError: see `as_tenant`.
@@ -83,9 +83,8 @@ async def transacted(
     statements = [cursor.mogrify(_BECOME, (tenant, APPLICATION_ROLE, reading))]
     statements += [cursor.mogrify(statement, values) for statement, values in questions]
     with _becoming():
-        await cursor.execute("; ".join(["begin", *statements, "commit"]).encode(), prepare=False)
+        await cursor.execute("; ".join(statements).encode(), prepare=False)
     rows: list[list[DictRow]] = []
-    cursor.nextset()  # from `begin` to what binds to the tenant
     for _ in questions:
         cursor.nextset()
         rows.append(await cursor.fetchall() if cursor.rowcount > 0 else [])
