@@ -73,8 +73,8 @@ async def transacted(
 ) -> list[list[DictRow]]:
     """Ask questions in a transaction as `as_tenant` makes it, all of it in one message; return their rows.
 
-    A statement without values (None) is taken as it is written. What travels in one message is one transaction
-    without being told so: to begin and to end it took as long as a tenth of the fastest searches.
+    A statement without values (None) is taken as it is written. What travels in one message is a transaction
+    without being told so; telling it takes a twentieth of the time of a search.
 
     Raises:
         DatabaseError: see `as_tenant`.

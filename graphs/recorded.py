@@ -49,7 +49,7 @@ class RecordedGraph(TracedGraph):
         """Run the graph on record; within a graph that is not, as it would run if it were not either."""
         if is_in_untraced():
             _say_unrecorded(self.name)
-            return CompiledStateGraph.astream(self, input, config, **options)
+            return super(TracedGraph, self).astream(input, config, **options)
         return super().astream(input, config, **options)
 
     @asynccontextmanager
@@ -68,8 +68,7 @@ class RecordedGraph(TracedGraph):
                 yield
                 await self._end(one, config)
             except BaseException:
-                if not self.checkpointer:
-                    await _fail(one)
+                await self._left(one, config)
                 raise
             finally:
                 claim.ending = True
@@ -116,17 +115,28 @@ class RecordedGraph(TracedGraph):
         """Write down how a call ended. One that fails on a thread leaves its run, to be gone on with."""
         if not one.run_id:
             return
-        database = await (await current_process()).database()
         end = await self._told(one, config)
         if end is None:
             one.interrupted()
-            async with database.pool.connection() as connection:
-                await mark_run(connection, one.run_id, "interrupted")
             return
         end = _as_agents_ended(end, one.parts)
         one.outcome = end.answer["status"]
         tell_answer(one, end.answer["text"], end.answer["status"])
-        await end_run(database, end.turn, end.answer)
+        await end_run(await (await current_process()).database(), end.turn, end.answer)
+
+    async def _left(self, one: Invocation, config: RunnableConfig) -> None:
+        """Write down what becomes of a run while the error is on its way that says why.
+
+        With a thread to go on with, it is unfinished, and waits where it has waited; else it has failed.
+        """
+        try:
+            if not self.checkpointer:
+                end = failed_end(one.run_id, _elapsed_s(one))
+                await end_run(await (await current_process()).database(), end.turn, end.answer)
+            elif (await self.aget_state(_newest(config))).interrupts:
+                one.interrupted()
+        except (BoringError, psycopg.Error):
+            _log.exception("What became of run %s could not be written down.", one.run_id)
 
     async def _told(self, one: Invocation, config: RunnableConfig) -> End | None:
         """Return what a call came to; None where it has stopped on its way, at a question or a breakpoint."""
@@ -158,19 +168,9 @@ def recorded(graph: CompiledStateGraph[Any, Any, Any, Any]) -> CompiledStateGrap
 @cache
 def _say_unrecorded(name: str) -> None:
     _log.warning(
-        "The graph %r is recorded, but is called by a graph that is not: it is no run. Record the outermost one.",
+        "The graph %r is recorded, but a graph calls it that is not: it is no run. Record the outermost one.",
         name,
     )
-
-
-async def _fail(one: Invocation) -> None:
-    """Write down that a run has failed, while the error is on its way that says why."""
-    try:
-        database = await (await current_process()).database()
-        end = failed_end(one.run_id, _elapsed_s(one))
-        await end_run(database, end.turn, end.answer)
-    except (BoringError, psycopg.Error):
-        _log.exception("That run %s has failed could not be written down.", one.run_id)
 
 
 def _elapsed_s(one: Invocation) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -15,7 +15,9 @@ from langgraph.runtime import RunControl
 
 from core.context import RunContext, field_of
 from core.errors import InputError
+from core.process import current_process
 from core.state import AgentInput, AgentState
+from memory.runs import mark_run
 from observability import names
 from observability.invocations import KEY, Invocation
 from observability.spans import invocation
@@ -51,13 +53,24 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
                         one.interrupted()
                     yield part
 
-    def _called(
+    @asynccontextmanager
+    async def _called(
         self, one: Invocation, given: Any, config: RunnableConfig, options: dict[str, Any]
-    ) -> AbstractAsyncContextManager[object]:
-        """Return what is around a call from outside; agents hold the thread and write down runs in steps."""
+    ) -> AsyncGenerator[None]:
+        """Be around a call from outside; agents hold the thread and write down runs in steps.
+
+        That the run waits is written down here once more: of two requests that wait, the decision of one has
+        it running.
+        """
         del given, options
         one.called_as = str(config.get("run_id") or "")
-        return nullcontext()
+        try:
+            yield
+        finally:
+            if one.outcome == "interrupted" and one.run_id:
+                database = await (await current_process()).database()
+                async with database.pool.connection() as connection:
+                    await mark_run(connection, one.run_id, "interrupted")
 
 
 def traced(graph: CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]) -> TracedGraph:

@@ -21,7 +21,8 @@ def note_call(record: CallRecord, step: int) -> None:
         note_decision("refused", tool, step=step, by=by, reason=reason)
         return
     if record["approved_by"]:
-        note_decision("approved", tool, step=step, by=record["approved_by"])
+        edited = f"with arguments that {record['edited_by']} changed" if "edited_by" in record else ""
+        note_decision("approved", tool, step=step, by=record["approved_by"], reason=edited)
     if record["attempt"] > 1:
         note_decision("retry", tool, step=step, reason=f"{record['attempt']} attempts")
     handed_on = record.get("handed_on")

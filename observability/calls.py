@@ -19,7 +19,7 @@ values (%(id)s, %(thread_id)s, %(run_id)s, %(step)s, %(call_id)s, %(tool)s, %(ef
         %(started_at)s::timestamptz + make_interval(secs => %(latency_ms)s / 1000))
 on conflict (id) do nothing
 """
-_NOT_KEPT = frozenset({"sources", "settled_by", "handed_on", "used"})
+_NOT_KEPT = frozenset({"sources", "edited_by", "settled_by", "handed_on", "used"})
 """What a `tools.records.CallRecord` tells that has no column."""
 
 

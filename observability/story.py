@@ -116,7 +116,8 @@ def _asked(one: DecisionRow) -> str:
 
 
 def _approved(one: DecisionRow) -> str:
-    return f"{one.decided_by} agreed to the call of {one.choice}."
+    how = f", {one.reason}" if one.reason else ""
+    return f"{one.decided_by} agreed to the call of {one.choice}{how}."
 
 
 def _stopped(one: DecisionRow) -> str:

@@ -45,18 +45,20 @@ class Approved:
         arguments: of the call; others than the model's where somebody changed them.
         values: the same, as the tool takes them.
         by: who approved; None where nobody had to.
+        edited_by: who changed the arguments.
         note: what the model has to know of it.
     """
 
     arguments: Mapping[str, Any]
     values: Mapping[str, Any]
     by: str | None = None
+    edited_by: str | None = None
     note: str = ""
 
     def told(self, outcome: Outcome) -> Outcome:
         """Return what came of the call, with who approved it and what was changed of it."""
-        arguments = self.arguments if self.note else None
-        return replace(outcome, text=self.note + outcome.text, approved_by=self.by, arguments=arguments)
+        told = replace(outcome, text=self.note + outcome.text, approved_by=self.by)
+        return replace(told, arguments=self.arguments, edited_by=self.edited_by) if self.edited_by else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +158,9 @@ def _settled(tool: Tool, row: ApprovalRow) -> Approved | Outcome:
     if row.edit is None:
         return Approved(row.arguments, values, by)
     told = json.dumps(row.arguments, ensure_ascii=False)
-    note = f"{row.edit['by']} changed the arguments of this call; it was made with {told}.\n"
-    return Approved(row.arguments, values, by, note)
+    editor = row.edit["by"]
+    note = f"{editor} changed the arguments of this call; it was made with {told}.\n"
+    return Approved(row.arguments, values, by, editor, note)
 
 
 async def _looked_at(database: Database, row: ApprovalRow, tool: Tool, asker: Asker) -> ApprovalRow:

@@ -71,6 +71,8 @@ class CallRecord(TypedDict):
     replayed: bool
     """The outcome was found in the journal; the tool was not run."""
     approved_by: str | None
+    edited_by: NotRequired[str]
+    """Only where a person changed the arguments that the model wrote."""
     settled_by: NotRequired[str]
     """Only where a person rejected the call, stopped the run at it, or said what became of it."""
     handed_on: NotRequired[HandedOn]
@@ -102,6 +104,7 @@ class Outcome:
     key: str | None = None
     replayed: bool = False
     approved_by: str | None = None
+    edited_by: str | None = None
     settled_by: str | None = None
     arguments: Mapping[str, Any] | None = None
     """What the call was made with, where somebody changed what the model wrote."""

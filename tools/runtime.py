@@ -146,6 +146,8 @@ class ToolRuntime:
             replayed=outcome.replayed,
             approved_by=outcome.approved_by,
         )
+        if outcome.edited_by is not None:
+            record["edited_by"] = outcome.edited_by
         if outcome.settled_by is not None:
             record["settled_by"] = outcome.settled_by
         return result_message(record, text)

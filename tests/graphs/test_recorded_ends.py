@@ -146,6 +146,10 @@ async def test_an_export_of_what_was_said_of_a_run_tells_its_answer(
     assert rated.answer == answer
 
 
+def asking(_: Any) -> dict[str, Any]:
+    return {"messages": [AIMessage(interrupt("Shall it?"))]}
+
+
 def failing(_: Any) -> dict[str, Any]:
     raise RuntimeError("broken")
 
@@ -158,7 +162,7 @@ async def test_a_call_that_fails_and_can_not_be_gone_on_with_has_failed() -> Non
 
 @pytest.mark.parametrize("config", [None, {"configurable": {}}])
 async def test_a_call_that_names_no_thread_is_refused_where_one_is_kept(config: Any) -> None:
-    with pytest.raises(InputError, match="names none. Name one"):
+    with pytest.raises(InputError, match=r"names none\. Name one"):
         await of_one_step(step).ainvoke(ASKED, config)
     assert await statuses() == []
 
@@ -170,6 +174,16 @@ async def test_a_thread_that_a_graph_is_configured_with_is_that_of_its_calls() -
     assert [tuple(row.values()) for row in found] == [("t", "finished")]
 
 
+async def test_a_run_that_is_gone_on_with_the_wrong_way_waits_as_before() -> None:
+    graph = StateGraph(MessagesState).add_node("one", asking).add_node("two", asking)
+    graph = graph.add_edge(START, "one").add_edge(START, "two")
+    own = recorded(graph.compile(name="own", checkpointer=InMemorySaver()))
+    await own.ainvoke(ASKED, ON_THREAD)
+    with pytest.raises(RuntimeError, match="must specify the interrupt id"):
+        await own.ainvoke(Command(resume="Yes."), ON_THREAD)
+    assert await statuses() == ["interrupted"]
+
+
 async def test_a_call_that_keeps_nothing_and_is_read_half_has_failed() -> None:
     stream = not_kept(step).astream(ASKED)
     await anext(aiter(stream))
@@ -178,20 +192,17 @@ async def test_a_call_that_keeps_nothing_and_is_read_half_has_failed() -> None:
 
 
 async def test_a_call_that_keeps_nothing_and_asks_has_failed() -> None:
-    assert "__interrupt__" in await not_kept(lambda _: interrupt("Shall it?")).ainvoke(ASKED)
+    assert "__interrupt__" in await not_kept(asking).ainvoke(ASKED)
     assert await statuses() == ["failed"]
 
 
 async def test_within_a_graph_that_is_not_recorded_it_is_as_if_it_were_not_either(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def asking(_: Any) -> dict[str, Any]:
-        return {"messages": [AIMessage(interrupt("Shall it?"))]}
-
     outer = StateGraph(MessagesState).add_node("inner", not_kept(asking)).add_edge(START, "inner")
     graph = outer.compile(checkpointer=InMemorySaver())
     assert "__interrupt__" in await graph.ainvoke(ASKED, ON_THREAD)
     ended = await graph.ainvoke(Command(resume="Yes."), ON_THREAD)
     assert (ended["messages"][-1].text, await statuses()) == ("Yes.", [])
     (told,) = [one.getMessage() for one in caplog.records if "is recorded" in one.getMessage()]
-    assert "'own' is recorded, but is called by a graph that is not" in told
+    assert "'own' is recorded, but a graph calls it that is not" in told

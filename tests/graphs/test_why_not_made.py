@@ -49,6 +49,17 @@ async def test_the_story_tells_who_rejected_or_answered_a_call(shop: Shop, kind:
     assert shop.paid == []
 
 
+async def test_the_story_tells_who_changed_the_arguments_of_a_call(shop: Shop) -> None:
+    agent = await shop.agent(CARL)
+    await shop.asked(agent)
+    row = await shop.edits("carl", amount=400, to="shop")
+    state = await resume_settled(agent, row, by="carl")
+    assert (await told_of_calls(state))[-2:] == [
+        "carl agreed to the call of pay, with arguments that carl changed.",
+        "The tool pay was run: it went well.",
+    ]
+
+
 async def test_a_call_that_nobody_could_be_asked_about_was_rejected_by_a_rule(speaking: Any) -> None:
     bank = Bank()
     agent = create_agent(llm=await speaking([PAY, "No."]), tools=[contract(bank.pay, approval=always)])
