@@ -150,10 +150,10 @@ def run_agents(listener: socket.socket, options: ServerOptions, *, keep_threads:
     """
     environment = server_environment(
         read_server_file(options.config),
+        options.settings,
         url=options.url,
         n_jobs_per_worker=options.n_jobs_per_worker,
         log_level="INFO" if options.verbose else "WARNING",
-        log_as_json=options.settings.log_format == "json",
     )
     with tempfile.TemporaryDirectory(prefix="boring-serve-") as passing, patch_environment(**environment):
         folder = Path(passing)

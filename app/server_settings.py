@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import ConfigurationError
+from core.settings import Settings
 
 _SECTIONS = {
     "graphs": "LANGSERVE_GRAPHS",
@@ -42,7 +43,7 @@ def read_server_file(file: Path) -> dict[str, Any]:
 
 
 def server_environment(
-    given: dict[str, Any], *, url: str, n_jobs_per_worker: int, log_level: str, log_as_json: bool = False
+    given: dict[str, Any], settings: Settings, *, url: str, n_jobs_per_worker: int, log_level: str
 ) -> dict[str, str | None]:
     """Return the variables that the server reads at its import; None takes one away.
 
@@ -50,10 +51,10 @@ def server_environment(
 
     Args:
         given: what `langgraph.json` holds.
+        settings: of the process.
         url: the address that clients use.
         n_jobs_per_worker: most runs side by side.
         log_level: the least level that is logged.
-        log_as_json: each line of the log is a JSON object.
     """
     sections = {
         variable: json.dumps(given[name]) if given.get(name) else None for name, variable in _SECTIONS.items()
@@ -65,11 +66,15 @@ def server_environment(
         "LANGGRAPH_ALLOW_BLOCKING": "false",
         "LANGGRAPH_API_URL": url,
         "LANGGRAPH_CLI_NO_ANALYTICS": "1",
+        "LANGGRAPH_CLOUD_LICENSE_KEY": None,  # with one, figures of use are sent
         "LANGGRAPH_DISABLE_FILE_PERSISTENCE": "false",
         "LANGGRAPH_NO_VERSION_CHECK": "true",
         "LANGGRAPH_RUNTIME_EDITION": "inmem",
+        # Untold, it is LangSmith's key; with that, figures of use are sent, and LangSmith's client traces.
+        "LANGSMITH_CONTROL_PLANE_API_KEY": "",
         "LANGSMITH_LANGGRAPH_API_VARIANT": "local_dev",
-        "LOG_JSON": "true" if log_as_json else None,
+        "LANGSMITH_TRACING": "true" if settings.langsmith_tracing else "false",
+        "LOG_JSON": "true" if settings.log_format == "json" else None,
         "LOG_LEVEL": log_level,
         "MIGRATIONS_PATH": "__inmem",
         "N_JOBS_PER_WORKER": str(n_jobs_per_worker),

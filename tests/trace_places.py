@@ -14,6 +14,22 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+LANGSMITH_INFO: Any = {
+    "/info": {
+        "version": "1",
+        "batch_ingest_config": {
+            "use_multipart_endpoint": True,
+            "scale_up_qsize_trigger": 1000,
+            "scale_up_nthreads_limit": 16,
+            "scale_down_nempty_trigger": 4,
+            "size_limit": 100,
+            "size_limit_bytes": 20_971_520,
+        },
+        "instance_flags": {"zstd_compression_enabled": True},
+    }
+}
+"""What LangSmith says of itself."""
+
 
 @dataclass
 class Request:

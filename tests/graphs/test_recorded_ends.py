@@ -146,7 +146,8 @@ async def test_an_export_of_what_was_said_of_a_run_tells_its_answer(
     assert rated.answer == answer
 
 
-def asking(_: Any) -> dict[str, Any]:
+def asking(state: MessagesState) -> dict[str, Any]:
+    del state
     return {"messages": [AIMessage(interrupt("Shall it?"))]}
 
 

@@ -18,25 +18,10 @@ from pydantic import SecretStr
 from core.process import opened_process
 from core.settings import Settings
 from observability.tracing import CLOSING_S, current_tracing
-from tests.trace_places import opened_place
+from tests.trace_places import LANGSMITH_INFO, opened_place
 
 SECRET = "ghp_" + "a" * 36
 TOLD = f"my token is {SECRET}, my mail ada@example.org"
-INFO: Any = {
-    "/info": {
-        "version": "1",
-        "batch_ingest_config": {
-            "use_multipart_endpoint": True,
-            "scale_up_qsize_trigger": 1000,
-            "scale_up_nthreads_limit": 16,
-            "scale_down_nempty_trigger": 4,
-            "size_limit": 100,
-            "size_limit_bytes": 20_971_520,
-        },
-        "instance_flags": {"zstd_compression_enabled": True},
-    }
-}
-"""What LangSmith says of itself."""
 _TRACED = """
 import asyncio
 from langchain_core.runnables import RunnableLambda
@@ -55,7 +40,7 @@ asyncio.run(main())
 
 async def test_runs_arrive_at_langsmith_without_private_data(postgres_url: str, tmp_path: Path) -> None:
     async with opened_place() as place:
-        place.answers = INFO
+        place.answers = LANGSMITH_INFO
         settings = Settings(
             database_url=SecretStr(postgres_url),
             data_dir=tmp_path,
@@ -118,7 +103,7 @@ async def test_a_langsmith_that_never_answers_does_not_hold_up_the_exit(
     postgres_url: str, tmp_path: Path
 ) -> None:
     async with opened_place() as place:
-        place.hangs, place.answers = "/runs", INFO
+        place.hangs, place.answers = "/runs", LANGSMITH_INFO
         env = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
