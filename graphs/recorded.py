@@ -96,6 +96,7 @@ class RecordedGraph(TracedGraph):
             graph=self.name,
             question=question,
             context=run_context(context),
+            received=not goes_on,
         )
         if goes_on:
             async with database.pool.connection() as connection:

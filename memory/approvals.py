@@ -104,7 +104,7 @@ exists (
     select from boring.run as later
     where later.thread_id = approval.thread_id and later.run_id <> approval.run_id
         and later.received_at > approval.created_at
-        and (later.question <> '' or exists (
+        and (later.question <> '' or later.turn_id is null or exists (
             select from boring.plan
             where run_id in (approval.run_id, (
                     select own.run_id from boring.run as own
@@ -112,15 +112,16 @@ exists (
                     order by own.received_at desc limit 1))
                 and starts_with(place, approval.thread_id)
                 and substr(place, length(approval.thread_id) + 1) ~ '^(#[0-9]+)?$'))
-        and later.turn_id is distinct from (
+        and (later.turn_id is null or later.turn_id is distinct from (
             select own.turn_id from boring.run as own
             where own.thread_id = approval.thread_id and own.received_at <= approval.created_at
-            order by own.received_at desc limit 1))
+            order by own.received_at desc limit 1)))
 """
 """Whether a message of the user has come into the thread since, which is another turn than the request's.
 
 A message without text, or one that was sent again under its id, is a run without a question. So is an agent
-that another one's graph runs after ours: that overtakes nothing. The places of the plans tell them apart.
+that another one's graph runs after ours: that overtakes nothing. The places of the plans tell them apart. A
+call of a recorded graph is a turn without a name, and another one than any.
 """
 _OVERTAKEN: LiteralString = "settled_at is null and " + _FOLLOWED
 _LEFT: LiteralString = (

@@ -43,16 +43,46 @@ _SELECT: LiteralString = (
 )
 
 
+_BEGIN = """
+insert into boring.run (thread_id, run_id, graph, status, question, context, received_at)
+values (%(thread_id)s, %(run_id)s, %(graph)s, 'running', %(question)s, %(context)s,
+    case when %(received)s then now() end)
+on conflict (run_id) do update set received_at = coalesce(run.received_at, excluded.received_at)
+"""
+
+
 async def begin_run(  # noqa: PLR0913 - a row's columns, named at the call
-    database: Database, *, thread_id: str, run_id: str, graph: str, question: str, context: RunContext
+    database: Database,
+    *,
+    thread_id: str,
+    run_id: str,
+    graph: str,
+    question: str,
+    context: RunContext,
+    received: bool = False,
 ) -> None:
-    """Record that a run has begun. Told twice of the same run, it keeps the first record."""
+    """Record that a run has begun. Told twice of the same run, it keeps the first record.
+
+    Args:
+        database: holds the record.
+        thread_id: the thread.
+        run_id: the run.
+        graph: the graph's name.
+        question: what is asked; empty where that is no text.
+        context: what it runs under.
+        received: no agent in the run receives a turn of its own: what is asked has arrived by this, and
+            what has waited on the thread waits no more.
+    """
+    values = {
+        "thread_id": thread_id,
+        "run_id": run_id,
+        "graph": graph,
+        "question": question,
+        "context": Jsonb(asdict(context)),
+        "received": received,
+    }
     async with database.pool.connection() as connection:
-        await connection.execute(
-            "insert into boring.run (thread_id, run_id, graph, status, question, context) "
-            "values (%s, %s, %s, 'running', %s, %s) on conflict (run_id) do nothing",
-            (thread_id, run_id, graph, question, Jsonb(asdict(context))),
-        )
+        await connection.execute(_BEGIN, values)
 
 
 _RECEIVE = """

@@ -22,7 +22,7 @@ def note_call(record: CallRecord, step: int) -> None:
         return
     if record["approved_by"]:
         edited = f"with arguments that {record['edited_by']} changed" if "edited_by" in record else ""
-        note_decision("approved", tool, step=step, by=record["approved_by"], reason=edited)
+        note_decision("approved", tool, step=step, by=_named(record["approved_by"]), reason=edited)
     if record["attempt"] > 1:
         note_decision("retry", tool, step=step, reason=f"{record['attempt']} attempts")
     handed_on = record.get("handed_on")
@@ -31,7 +31,7 @@ def note_call(record: CallRecord, step: int) -> None:
         note_decision("delegate", tool, step=step, by="model", reason=how)
         return
     how = "found in the journal" if record["replayed"] else record["outcome"]
-    note_decision("tool", tool, step=step, by=record.get("settled_by") or "model", reason=how)
+    note_decision("tool", tool, step=step, by=_named(record.get("settled_by")) or "model", reason=how)
 
 
 def _refused(record: CallRecord) -> tuple[str, str] | None:
@@ -41,10 +41,15 @@ def _refused(record: CallRecord) -> tuple[str, str] | None:
         return None if record["attempt"] else (handed_on["text"], "rule")
     if outcome == "rejected":
         person = record.get("settled_by")
-        return ("it was rejected", person) if person else (record["error"] or "", "rule")
+        return ("it was rejected", _named(person)) if person else (record["error"] or "", "rule")
     if outcome == "ok" and record["approved_by"] and not (record["attempt"] or record["replayed"]):
-        return "it was answered instead", record["approved_by"]
+        return "it was answered instead", _named(record["approved_by"])
     return (_NOT_MADE[outcome], "rule") if outcome in _NOT_MADE else None
+
+
+def _named(person: str | None) -> str:
+    """Return a person's name as nobody but they are called who decide."""
+    return f"the person {person}" if person in {"rule", "model"} else person or ""
 
 
 def note_asked(question: OpenQuestion, step: int) -> None:

@@ -16,6 +16,7 @@ from psycopg.rows import DictRow
 from core.database import Database
 from core.errors import TransientError
 from core.forgetting_gate import pass_gate
+from core.text import storable
 from core.trace_settings import Content
 from observability import names
 from observability.contents import kept_decisions
@@ -209,4 +210,4 @@ async def _drop(connection: AsyncConnection[DictRow], replaced: Sequence[tuple[N
 
 
 def _row(one: Noted) -> dict[str, Any]:
-    return {"id": one.id, **{name: getattr(one, name) for name in _WRITTEN}}
+    return {"id": one.id, **{name: storable(getattr(one, name)) for name in _WRITTEN}}

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
 from langgraph.types import Command
 
 from core.process import current_process
+from core.text import storable_text
 from evals.scripted_model import Reply, ToolCall
 from graphs.hierarchy import Team, create_hierarchy
 from graphs.single import create_agent
@@ -73,3 +75,12 @@ async def test_the_story_names_the_agent_that_decided_and_why_a_run_stopped(
         told[4],
     ]
     assert told[4].startswith("office: The run ended without an answer (failed): ")
+
+
+@pytest.mark.parametrize("name", ["nul\0name", "lone\ud800surrogate"])
+async def test_a_name_that_can_not_be_stored_costs_no_decision(saver: Any, speaking: Any, name: str) -> None:
+    llm = await speaking([Reply(tool_calls=(ToolCall(name, {}),)), "Done."])
+    agent = create_agent(llm=llm, name="till", checkpointer=saver)
+    told = sentences(await decided(await agent.ainvoke(ASKED, config())))
+    assert told[1] == f"till: The call of {storable_text(name)} was not made: there is no such tool."
+    assert len(told) == 4

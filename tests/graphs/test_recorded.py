@@ -25,9 +25,9 @@ from core.settings import Settings
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
 from graphs.recorded import recorded
 from graphs.recovery import resume_settled
-from memory.approvals import approvals_named
+from memory.approvals import ApprovalRow, approvals, approvals_named
 from observability.tracing import current_tracing
-from tools.deciding import decide
+from tools.deciding import DecisionRefusedError, decide
 from tools.questions import Decision
 
 OWN = """
@@ -97,10 +97,15 @@ async def process(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*sys.path])  # importing a file adds its folder
     settings = Settings(database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path)
-    replies = [Reply(tool_calls=(ToolCall("pay", {"euros": 1}),)), "It is paid."]
-    async with ScriptedModel(replies * 4) as model, opened_process(settings) as process:
+    async with ScriptedModel(pay_once) as model, opened_process(settings) as process:
         monkeypatch.setenv("SCRIPTED", model.base_url)
         yield process
+
+
+def pay_once(request: dict[str, Any]) -> Reply:
+    """Call the tool for what is asked, and answer when that is done."""
+    is_done = request["messages"][-1]["role"] == "tool"
+    return Reply(text="It is paid.") if is_done else Reply(tool_calls=(ToolCall("pay", {"euros": 1}),))
 
 
 async def rows(process: Process, statement: Any) -> list[DictRow]:
@@ -185,10 +190,13 @@ async def test_a_run_that_waits_within_goes_on_by_the_command_that_resumes(proce
 
 
 async def approved(process: Process) -> Any:
-    database = await process.database()
-    (waiting,) = [one for one in await approvals_named(database, "") if one.status == "open"]
+    (waiting,) = [one for one in await approvals_named(await process.database(), "") if one.status == "open"]
+    return await decided(process, waiting)
+
+
+async def decided(process: Process, waiting: ApprovalRow) -> Any:
     return await decide(
-        database,
+        await process.database(),
         waiting.id,
         Decision(type="approve"),
         by="bo",
@@ -254,3 +262,15 @@ async def test_a_graph_that_keeps_no_thread_and_is_asked_nothing_is_a_run(proces
 
 def one_more(state: Number) -> Number:
     return {"number": state["number"] + 1}
+
+
+async def test_a_new_call_of_a_graph_of_one_s_own_overtakes_the_requests_within(process: Process) -> None:
+    session, _ = await asked(process, "shop")
+    await session.turn(new_request("Never mind.", "t", RunContext(user="uma")))
+    later, earlier = await approvals(await process.database(), settled=True, thread_id="t")
+    assert (earlier.status, later.status) == ("open", "open")
+    with pytest.raises(DecisionRefusedError, match="was overtaken by a new message"):
+        await decided(process, earlier)
+    await decided(process, later)
+    statuses = [row.status for row in await approvals(await process.database(), settled=True, thread_id="t")]
+    assert statuses == ["approved", "denied"]

@@ -34,13 +34,19 @@ def shop(saver: Any, speaking: Any, process: Process) -> Shop:
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
-    [("reject", "it was rejected by carl"), ("respond", "it was answered instead by carl")],
+    ("who", "kind", "told"),
+    [
+        ("carl", "reject", "it was rejected by carl"),
+        ("carl", "respond", "it was answered instead by carl"),
+        ("rule", "reject", "it was rejected by the person rule"),
+    ],
 )
-async def test_the_story_tells_who_rejected_or_answered_a_call(shop: Shop, kind: str, told: str) -> None:
-    agent = await shop.agent(CARL)
+async def test_the_story_tells_who_rejected_or_answered_a_call(
+    shop: Shop, who: str, kind: str, told: str
+) -> None:
+    agent = await shop.agent(CARL, roles={"clerk": ["carl", "rule"]})
     await shop.asked(agent)
-    row = await shop.decides("carl", kind, message="by hand")
+    row = await shop.decides(who, kind, message="by hand")
     state = await resume_settled(agent, row, by="carl")
     assert await told_of_calls(state) == [
         "A person was asked for approval of the call of pay.",
