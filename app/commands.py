@@ -27,7 +27,7 @@ from app.stats import stats
 from app.tools import tools
 from app.traces import runs, trace, why
 from core.errors import BoringError, InputError
-from core.text import storable_text, visible
+from core.text import in_hanging_lines, storable_text, visible
 
 app = typer.Typer(
     name="boring",
@@ -79,7 +79,8 @@ def _told(error: BoringError) -> int:
     code = code_of(error)
     if "--json" in sys.argv:
         write_json({"error": str(error), "exit_code": code})
-    Console(stderr=True, soft_wrap=True).print(Text.assemble(("boring: ", "red"), visible(str(error))))
+    said = Text.assemble(("boring: ", "red"), in_hanging_lines(str(error)))
+    Console(stderr=True, soft_wrap=True).print(said)
     return code
 
 
