@@ -4,8 +4,6 @@ import sys
 from collections.abc import Sequence
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from app.approvals import approvals
 from app.asking import ask, chat, resume
@@ -13,6 +11,7 @@ from app.calls import calls
 from app.console.command import console
 from app.costs import costs
 from app.doctor import doctor
+from app.errors_shown import show_error
 from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
 from app.feedback import feedback
 from app.json_output import write_json
@@ -27,7 +26,7 @@ from app.stats import stats
 from app.tools import tools
 from app.traces import runs, trace, why
 from core.errors import BoringError, InputError
-from core.text import in_hanging_lines, storable_text, visible
+from core.text import storable_text, visible
 
 app = typer.Typer(
     name="boring",
@@ -79,8 +78,7 @@ def _told(error: BoringError) -> int:
     code = code_of(error)
     if "--json" in sys.argv:
         write_json({"error": str(error), "exit_code": code})
-    said = Text.assemble(("boring: ", "red"), in_hanging_lines(str(error)))
-    Console(stderr=True, soft_wrap=True).print(said)
+    show_error(error)
     return code
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from langchain_core.messages import HumanMessage
@@ -27,12 +28,23 @@ from guardrails.approval import Level, over
 from memory.checkpoints import postgres_checkpointer
 from memory.rules import Scope
 from memory.rules_proposing import NewRule, propose
-from tests.commands import boring
+from tests.commands import boring, python
 from tests.unit.app.test_approval_sweep import OVERDUE
 from tools.contract import contract
 
 FORGED = "x\nforged one\n  forged two"
 ROLES = {"clerk": [FORGED]}
+SERVER = """
+from pathlib import Path
+import uvicorn
+from app.server import AgentServer, ServerOptions
+from core.settings import load_settings
+
+async def app(scope, receive, send): pass
+
+told = ServerOptions(load_settings(), Path("none"), "127.0.0.1", 1, 1, reload=True, verbose=False)
+AgentServer(uvicorn.Config(app), told, Path.cwd()).run()
+"""
 
 
 async def look(order: int) -> str:
@@ -143,6 +155,15 @@ async def test_what_is_overdue_is_told_in_lines_of_its_own(database: Database, e
 
 async def test_a_message_of_an_error_is_one_piece(env: dict[str, str]) -> None:
     assert "\n    forged one\n      forged two" in await shown(env, "index", f"/{FORGED}", code=2)
+
+
+async def test_a_server_that_starts_anew_tells_its_errors_like_a_command(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    name = "/%5B%2Fred%5Dx%0Aforged%1B%5B2J"
+    env["DATABASE_URL"] = urlsplit(env["DATABASE_URL"])._replace(path=name).geturl()
+    ended = await python(SERVER, env=env, cwd=tmp_path)
+    assert "has no database [/red]x\n    forged\\u001b[2J. Create it" in ended.err
 
 
 async def test_a_rule_is_shown_with_all_names_in_a_line_each(database: Database, env: dict[str, str]) -> None:
