@@ -12,7 +12,7 @@ from app.json_output import write_json
 from app.questions import account_name
 from app.running import run
 from core.errors import InputError
-from core.text import storable_text
+from core.text import in_one_line, storable_text
 
 approvals = typer.Typer(help="Lists requests for approval, and takes decisions of them.")
 
@@ -41,7 +41,8 @@ def list_requests(
     """List the requests that wait, of all threads; or take a decision, by one of the commands below."""
     if context.invoked_subcommand is not None:
         return
-    from app.inbox import listed, print_list, request_as_json  # noqa: PLC0415 - loaded when it runs
+    from app.inbox import listed  # noqa: PLC0415 - loaded when it runs
+    from app.inbox_shown import print_list, request_as_json  # noqa: PLC0415 - as above
 
     rows = run(listed(settled=everything, thread=thread, limit=limit))
     if as_json:
@@ -53,7 +54,8 @@ def list_requests(
 @approvals.command()
 def show(approval_id: IdArgument, *, as_json: JsonOption = False) -> None:
     """Show one request: the exact arguments, who has to agree, and what has happened to it."""
-    from app.inbox import print_request, request_as_json, whole  # noqa: PLC0415 - loaded when it runs
+    from app.inbox import whole  # noqa: PLC0415 - loaded when it runs
+    from app.inbox_shown import print_request, request_as_json  # noqa: PLC0415 - as above
 
     row, history = run(whole(approval_id))
     if as_json:
@@ -155,12 +157,12 @@ def verify(
         told |= {"broken_at": found.broken_at, "why": found.why, "requests": dict(found.requests)}
         write_json(told)
     elif found.why:
-        typer.echo(f"The audit record is broken at row {found.broken_at}: {found.why}.")
+        typer.echo(in_one_line(f"The audit record is broken at row {found.broken_at}: {found.why}."))
     else:
         redacted = f" ({found.redacted} redacted)" if found.redacted else ""
         typer.echo(f"The audit record is whole: {found.rows} rows{redacted}, head {found.head}")
     for subject, why in {} if as_json else found.requests.items():
-        typer.echo(f"The request {subject} was tampered with: {why}.")
+        typer.echo(in_one_line(f"The request {subject} was tampered with: {why}."))
     raise typer.Exit(ANSWERED if found.is_whole else FAILED)
 
 

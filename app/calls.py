@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from app.asking import JsonOption
 from app.json_output import write_json
+from app.record import print_record
 from app.running import run
 from app.since import SinceOption
 from core.errors import InputError
@@ -19,6 +20,9 @@ from core.text import visible
 
 if TYPE_CHECKING:
     from observability.call_log import AskedQuestion, JournalEntry, LoggedCall, Wanted
+
+
+_OF_LINES: Final = frozenset({"arguments", "result", "error"})
 
 
 class EndedAs(StrEnum):
@@ -93,7 +97,8 @@ def _list(found: "list[LoggedCall]", *, as_json: bool) -> None:
 def _show(call: "LoggedCall", entry: "JournalEntry | None", asked: "list[AskedQuestion]") -> None:
     ended = call.outcome or "not over: see its journal entry, and the state of its thread"
     ms = "" if call.latency_ms is None else f"{call.latency_ms:.3f} ms"
-    _lines(
+    console = Console(soft_wrap=True)
+    print_record(
         {
             "call": call.call_id,
             "tool": call.tool,
@@ -109,22 +114,20 @@ def _show(call: "LoggedCall", entry: "JournalEntry | None", asked: "list[AskedQu
             "arguments": json.dumps(call.arguments, ensure_ascii=False, indent=2),
             "result": call.result,
             "error": call.error,
-        }
+        },
+        console,
+        of_lines=_OF_LINES,
     )
     if entry is not None:
-        _lines({"journal": "", **{f"  {name}": value for name, value in asdict(entry).items()}})
+        print_record({"journal": ""}, console)
+        print_record(asdict(entry), console, depth=2)
     for question in asked:
-        _lines({"question": "", **{f"  {name}": value for name, value in asdict(question).items()}})
+        print_record({"question": ""}, console)
+        print_record({name: _worded(value) for name, value in asdict(question).items()}, console, depth=2)
 
 
-def _lines(told: dict[str, Any]) -> None:
-    console = Console(soft_wrap=True)
-    for name, value in told.items():
-        if value is None:
-            continue
-        text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
-        apart = "\n" if "\n" in text else " "
-        console.print(Text.assemble((name, "bold"), apart, visible(text)), highlight=False)
+def _worded(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
 
 
 def one_line(text: str) -> str:

@@ -13,6 +13,7 @@ import httpx
 from app.check import Check
 from app.stores import described_store
 from app.trace_checks import check_traces
+from core.addresses import shown_address
 from core.database import opened_database
 from core.embedded.assets import verify_asset
 from core.embedded.catalogue import CHAT_MODELS, EMBEDDING_MODEL, EMBEDDING_TOKENIZER, Asset
@@ -152,6 +153,7 @@ async def _embedded(name: str, assets: list[Asset], settings: Settings, needs: s
 
 async def _endpoint(name: str, base_url: str | None, settings: Settings, model: str) -> Check:
     url = (base_url or "https://api.openai.com/v1").rstrip("/")
+    shown = shown_address(url)
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none"
     try:
         async with httpx.AsyncClient(verify=system_trust(), timeout=ENDPOINT_TIMEOUT_S) as client:
@@ -160,16 +162,16 @@ async def _endpoint(name: str, base_url: str | None, settings: Settings, model: 
         return Check(
             name,
             "fails",
-            f"{url} can't be reached ({type(error).__name__})",
+            f"{shown} can't be reached ({type(error).__name__})",
             "Start the endpoint, or correct its address in the settings.",
         )
     if reply.status_code in {401, 403}:
-        return Check(name, "fails", f"{url} refuses the key", "Correct OPENAI_API_KEY.")
+        return Check(name, "fails", f"{shown} refuses the key", "Correct OPENAI_API_KEY.")
     if reply.is_error:
         return Check(
-            name, "fails", f"{url} answers with HTTP {reply.status_code}", "Correct OPENAI_BASE_URL."
+            name, "fails", f"{shown} answers with HTTP {reply.status_code}", "Correct OPENAI_BASE_URL."
         )
-    return Check(name, "ok", f"{model} at {url}")
+    return Check(name, "ok", f"{model} at {shown}")
 
 
 def _named_file(path: Path) -> Check:

@@ -4,8 +4,6 @@ import sys
 from collections.abc import Sequence
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from app.approvals import approvals
 from app.asking import ask, chat, resume
@@ -13,6 +11,7 @@ from app.calls import calls
 from app.console.command import console
 from app.costs import costs
 from app.doctor import doctor
+from app.errors_shown import show_error
 from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
 from app.feedback import feedback
 from app.json_output import write_json
@@ -79,7 +78,7 @@ def _told(error: BoringError) -> int:
     code = code_of(error)
     if "--json" in sys.argv:
         write_json({"error": str(error), "exit_code": code})
-    Console(stderr=True, soft_wrap=True).print(Text.assemble(("boring: ", "red"), visible(str(error))))
+    show_error(error)
     return code
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from app.asking import JsonOption
 from app.exits import MISCONFIGURED
@@ -14,6 +14,7 @@ from app.json_output import write_json
 from app.running import run
 from app.serving import ConfigOption
 from core.settings import PROJECT_ROOT, load_settings
+from core.text import in_one_line
 
 _MARKS = {"ok": "[green]ok[/green]", "later": "[yellow]later[/yellow]", "fails": "[red]fails[/red]"}
 
@@ -38,8 +39,9 @@ def doctor(
     else:
         table = Table(box=None, pad_edge=False, show_header=False)
         for check in checks:
-            advice = f"\n[bold]{escape(check.advice)}[/bold]" if check.advice else ""
-            table.add_row(_MARKS[check.status], check.name, f"{escape(check.found)}{advice}")
+            advice = ("\n", (in_one_line(check.advice), "bold")) if check.advice else ()
+            told = Text.assemble(in_one_line(check.found), *advice)
+            table.add_row(_MARKS[check.status], check.name, told)
         Console().print(table, highlight=False)
     if any(check.status == "fails" for check in checks):
         raise typer.Exit(MISCONFIGURED)

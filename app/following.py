@@ -97,7 +97,11 @@ def _span_lines(one: "SpanRow") -> list[Text]:
     """Return a span's line, and below it what was asked and answered, where that was looked up."""
     ended = one.started_at + timedelta(milliseconds=one.duration_ms)
     depth = "  " * _DEPTHS.get(one.operation, 2)
-    said = [line for message in said_in(one) for line in message.split("\n")]
+    said = [
+        Text.assemble("    " if number else "", line)
+        for message in said_in(one)
+        for number, line in enumerate(message.split("\n"))
+    ]
     return [
         Text.assemble(f"{_clock(ended)}  {depth}", span_label(one)),
         *(Text.assemble(f"{' ' * len(_clock(ended))}  {depth}  ", line) for line in said),

@@ -1,30 +1,26 @@
-"""What the commands about requests for approval do and show."""
+"""What the commands about requests for approval do."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from app.calls import one_line
 from app.exits import ANSWERED, FAILED, WAITING
+from app.inbox_shown import print_swept, request_as_json, told
 from app.json_output import write_json
 from core.errors import BoringError, InputError
 from core.process import Process, opened_process
-from core.text import visible
-from guardrails.chain import ANYBODY
+from core.text import in_hanging_lines, in_one_line
 from memory.approvals import approvals, approvals_left, approvals_named
 from observability.audit import audit_of, verify_audit
 from tools.deciding import decide
-from tools.inbox import EXPIRY, chain_of, close_overtaken, give_back, take_up
+from tools.inbox import EXPIRY, close_overtaken, give_back, take_up
 from tools.inbox import sweep as swept_requests
 from tools.questions import Decision, EditedAction, whats_wrong
 from tools.waiting import once_free
@@ -33,8 +29,6 @@ if TYPE_CHECKING:
     from core.database import Database
     from memory.approvals import ApprovalRow
     from observability.audit import AuditRow, Verified
-
-_SHOWN_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +87,7 @@ async def swept(*, resume: bool, as_json: bool) -> int:
         if as_json:
             write_json([request_as_json(row) for row in rows])
         else:
-            _print_swept(rows, Console(soft_wrap=True), resume=resume)
+            print_swept(rows, Console(soft_wrap=True), resume=resume)
         for row in rows if resume else ():
             try:
                 if row.settled_by == EXPIRY:
@@ -101,7 +95,7 @@ async def swept(*, resume: bool, as_json: bool) -> int:
                     failed |= code not in {ANSWERED, WAITING}
             except* BoringError as group:
                 failed = True
-                why = Text(f"{row.thread_id}: {_first_of(group)}")
+                why = Text(f"{in_one_line(row.thread_id)}: {in_hanging_lines(str(_first_of(group)))}")
                 Console(stderr=True, soft_wrap=True).print(why, highlight=False)
     return FAILED if failed else ANSWERED
 
@@ -134,7 +128,7 @@ async def pressed(what: Pressed, *, graph: str | None, resume: bool, as_json: bo
         if as_json and (row.status == "open" or not resume):
             write_json(request_as_json(row))
         elif not as_json:
-            Console(soft_wrap=True).print(Text(_told(row)), highlight=False)
+            Console(soft_wrap=True).print(Text(in_one_line(told(row))), highlight=False)
         if row.status == "open" or not resume:
             return ANSWERED
         return await _resumed(process, row, what.by, graph=graph, as_json=as_json)
@@ -197,104 +191,3 @@ async def _named(database: Database, beginning: str) -> ApprovalRow:
         ids = ", ".join(str(row.id)[:13] for row in found[:5])
         raise InputError(f"{len(found)} requests begin with {beginning!r}, such as {ids}. Give more of it.")
     return found[0]
-
-
-def request_as_json(row: ApprovalRow, history: Sequence[AuditRow] = ()) -> dict[str, Any]:
-    """Return a request for a pipe."""
-    return {**asdict(row), **({"audit": [asdict(one) for one in history]} if history else {})}
-
-
-def print_list(rows: Sequence[ApprovalRow], console: Console) -> None:
-    """Show requests, a line each; in a pipe with tabs between the cells."""
-    names = ("request", "asked", "tool", "arguments", "for", "status", "thread")
-    if not rows:
-        console.print("Nothing waits for approval.")
-        return
-    if not console.is_terminal:
-        for cells in (names, *map(_cells, rows)):
-            typer.echo("\t".join(one_line(cell) for cell in cells))
-        return
-    table = Table(*names, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(one_line(_shortened(cell))) for cell in _cells(row)))
-    console.print(table)
-
-
-def _cells(row: ApprovalRow) -> tuple[str, ...]:
-    arguments = json.dumps(row.arguments, ensure_ascii=False)
-    asked = f"{row.created_at.astimezone():%m-%d %H:%M}"
-    return (str(row.id)[:8], asked, row.tool, arguments, row.requester, _status(row), row.thread_id)
-
-
-def _shortened(cell: str) -> str:
-    return cell if len(cell) <= _SHOWN_CHARS else f"{cell[: _SHOWN_CHARS - 1]}…"
-
-
-def print_request(row: ApprovalRow, history: Sequence[AuditRow], console: Console) -> None:
-    """Show one request whole."""
-    lines = {
-        "request": str(row.id),
-        "status": _status(row),
-        "tool": row.tool,
-        "arguments": json.dumps(row.arguments, ensure_ascii=False, indent=2),
-        "hash": row.arguments_hash,
-        "why": row.reason,
-        "asked for by": row.requester,
-        "thread": row.thread_id,
-        "expires": row.expires_at.astimezone().isoformat(timespec="seconds") if row.expires_at else None,
-        "changed to": json.dumps(row.edit["arguments"]) if row.edit and row.status == "edited" else None,
-        "last change refused": row.note,
-        "result": row.result,
-    }
-    for name, value in lines.items():
-        if value is not None:
-            apart = "\n" if "\n" in value else " "
-            console.print(Text.assemble((name, "bold"), apart, visible(value)), highlight=False)
-    for one in chain_of(row).levels:
-        who = ", ".join(agreement.by for agreement in one.agreed) or "nobody yet"
-        people = ", ".join(row.roles.get(one.level.role, ())) or "whoever is at the keyboard"
-        level = f"level {one.level.role} ({one.state}): {one.level.quorum} of {people}; agreed: {who}"
-        console.print(Text(visible(level)), highlight=False)
-    for entry in history:
-        role = f" as {entry.role}" if entry.role else ""
-        at = f"{entry.at.astimezone():%Y-%m-%d %H:%M:%S}"
-        told = f"{at} {entry.event} by {entry.who or 'unknown'}{role}"
-        console.print(Text(visible(told), "dim"), highlight=False)
-    if row.status == "open":
-        approve = f"boring approvals approve {str(row.id)[:8]} --hash {row.arguments_hash[:12]} --by NAME"
-        console.print(Text(approve, "cyan"))
-
-
-def _print_swept(rows: Sequence[ApprovalRow], console: Console, *, resume: bool) -> None:
-    """Show what was overdue, and how to go on."""
-    if not rows:
-        console.print("Nothing is overdue.")
-    for row in rows:
-        console.print(Text(_told(row)), highlight=False)
-        if row.settled_by == EXPIRY and not resume:
-            console.print(Text(f"  boring resume {row.thread_id}", "cyan"))
-
-
-def _told(row: ApprovalRow) -> str:
-    short = str(row.id)[:8]
-    if row.status == "open":
-        return f"{short} waits for {_asked(row)}."
-    if row.status == "edited":
-        return f"{short} has new arguments; its run looks at them next."
-    return f"{short} is {row.status}."
-
-
-def _status(row: ApprovalRow) -> str:
-    if row.status == "open":
-        return f"waits for {_asked(row)}"
-    return f"{row.status} by {row.settled_by}"
-
-
-def _asked(row: ApprovalRow) -> str:
-    """Return who is asked now: `manager (1 of 2)`."""
-    asked: list[str] = []
-    for one in chain_of(row).open:
-        role = "anybody" if one.level.role == ANYBODY else one.level.role
-        so_far = f" ({len(one.agreed)} of {one.level.quorum})" if one.level.quorum > 1 else ""
-        asked.append(f"{role}{so_far}")
-    return ", ".join(asked)

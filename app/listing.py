@@ -20,6 +20,7 @@ from app.pending import all_written_down
 from app.running import run
 from core.context import RunContext
 from core.settings import PROJECT_ROOT, settings
+from core.text import in_one_line
 
 if TYPE_CHECKING:
     from memory.indexing import IndexReport
@@ -47,7 +48,7 @@ def index(
         return
     console = Console()
     for line in report.skipped:
-        console.print(f"[yellow]skipped[/yellow] {escape(line)}", highlight=False)
+        console.print(f"[yellow]skipped[/yellow] {escape(in_one_line(line))}", highlight=False)
     console.print(
         f"{report.added} indexed ({report.passages} passages), {report.unchanged} unchanged, "
         f"{report.removed} removed, {len(report.skipped)} skipped",
@@ -114,7 +115,7 @@ async def _index(path: Path, *, tenant: str, quiet: bool) -> "IndexReport":
                     tenant=tenant,
                     base=PROJECT_ROOT,
                     advance=lambda done, total, name: bars.update(
-                        task, completed=done, total=total, description=escape(name) or "indexing"
+                        task, completed=done, total=total, description=escape(in_one_line(name)) or "indexing"
                     ),
                 )
 

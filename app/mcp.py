@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from app.asking import JsonOption
+from app.calls import one_line
 from app.json_output import write_json
 from app.running import run
 from core.errors import ConfigurationError, InputError
-from core.text import visible
+from core.text import in_hanging_lines, in_one_line
 
 if TYPE_CHECKING:
     from core.process import Process
@@ -38,14 +39,15 @@ def list_servers(*, as_json: JsonOption = False) -> None:
     for report in reports:
         for tool in report.tools:
             cells = (report.server, tool.tool, tool.name, tool.effect, _state(tool))
-            table.add_row(*(Text(visible(cell)) for cell in cells))
+            table.add_row(*(Text(one_line(cell)) for cell in cells))
     if table.row_count:
         console.print(table)
     for report in reports:
         if report.error is not None:
-            console.print(visible(report.error), style="yellow", markup=False, highlight=False)
+            console.print(in_hanging_lines(report.error), style="yellow", markup=False, highlight=False)
         elif any(_is_waiting(tool) for tool in report.tools):
-            console.print(f"See what is new, and accept it: boring mcp accept {report.server}", markup=False)
+            then = f"See what is new, and accept it: boring mcp accept {in_one_line(report.server)}"
+            console.print(then, markup=False)
     if not reports:
         console.print("The file that BORING_MCP names holds no servers.")
 
@@ -85,7 +87,8 @@ async def _accept(server: str, tool: str | None, *, yes: bool) -> None:
         reports = {report.server: report for report in await (await mcp_hub(process)).reports()}
         waiting = _waiting(reports, server, tool)
         if not waiting:
-            typer.echo(f"Nothing to accept: {tool or f'every tool of {server}'} is as it was accepted.")
+            which = in_one_line(tool or f"every tool of {server}")
+            typer.echo(f"Nothing to accept: {which} is as it was accepted.")
             return
         await _show(process, server, waiting)
         if not yes and not (sys.stdin.isatty() and typer.confirm("Accept?")):
@@ -93,7 +96,7 @@ async def _accept(server: str, tool: str | None, *, yes: bool) -> None:
         from tools.mcp.pins import accept as keep  # noqa: PLC0415 - loaded with the servers
 
         await keep(await process.database(), server, {one.tool: one.description for one in waiting})
-        typer.echo(f"Accepted: {', '.join(visible(one.tool) for one in waiting)}")
+        typer.echo(f"Accepted: {', '.join(in_one_line(one.tool) for one in waiting)}")
 
 
 def _waiting(reports: "dict[str, McpServerReport]", server: str, tool: str | None) -> "list[McpToolReport]":
@@ -110,7 +113,7 @@ def _waiting(reports: "dict[str, McpServerReport]", server: str, tool: str | Non
         raise ConfigurationError(report.error)
     listed = [one for one in report.tools if one.standing != "gone"]
     if tool is not None and tool not in [one.tool for one in listed]:
-        names = ", ".join(visible(one.tool) for one in listed) or "none"
+        names = ", ".join(in_one_line(one.tool) for one in listed) or "none"
         raise InputError(f"MCP server {server!r} has no tool {tool!r}. It has: {names}.")
     return [one for one in listed if _is_waiting(one) and tool in {None, one.tool}]
 
@@ -121,7 +124,7 @@ async def _show(process: "Process", server: str, waiting: "Sequence[McpToolRepor
     database = await process.database()
     for one in waiting:
         before = await accepted_description(database, server, one.tool)
-        typer.echo(f"{server} / {visible(one.tool)} ({one.standing}, effect {one.effect})")
+        typer.echo(in_one_line(f"{server} / {one.tool} ({one.standing}, effect {one.effect})"))
         typer.echo(difference(before, one.description) + "\n")
 
 

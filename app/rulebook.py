@@ -19,9 +19,10 @@ from rich.text import Text
 from app.calls import one_line
 from app.json_output import write_json
 from app.rating import rate
+from app.record import print_record
 from core.errors import InputError
 from core.process import opened_process
-from core.text import visible
+from core.text import in_one_line
 from memory.rules import Rule, RuleRefusedError, Scope
 from memory.rules_changing import activate, reject, retire, roll_back
 from memory.rules_learning import learn_from_edits, learn_from_repairs
@@ -175,7 +176,7 @@ def _shortened(cell: str) -> str:
 
 def _show(rule: Rule, events: Sequence[RuleEvent], evidence: Sequence[RuleEvidence]) -> None:
     console = Console(soft_wrap=True)
-    lines = {
+    told = {
         "rule": str(rule.id),
         "key": f"{rule.key}, version {rule.version}",
         "status": _status(rule),
@@ -185,9 +186,7 @@ def _show(rule: Rule, events: Sequence[RuleEvent], evidence: Sequence[RuleEviden
         "replaced": str(rule.replaced) if rule.replaced else None,
         "trial": json.dumps(rule.trial, ensure_ascii=False) if rule.trial else None,
     }
-    for name, value in lines.items():
-        if value is not None:
-            console.print(Text.assemble((name, "bold"), " ", visible(value)), highlight=False)
+    print_record(told, console)
     for one in evidence:
         places = {
             "run": one.run_id,
@@ -218,4 +217,4 @@ def _told(rule: Rule, then: str = "", *, as_json: bool) -> None:
 
 
 def _say(text: str) -> None:
-    Console(soft_wrap=True).print(Text(visible(text)), highlight=False)
+    Console(soft_wrap=True).print(Text(in_one_line(text)), highlight=False)

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from app.exits import INTERRUPTED
+from core.text import in_one_line
 
 Outcome = TypeVar("Outcome")
 
@@ -27,7 +28,7 @@ def run(work: Coroutine[Any, Any, Outcome], *, go_on_with: str | None = None) ->
 
 def interrupted(go_on_with: str | None) -> int:
     """Say that Ctrl-C was taken and how to go on; return the exit code."""
-    hint = f" Go on with: {go_on_with}" if go_on_with else ""
+    hint = f" Go on with: {in_one_line(go_on_with)}" if go_on_with else ""
     Console(stderr=True, soft_wrap=True).print(
         f"\nStopped; what was done is kept.{hint}", highlight=False, markup=False
     )

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from app.events import Ended, Event, Step, Token, ToolProgress, Waiting
 from app.json_output import json_text
-from core.text import in_one_line, visible
+from core.text import in_hanging_lines, in_one_line
 
 _STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """All that Unicode calls controls, but for the tab and the end of a line; and what turns words around."""
@@ -52,9 +52,10 @@ class PeopleScreen:
     def _questions(self, waiting: Waiting, thread_id: str) -> None:
         several = len(waiting.questions) > 1
         for one in waiting.questions:
-            self._console.print(Text.assemble("\n", ("? ", "yellow"), visible(one.text)), soft_wrap=True)
+            asked = Text.assemble("\n", ("? ", "yellow"), in_hanging_lines(one.text))
+            self._console.print(asked, soft_wrap=True)
             if one.arguments:
-                self._console.print(Text(f"  {visible(one.arguments)}", "dim"), soft_wrap=True)
+                self._console.print(Text(f"  {in_hanging_lines(one.arguments)}", "dim"), soft_wrap=True)
             which = f" --question {one.id[:8]}" if several else ""
             for command in one.commands(thread_id, self._graph + which):
                 self._console.print(Text(f"  {command}", "cyan"), soft_wrap=True)

@@ -22,6 +22,7 @@ from rich.console import Console
 from uvicorn.supervisors import ChangeReload
 
 from app.downloads import download_bars
+from app.errors_shown import show_error
 from app.metrics import shown_metrics
 from app.server_settings import read_server_file, server_environment
 from core.errors import BoringError
@@ -89,7 +90,7 @@ class AgentServer(uvicorn.Server):
         except BoringError as error:
             if not self._options.reload:
                 raise
-            Console(stderr=True, soft_wrap=True).print(f"[red]boring:[/red] {error}", highlight=False)
+            show_error(error)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the database, then the server, and begin to open the model.

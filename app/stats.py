@@ -68,7 +68,7 @@ def _places(rows: "list[OutletFigures]") -> Table:
     table.add_column("why last")
     for one in rows:
         counts = (str(count) for count in (one.delivered, one.left_out, one.dropped))
-        table.add_row(one.name, *counts, Text(one_line(one.problem)))
+        table.add_row(Text(one_line(one.name)), *counts, Text(one_line(one.problem)))
     return table
 
 

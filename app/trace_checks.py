@@ -5,6 +5,7 @@ from datetime import timedelta
 import httpx
 
 from app.check import Check
+from core.addresses import shown_address
 from core.database import opened_database
 from core.errors import BoringError
 from core.settings import Settings
@@ -27,7 +28,7 @@ async def check_traces(settings: Settings) -> Check:
     except BoringError as error:
         return Check("traces", "fails", "can't be sent", str(error))
     problems = [problem for place in places if (problem := await _problem(place))]
-    names = ", ".join(["the database", *(f"{place.name} ({place.url})" for place in places)])
+    names = ", ".join(["the database", *(f"{place.name} ({shown_address(place.url)})" for place in places)])
     lost = [_told(one) for one in counted if one.dropped]
     found = "; ".join([f"spans go to {names}", *lost])
     if problems:
@@ -41,14 +42,15 @@ def _told(one: OutletFigures) -> str:
 
 async def _problem(place: Destination) -> str:
     """Return what is wrong with a place and what to do; empty if nothing is."""
+    shown = shown_address(place.url)
     headers = {**place.headers, "content-type": "application/x-protobuf"}
     try:
         async with httpx.AsyncClient(verify=system_trust(), timeout=_TIMEOUT_S) as client:
             reply = await client.post(place.url, content=b"", headers=headers)
     except httpx.HTTPError as error:
-        return f"{place.url} can't be reached ({type(error).__name__}): start it, or correct its address."
+        return f"{shown} can't be reached ({type(error).__name__}): start it, or correct its address."
     if reply.status_code in _REFUSED:
         return f"{place.name} refuses the key: correct it in the settings."
     if reply.status_code == _MISSING:
-        return f"{place.url} does not exist: correct the address of {place.name}."
+        return f"{shown} does not exist: correct the address of {place.name}."
     return ""

@@ -47,7 +47,7 @@ def said_in(one: "SpanRow") -> list[Text]:
     from observability.content_dialects import as_messages, worded_message  # noqa: PLC0415 - loaded when it runs
 
     return [
-        Text.assemble((f"{message['role']}: ", "bold"), _lines(worded_message(message)))
+        Text.assemble((f"{one_line(str(message['role']))}: ", "bold"), _lines(worded_message(message)))
         for side in as_messages(one.attributes)
         for message in side
     ]

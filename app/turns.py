@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 INTERRUPT = "__interrupt__"
 """Under which LangGraph tells of interrupts among the updates of nodes."""
+METADATA = "__metadata__"
+"""Under which it tells, beside a node's update, that the node was not run: the update was there already."""
 
 
 async def turn_events(  # noqa: PLR0913 - named at the call
@@ -63,25 +65,41 @@ async def turn_events(  # noqa: PLR0913 - named at the call
         durability="sync",
     )
     began = time.monotonic()
-    async for event in _events(stream):
+    async for event in _events(stream, goes_on=question is None):
         yield event
     async for event in last_turn(graph, thread_id, elapsed_s=time.monotonic() - began):
         yield event
 
 
-async def _events(stream: AsyncIterable[Any]) -> AsyncGenerator[Event]:
+async def _events(stream: AsyncIterable[Any], *, goes_on: bool) -> AsyncGenerator[Event]:
     started = time.monotonic()
     begun: dict[tuple[str, ...], float] = {}
+    under_way: set[tuple[str, ...]] = set()
     async for namespace, mode, data in stream:
         if mode == "updates":
-            for name, update in cast("Mapping[str, Any]", data).items():
-                if name != INTERRUPT:
+            if namespace in under_way or not (goes_on and _was_there(data)):
+                under_way.add(namespace)
+                for name, update in _updates(data):
                     seconds = time.monotonic() - begun.get(namespace, started)
                     yield Step(name, _what(update), seconds, _agents(namespace))
             begun[namespace] = time.monotonic()
         elif (event := _in_between(mode, data, inside=bool(namespace))) is not None:
             yield event
         begun.setdefault(namespace, time.monotonic())
+
+
+def _was_there(data: Mapping[str, Any]) -> bool:
+    """Return whether an update was there before its node would have run.
+
+    A graph that goes on begins with those of the steps that an earlier call has finished beside the one that
+    was cut off or has asked. Later ones, and all where a turn begins, are steps of this call that the graph
+    answers from a cache of its own.
+    """
+    return bool(data.get(METADATA, {}).get("cached"))
+
+
+def _updates(data: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, update) for name, update in data.items() if name not in {INTERRUPT, METADATA}]
 
 
 def _agents(namespace: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from core.addresses import is_address, shown_address
 from core.errors import ConfigurationError
 from core.prices import Price
 from core.trace_settings import TraceSettings
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+_FIELD = re.compile(r'field "(\w+)"')
 
 
 def _user_folder(variable: str, fallback: str) -> Path:
@@ -167,6 +170,13 @@ class Settings(TraceSettings, BaseSettings):
     def _empty_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
 
+    @field_validator("openai_base_url", "embedding_base_url")
+    @classmethod
+    def _can_be_asked(cls, value: str | None) -> str | None:
+        if value and not is_address(value):
+            raise PydanticCustomError("address", "Input should be like https://models.example.com/v1")
+        return value
+
     @field_validator("web_hosts", "http_hosts", "smtp_domains", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
@@ -210,9 +220,20 @@ def load_settings() -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0])
         variable = name if name.isupper() else f"BORING_{name.upper()}"
-        raise ConfigurationError(
-            f"{variable} holds {first['input']!r}: {first['msg']}. Set it to an allowed value or unset it."
+        held = first["input"]
+        raise _refused(
+            variable, shown_address(held) if isinstance(held, str) else held, first["msg"]
         ) from error
+    except SettingsError as error:  # tells the field and nothing else
+        named = _FIELD.search(str(error))
+        variable = f"BORING_{named[1].upper()}" if named else "A variable"
+        raise _refused(
+            variable, os.environ.get(variable), f"Input should be JSON ({error.__cause__})"
+        ) from error
+
+
+def _refused(variable: str, held: object, why: str) -> ConfigurationError:
+    return ConfigurationError(f"{variable} holds {held!r}: {why}. Set it to an allowed value or unset it.")
 
 
 @lru_cache(maxsize=1)

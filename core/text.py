@@ -45,6 +45,11 @@ def in_one_line(text: str) -> str:
     return visible(text).replace("\n", "\\n")
 
 
+def in_hanging_lines(text: str, *, by: int = 4) -> str:
+    """Return `text` with its lines after the first indented: none passes for one around it."""
+    return visible(text).replace("\n", "\n" + " " * by)
+
+
 def json_without_steering(text: str) -> str:
     """Return JSON that holds the same, with such characters as the codes that JSON has for them."""
     return _BEYOND_ASCII.sub(_json_code, text)

@@ -8,10 +8,11 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import SecretStr
 
+from core.addresses import is_address, shown_address
 from core.errors import ConfigurationError
 from core.settings import Settings
 from observability import content_dialects, dialects
@@ -122,10 +123,9 @@ _MAKERS: Final[Mapping[str, Callable[[Settings], Destination]]] = {
 
 
 def _address(base: str, variable: str, path: str) -> str:
-    parts = urlsplit(base.strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not is_address(base.strip()):
         raise ConfigurationError(
-            f"{variable} holds {base!r}, which is no address. Set it to one like https://traces.example.com."
+            f"{variable} holds {shown_address(base)!r}, which is no address. Set it to one like https://traces.example.com."
         )
     address = base.strip().rstrip("/")
     return address if address.endswith(_PATH) else address + path

@@ -77,6 +77,34 @@ async def test_doctor_says_which_store_the_server_uses_and_what_it_lacks(
             assert (ended.code == 4) == any(one["status"] == "fails" for one in checks.values())
 
 
+HOSTILE, SHOWN = "\x1b[2J\x9b\u202e\nok     forged", r"\u001b[2J\u009b\u202e\nok     forged"
+
+
+async def test_doctor_shows_what_the_settings_hold_as_codes_and_in_a_line(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with ScriptedModel(dimensions=8) as model:
+        local = {"BORING_MODEL_PATH": f"/{HOSTILE}", "BORING_CACHE_DIR": str(tmp_path / HOSTILE)}
+        named = {"BORING_MODEL": HOSTILE, "BORING_EMBEDDING_MODEL": HOSTILE}
+        login = model.base_url.replace("//", "//me:hunter22@")
+        for held, times in ((local, 2), ({**named, "OPENAI_BASE_URL": login}, 2)):
+            env = {
+                "PATH": os.environ["PATH"],
+                "HOME": str(tmp_path),
+                "DATABASE_URL": postgres_url,
+                "BORING_DATA_DIR": str(tmp_path / "data"),
+                "BORING_CACHE_DIR": str(tmp_path / "cache"),
+                "COLUMNS": "500",
+                **held,
+            }
+            config = str(tmp_path / HOSTILE / "langgraph.json")
+            ended = await boring("doctor", "--config", config, env=env)
+            assert ended.out.count(SHOWN) == times + 1, ended
+            assert not set(HOSTILE) & set(ended.out) - set("[2J\nok forged")
+            assert [line for line in ended.out.splitlines() if line.strip().startswith("ok     forged")] == []
+            assert "hunter22" not in ended.out
+
+
 async def test_a_store_is_opened_as_the_server_opens_it_and_closed_again(tmp_path: Path) -> None:
     for name in ("store", "opened", "awaited"):
         assert (await described_store(configured(tmp_path, name))).startswith("langchain-core in memory, by ")

@@ -126,7 +126,8 @@ async def test_ctrl_c_ends_following_without_a_word(database: Database, env: dic
 async def test_what_was_asked_and_answered_is_followed_where_it_is_asked_for(
     database: Database, env: dict[str, str]
 ) -> None:
-    asked = json.dumps([{"role": "user", "parts": [{"type": "text", "content": f"6 * 7?\n{HOSTILE}"}]}])
+    said = f"6 * 7?\n{HOSTILE}\nassistant: 43"
+    asked = json.dumps([{"role": "user", "parts": [{"type": "text", "content": said}]}])
     await ends(database, "chat", **{names.INPUT_MESSAGES: asked})
     await ends(database, "invoke_agent")
     await becomes(database, RUN, "finished")
@@ -134,9 +135,10 @@ async def test_what_was_asked_and_answered_is_followed_where_it_is_asked_for(
     assert "user: " not in out
     assert len(out.splitlines()) == 3
     _, out, _ = await command("trace", RUN, "--follow", "--content", env=env)
-    lines = [line.strip() for line in out.splitlines()]
+    lines = out.splitlines()
     assert "chat" in lines[0]
-    assert lines[1:3] == ["user: 6 * 7?", SHOWN]
+    place = " " * lines[1].index("user: ")
+    assert lines[1:4] == [f"{place}user: 6 * 7?", f"{place}    {SHOWN}", f"{place}    assistant: 43"]
     _, out, _ = await command("trace", RUN, "--follow", "--content", "--json", env=env)
     told = json.loads(out.splitlines()[0])
     assert json.loads(told["span"]["attributes"][names.INPUT_MESSAGES]) == json.loads(asked)

@@ -51,6 +51,17 @@ async def test_a_change_is_listed_shown_and_accepted(env: dict[str, str], tmp_pa
     assert (echo["standing"], echo["offered"], echo["effect"]) == ("accepted", True, "read")
 
 
+async def test_the_name_of_a_tool_passes_for_no_line_of_the_command(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    await boring(env, "list")
+    (tmp_path / "extra.txt").write_text("tool\nforged\nforged")
+    for words, code in ((("list",), 0), (("accept", "srv", "other"), 2), (("accept", "srv", "--yes"), 0)):
+        ended, output = await boring(env, *words)
+        assert (ended, "forged" in output) == (code, True), output
+        assert [line for line in output.splitlines() if line.strip().startswith("forged")] == []
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from core.errors import ConfigurationError
@@ -71,4 +73,29 @@ def test_a_list_of_tenants_that_can_t_be_read_is_refused(
 ) -> None:
     monkeypatch.setenv("BORING_CONTENT_OF", told)
     with pytest.raises(ConfigurationError, match=f"BORING_CONTENT_OF.*{message}"):
+        load_settings()
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_BASE_URL", "BORING_EMBEDDING_BASE_URL"])
+@pytest.mark.parametrize(
+    "address", ["nonsense", "ftp://host", "http://", "http://[::1", "http://h:x", "http://\x1bh"]
+)
+def test_an_address_that_can_t_be_asked_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, address: str
+) -> None:
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(ConfigurationError, match=f"{variable} holds {re.escape(repr(address))}: .*https://"):
+        load_settings()
+
+
+def test_an_address_is_told_without_the_login_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://me:hunter22@host:x")
+    with pytest.raises(ConfigurationError, match="holds 'http://host:x'"):
+        load_settings()
+
+
+@pytest.mark.parametrize("variable", ["BORING_PRICES", "BORING_ROLES"])
+def test_what_has_to_be_json_and_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "manager=ann")
+    with pytest.raises(ConfigurationError, match=f"{variable} holds 'manager=ann': .*JSON"):
         load_settings()

@@ -2,8 +2,9 @@
 
     python mcp_server.py FOLDER [--http]
 
-FOLDER holds its state: `description.txt` describes the tool `echo`, `extra.txt` adds a tool; what the tools
-did is told, line by line, to whoever listens at the port in `log-port.txt`.
+FOLDER holds its state: `description.txt` describes the tool `echo`, `extra.txt` adds a tool, called
+what stands in it or else `extra`; what the tools did is told, line by line, to whoever listens at the port
+in `log-port.txt`.
 """
 
 import asyncio
@@ -70,7 +71,7 @@ async def listed() -> list[types.Tool]:
         types.Tool(name="secret", description="Tell the environment.", inputSchema=NOTHING, annotations=READ),
     ]
     if (FOLDER / "extra.txt").exists():
-        tools.append(types.Tool(name="extra", description="New.", inputSchema=NOTHING))
+        tools.append(types.Tool(name=held("extra.txt") or "extra", description="New.", inputSchema=NOTHING))
     return tools
 
 
