@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from core.text import storable_text
+
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime
 
@@ -35,11 +37,18 @@ class RunContext:
     run_id: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse limits that can't hold.
+        """Refuse limits that can't hold, and names that can't be stored.
 
         Raises:
-            ValueError: a limit is not a finite number over 0, or `depth` no whole number.
+            ValueError: a limit is not a finite number over 0, `depth` no whole number, or a name holds a NUL
+                or half a character.
         """
+        for name in ("user", "tenant"):
+            value = getattr(self, name)
+            if isinstance(value, str) and storable_text(value) != value:
+                raise ValueError(
+                    f"{name} is {value!r}, which can't be stored: leave out the NUL or the lone half"
+                )
         for name in ("max_steps", "max_tokens", "max_time_s", "max_tool_time_s"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:

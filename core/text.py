@@ -9,7 +9,10 @@ import math
 import re
 from typing import Any, Final, cast
 
+import orjson
+
 _BEYOND_ASCII: Final = re.compile(r"[^\n -~]")
+_NUL: Final = "\\u0000"
 MAX_BITS = 63
 """Checkpoints hold no longer integers; arguments of a tool read them from text again."""
 
@@ -33,6 +36,25 @@ def storable(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [storable(item) for item in cast("list[Any]", value)]
     return value
+
+
+def stored_json(value: Any) -> str:
+    """Return data as JSON that can be stored, with a mark for what can't be; objects are told by their text.
+
+    Raises:
+        TypeError: it is nested 254 deep or more.
+    """
+    try:
+        text = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # for a lone surrogate, too
+        text = _NUL
+    if _NUL not in text:
+        return text
+    return orjson.dumps(storable(value), default=_storable_str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _storable_str(value: object) -> str:
+    return storable_text(str(value))
 
 
 def visible(text: str) -> str:

@@ -17,6 +17,7 @@ from core.context import RunContext, field_of
 from core.errors import InputError
 from core.process import current_process
 from core.state import AgentInput, AgentState
+from core.text import storable_text
 from memory.runs import mark_run
 from observability import names
 from observability.invocations import KEY, Invocation
@@ -108,10 +109,11 @@ def _whose(config: RunnableConfig | None, context: Any) -> dict[str, str]:
     if context is None:  # LangGraph has the steps of a graph within another one take that one's context
         context = getattr(around.get(_RUNTIME), "context", None)
     whose = {
-        names.USER: str(field_of(context, "user", default.user) or default.user),
-        names.TENANT: str(field_of(context, "tenant", default.tenant) or default.tenant),
+        names.USER: storable_text(str(field_of(context, "user", default.user) or default.user)),
+        names.TENANT: storable_text(str(field_of(context, "tenant", default.tenant) or default.tenant)),
     }
-    return whose | ({names.CONVERSATION: str(thread), names.SESSION: str(thread)} if thread else {})
+    thread = storable_text(str(thread or ""))
+    return whose | ({names.CONVERSATION: thread, names.SESSION: thread} if thread else {})
 
 
 def _check_thread(name: str, whose: dict[str, str]) -> None:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any, LiteralString
 from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
-import orjson
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
@@ -16,7 +15,7 @@ from psycopg.rows import DictRow
 from core.database import Database
 from core.errors import TransientError
 from core.forgetting_gate import pass_gate
-from core.text import storable
+from core.text import stored_json
 from core.trace_settings import Content
 from observability import names
 from observability.contents import kept_decisions
@@ -171,7 +170,7 @@ class DecisionStore:
         kept = [row for one in newest for row in kept_decisions([_row(one)], self._content_of(one.tenant))]
         for row in kept:
             row |= {name: row[name][:_MOST_CHARS] for name in ("choice", "reason")}
-        rows = orjson.dumps(kept).decode()
+        rows = stored_json(kept)
         try:
             async with self._database.pool.connection() as connection, connection.transaction():
                 for tenant, user in sorted({(one.tenant, one.user) for one in decisions}):
@@ -210,4 +209,4 @@ async def _drop(connection: AsyncConnection[DictRow], replaced: Sequence[tuple[N
 
 
 def _row(one: Noted) -> dict[str, Any]:
-    return {"id": one.id, **{name: storable(getattr(one, name)) for name in _WRITTEN}}
+    return {"id": one.id, **{name: getattr(one, name) for name in _WRITTEN}}

@@ -54,7 +54,8 @@ class Outlet(Generic[Thing]):
         Args:
             name: of the place.
             deliver: delivers a batch and returns how many of it were not taken, or raises. After a
-                `TransientError` the batch is tried again later; after any other error it is given up.
+                `TransientError` the batch is tried again later, after a `RefusedError` it is given up; after
+                any other error it is tried in parts, and the part that fails is given up.
             what: the things, for people.
             room: most things that wait.
         """
@@ -69,6 +70,7 @@ class Outlet(Generic[Thing]):
         self._many = asyncio.Event()
         self._ending = asyncio.Event()
         self._failures = 0
+        self._at_once = BATCH
         self._told_of: set[str] = set()
         self._delivering: asyncio.Task[None] | None = None
 
@@ -90,7 +92,7 @@ class Outlet(Generic[Thing]):
         self._some.clear()
         self._many.clear()
         while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            batch = [self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))]
             try:
                 not_taken = await self._deliver(batch) or 0
             except TransientError as error:
@@ -99,15 +101,25 @@ class Outlet(Generic[Thing]):
             except RefusedError as error:
                 self._give_up(len(batch), str(error))
             except Exception as error:  # noqa: BLE001 - whatever else a place fails with, runs go on
-                self._give_up(len(batch), type(error).__name__, str(error))
+                self._set_apart(batch, error)
             except BaseException:
                 self._give_up(len(batch), "the process ended")
                 raise
             else:
                 self._failures = 0
+                self._at_once = min(BATCH, 2 * self._at_once)
                 self.delivered += len(batch) - not_taken
                 if not_taken:
                     self._give_up(not_taken, "they were rejected")
+
+    def _set_apart(self, batch: Sequence[Thing], error: Exception) -> None:
+        """Give up the one thing that fails, and no others with it: they are tried in ever smaller batches."""
+        if len(batch) == 1:
+            self._give_up(1, type(error).__name__, str(error))
+            return
+        self._at_once = len(batch) // 2
+        self._waiting.extendleft(reversed(batch))
+        self._make_room()
 
     def _hold_back(self, batch: Sequence[Thing], why: str) -> None:
         self._failures += 1

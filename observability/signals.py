@@ -31,13 +31,15 @@ _NEXT: LiteralString = """
 select * from (
     select run_id, thread_id, graph, question, started_at,
         coalesce(context ->> 'tenant', 'local') as tenant, coalesce(context ->> 'user', 'local') as user_id,
-        lead(question) over thread as next, lead(started_at) over thread as next_at
+        lead(question) over thread as next, lead(started_at) over thread as next_at,
+        turn_id = lead(turn_id) over thread as is_same_turn
     from boring.run
     where thread_id <> '' and question <> '' and started_at > now() - %(since)s::interval
     window thread as (
         partition by thread_id, context ->> 'tenant', context ->> 'user' order by started_at, run_id)
-) as run where next is not null and next_at - started_at < %(soon)s
+) as run where next is not null and next_at - started_at < %(soon)s and is_same_turn is not true
 """
+"""Agents of a graph that is not recorded have a run each for the same message: nobody has asked twice."""
 _LEFT: LiteralString = """
 select run_id, thread_id, graph, coalesce(context ->> 'tenant', 'local') as tenant,
     coalesce(context ->> 'user', 'local') as user_id

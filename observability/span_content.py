@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 import orjson
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
+from core.text import stored_json
 from core.trace_settings import Content
 from observability import names
 from observability.redactor import redacted_value
@@ -51,9 +52,9 @@ def asked_of(messages: Sequence[BaseMessage]) -> dict[str, Any]:
             break
         held.append(message)
         left -= size
-    told: dict[str, Any] = {names.INPUT_MESSAGES: _json(held[::-1])}
+    told: dict[str, Any] = {names.INPUT_MESSAGES: stored_json(held[::-1])}
     if instructions:
-        told[names.SYSTEM_INSTRUCTIONS] = _json(instructions)
+        told[names.SYSTEM_INSTRUCTIONS] = stored_json(instructions)
     if left_out := len(messages) - begins - len(held):
         told[names.CONTENT_LEFT_OUT] = f"{left_out} earlier messages"
     return told
@@ -62,28 +63,28 @@ def asked_of(messages: Sequence[BaseMessage]) -> dict[str, Any]:
 def answered_by(reply: BaseMessage, finished: str) -> dict[str, Any]:
     """Return the attributes of what a model answered, and why it stopped."""
     message, _ = _message(reply)
-    return {names.OUTPUT_MESSAGES: _json([message | {"finish_reason": finished or "unknown"}])}
+    return {names.OUTPUT_MESSAGES: stored_json([message | {"finish_reason": finished or "unknown"}])}
 
 
 def question(text: str) -> dict[str, Any]:
     """Return the attributes of what an agent is asked."""
-    return {names.INPUT_MESSAGES: _json([_spoken("user", text)])}
+    return {names.INPUT_MESSAGES: stored_json([_spoken("user", text)])}
 
 
 def answer(text: str, status: str) -> dict[str, Any]:
     """Return the attributes of what an agent answers, or why it does not."""
     told = _spoken("assistant", text) | {"finish_reason": "stop" if status == "answered" else status}
-    return {names.OUTPUT_MESSAGES: _json([told])}
+    return {names.OUTPUT_MESSAGES: stored_json([told])}
 
 
 def arguments(given: Any) -> dict[str, Any]:
     """Return the attributes of what a tool is given."""
-    return {names.TOOL_ARGUMENTS: _json(_bounded(given, MOST_CHARS))}
+    return {names.TOOL_ARGUMENTS: stored_json(_bounded(given, MOST_CHARS))}
 
 
 def result(text: str) -> dict[str, Any]:
     """Return the attributes of what a tool has given back."""
-    return {names.TOOL_RESULT: _json(_text(text, MOST_CHARS))}
+    return {names.TOOL_RESULT: stored_json(_text(text, MOST_CHARS))}
 
 
 def kept_content(attributes: Mapping[str, Any], content: Content) -> dict[str, str]:
@@ -96,7 +97,7 @@ def kept_content(attributes: Mapping[str, Any], content: Content) -> dict[str, s
         if content == "off":
             continue
         done = _ended(redacted_value(value) if content == "redacted" else value)
-        kept[name] = done if isinstance(done, str) else _json(done)
+        kept[name] = done if isinstance(done, str) else stored_json(done)
     return kept
 
 
@@ -150,14 +151,14 @@ def _size(part: Mapping[str, Any]) -> int:
     told = next((part[name] for name in ("content", "response", "arguments") if name in part), "")
     if isinstance(told, str):
         return len(told)
-    return told[_AT] if _AT in told else len(_json(told))
+    return told[_AT] if _AT in told else len(stored_json(told))
 
 
 def _bounded(value: Any, most: int) -> Any:
     """Return a value, or where its JSON is too long, the beginning of that."""
     if isinstance(value, str):
         return _text(value, most)
-    text = _json(value)
+    text = stored_json(value)
     return orjson.loads(text) if len(text) <= most else _text(text, most)
 
 
@@ -181,10 +182,6 @@ def _ended(kept: Any) -> Any:
         end = max(0, min(at, len(text) - int(told[_BEYOND])))
         return f"{text[:end]}… [{int(told[_OF]) - at:,} characters left out]"
     return [_ended(one) for one in cast("list[Any]", kept)] if isinstance(kept, list) else kept
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _loaded(held: Any) -> Any:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 
-import orjson
 import psycopg
 from opentelemetry.trace import StatusCode
 
@@ -15,6 +14,7 @@ from core.database import Database
 from core.errors import TransientError
 from core.forgetting_gate import pass_gate
 from core.prices import Price
+from core.text import stored_json
 from core.trace_settings import Content
 from observability import names
 from observability.costs import Tokens, cost_of
@@ -136,7 +136,7 @@ class SpanStore:
             await connection.execute("select set_config('synchronous_commit', 'off', true)")
             for day in {row["started_at"][:10] for row in rows} - self._days:
                 await connection.execute("select boring.make_span_day(%s::date)", (day,))
-            await connection.execute(_INSERT, (orjson.dumps(rows).decode(),))
+            await connection.execute(_INSERT, (stored_json(rows),))
         self._days |= {row["started_at"][:10] for row in rows}
 
 

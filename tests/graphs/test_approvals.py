@@ -10,7 +10,7 @@ from core.errors import InputError
 from core.process import Process
 from evals.scripted_model import Reply, ToolCall
 from graphs.recovery import resume_settled, resume_thread
-from guardrails.approval import Level, any_of, over
+from guardrails.approval import Level, always, any_of, over
 from memory.approvals import approvals
 from observability.audit import audit_of, verify_audit
 from tests.graphs.approvals import ASKED, BY_ANN, BY_USER, Shop, config, levels, pays
@@ -382,3 +382,11 @@ async def nested(inner: Any, saver: Any, speaking: Any) -> Any:
     script = [Reply(tool_calls=(ToolCall("payments", task),)), "All is paid."]
     team = Team("payments", "Pays what is owed.", inner)
     return create_hierarchy(llm=await speaking(script), teams=[team], checkpointer=saver)
+
+
+@pytest.mark.parametrize("who", ["expiry", " new message "])
+async def test_nobody_decides_by_a_name_that_stands_for_no_person(shop: Shop, who: str) -> None:
+    await shop.asked(await shop.agent(always))
+    with pytest.raises(DecisionRefusedError, match="Nobody can decide as"):
+        await shop.decides(who, "reject")
+    assert (await shop.request()).status == "open"

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -194,3 +194,30 @@ async def test_counts_of_processes_add_up(postgres_url: str, tmp_path: Path) -> 
         "the database": 4,
         "otlp": 4,
     }
+
+
+async def test_a_thing_that_can_not_be_delivered_costs_no_other_one() -> None:
+    taken: list[int] = []
+
+    async def deliver(batch: Sequence[int]) -> None:
+        if not {13, 700}.isdisjoint(batch):
+            raise ValueError("unlucky")
+        taken.extend(batch)
+
+    outlet = Outlet("the place", deliver, what="numbers")
+    for number in range(1000):
+        outlet.put(number)
+    await outlet.flush()
+    assert taken == [number for number in range(1000) if number not in {13, 700}]
+    assert (outlet.delivered, outlet.dropped, outlet.problem) == (998, 2, "ValueError")
+
+
+async def test_text_that_can_not_be_stored_costs_no_span(postgres_url: str, tmp_path: Path) -> None:
+    told = settings(postgres_url, tmp_path)
+    async with tracing(told) as opened:
+        for name in ("nul\0", "half \ud83d"):
+            with spans.invocation(opened.tracer, name, {}, decide=opened.decisions.put):
+                pass
+        write(opened, 3)
+    (found,) = (await figures(told)).values()
+    assert (found.delivered, found.dropped) == (5, 0)

@@ -5,7 +5,7 @@ import pytest
 from core.context import RunContext
 from core.database import Database
 from core.tenants import as_tenant
-from memory.runs import begin_run, mark_run
+from memory.runs import begin_run, mark_run, receive_turn
 from observability.feedback import (
     NewFeedback,
     Rating,
@@ -172,3 +172,18 @@ async def test_a_signal_that_an_earlier_version_noted_is_noted_once(database: Da
     async with as_tenant(database, "acme") as connection:
         await connection.execute("update boring.feedback set given_by = 'boring'")
     assert not await note_signal(database, "r1", "abandoned")
+
+
+async def test_agents_that_are_asked_by_one_message_were_not_asked_twice(database: Database) -> None:
+    for run_id, turn_id in (("one", "m1"), ("two", "m1"), ("again", "m2")):
+        await receive_turn(
+            database,
+            thread_id="t",
+            run_id=run_id,
+            graph="clerk",
+            question=REPHRASED[0][0],
+            context=ADA,
+            turn_id=turn_id,
+        )
+    assert await find_signals(database) == SignalsFound(rephrased=1, abandoned=0)
+    assert await signals(database) == {("two", "rephrased")}

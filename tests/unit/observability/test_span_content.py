@@ -231,3 +231,10 @@ def test_the_switch_of_the_field_is_taken_too(
     assert load_settings().span_content == held
     monkeypatch.setenv("BORING_SPAN_CONTENT", "1")
     assert load_settings().span_content
+
+
+def test_half_a_character_is_told_by_a_mark() -> None:
+    [told] = answered_by(AIMessage("Fine \ud83d."), "stop").values()
+    assert json.loads(told)[0]["parts"] == [{"type": "text", "content": "Fine ?."}]
+    [told] = arguments({"half \ud83d": "nul\0"}).values()
+    assert json.loads(told) == {"half ?": "nul\ufffd"}
