@@ -15,6 +15,9 @@ _BEYOND_ASCII: Final = re.compile(r"[^\n -~]")
 _NUL: Final = "\\u0000"
 MAX_BITS = 63
 """Checkpoints hold no longer integers; arguments of a tool read them from text again."""
+DEEPEST: Final = 100
+"""Levels that data may be nested. Checkpoints take some 250, with those of the state around."""
+_TOO_DEEP: Final = "[nested too deep]"
 
 
 def storable_text(text: str) -> str:
@@ -22,19 +25,20 @@ def storable_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def storable(value: Any) -> Any:
-    """Return JSON-like data with every text in it storable, and numbers that are none as text."""
+def storable(value: Any, *, room: int = DEEPEST) -> Any:
+    """Return JSON-like data with texts that are storable, numbers that are none as text, and not too deep."""
     if isinstance(value, str):
         return storable_text(value)
-    if isinstance(value, float) and not math.isfinite(value):
+    is_none = isinstance(value, float) and not math.isfinite(value)
+    if is_none or (isinstance(value, int) and value.bit_length() > MAX_BITS):
         return str(value)
-    if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        return str(value)
+    if room == 0 and isinstance(value, (dict, list, tuple)):
+        return _TOO_DEEP
     if isinstance(value, dict):
         entries = cast("dict[Any, Any]", value)
-        return {storable(key): storable(item) for key, item in entries.items()}
+        return {storable(key): storable(item, room=room - 1) for key, item in entries.items()}
     if isinstance(value, (list, tuple)):
-        return [storable(item) for item in cast("list[Any]", value)]
+        return [storable(item, room=room - 1) for item in cast("list[Any]", value)]
     return value
 
 
@@ -42,7 +46,7 @@ def stored_json(value: Any) -> str:
     """Return data as JSON that can be stored, with a mark for what can't be; objects are told by their text.
 
     Raises:
-        TypeError: it is nested 254 deep or more.
+        TypeError: it holds something whose text can't be told.
     """
     try:
         text = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from core.database import Database
 from core.state import OpenQuestion, QuestionKind
-from core.text import MAX_BITS, storable, storable_text
+from core.text import DEEPEST, MAX_BITS, storable, storable_text
 from memory.runs import mark_run
 
 _ASK = """
@@ -29,10 +29,6 @@ where key = %(key)s and kind = %(kind)s and attempt = %(attempt)s and answer is 
 returning run_id
 """
 _FIND = "select answer, answered_by from boring.question where key = %s and kind = %s and attempt = %s"
-
-
-MAX_DEPTH = 100
-"""How deep arguments may be nested: what serializes them gives up at some hundreds."""
 
 
 class InDoubtAnswer(BaseModel):
@@ -142,13 +138,13 @@ def whats_wrong(error: ValidationError) -> str:
 def whats_unstorable(value: object) -> str | None:
     """Return why JSON-like data can't be kept with a run, or None where it can."""
     level: list[object] = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(DEEPEST):
         if any(isinstance(one, int) and one.bit_length() > MAX_BITS for one in level):
             return f"an integer has more than {MAX_BITS} bits; give a smaller one, or the digits as text"
         level = [inner for one in level for inner in _within(one)]
         if not level:
             return None
-    return f"it is nested more than {MAX_DEPTH} deep; give less"
+    return f"it is nested more than {DEEPEST} deep; give less"
 
 
 def _within(value: object) -> Iterable[object]:

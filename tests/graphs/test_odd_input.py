@@ -176,3 +176,16 @@ async def test_fields_named_like_parts_of_a_schema_are_kept() -> None:
 def test_a_limit_that_is_none_is_refused(limits: Any) -> None:
     with pytest.raises(ValueError, match=next(iter(limits))):
         RunContext(**limits)
+
+
+@pytest.mark.parametrize("deep", [300, 500, 2000])
+async def test_arguments_that_are_nested_too_deep_end_no_run(saver: Any, speaking: Any, deep: int) -> None:
+    def look(far: Any = None) -> str:
+        """Look."""
+        return "nothing" if "nested too deep" in str(far) else str(far)
+
+    arguments = '{"far": ' + '{"a": ' * deep + "1" + "}" * deep + "}"
+    llm = await speaking([Reply(tool_calls=(ToolCall("look", arguments),)), "Done."])
+    result = await asked(llm, saver, tools=[look])
+    assert result["answer"]["text"] == "Done."
+    assert result["messages"][-2].text.startswith(("nothing", "The arguments"))
