@@ -1,16 +1,17 @@
 """Runs that people have rated, as cases for evaluations."""
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
+import typer
 from langchain_core.runnables import RunnableConfig
 
 from app.json_output import json_text, write_json
+from app.whole_words import held_as_words
 from core.database import Database
 from core.errors import InputError
 from core.process import opened_process
@@ -66,7 +67,14 @@ async def exported(tenant: str, wanted: WantedFeedback, *, limit: int, cases: Pa
         InputError: the file can't be written.
     """
     async with opened_process() as process:
-        found = await rated_runs(await process.database(), tenant, wanted, limit=limit)
+        found = await rated_runs(await process.database(), tenant, wanted, limit=limit + 1)
+    if len(found) > limit:
+        del found[limit:]
+        typer.echo(
+            f"There are more than these {limit:,}, the newest. Give a higher --limit, or narrow them by"
+            " --since, --agent, --key or --most.",
+            err=True,
+        )
     write_json([asdict(one) for one in found], indent=2)
     if cases is not None:
         try:
@@ -79,7 +87,7 @@ async def rated_runs(
     database: Database, tenant: str, wanted: WantedFeedback, *, limit: int
 ) -> list[RatedRun]:
     """Return what people said of a tenant's runs, with question and answer; signals are left out."""
-    said = [one for one in await feedback_found(database, tenant, wanted, limit=limit) if not one.signal]
+    said = await feedback_found(database, tenant, replace(wanted, signals=False), limit=limit)
     async with database.pool.connection() as connection:
         rows = await (await connection.execute(_QUESTIONS, ([one.run_id for one in said],))).fetchall()
     questions = {row["run_id"]: row["question"] or "" for row in rows}
@@ -115,8 +123,7 @@ def corrected(found: Sequence[RatedRun]) -> list[dict[str, Any]]:
     facts: dict[str, list[str]] = {}
     for one in found:
         if one.correction and one.question and one.source != "peer":
-            pattern = r"\s+".join(re.escape(word) for word in one.correction.split())
-            facts.setdefault(one.question, []).append(pattern)
+            facts.setdefault(one.question, []).append(held_as_words(one.correction))
     return [
         {"question": question, "facts": [list(dict.fromkeys(patterns))], "source": None}
         for question, patterns in facts.items()

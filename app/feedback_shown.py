@@ -73,9 +73,8 @@ async def shown(run_id: str, *, as_json: bool) -> None:
     console.print(Text(f"{one_line(one.graph)} was asked: {one_line(one.question or '')}"), highlight=False)
     for it in found:
         when = f"{it.updated_at.astimezone():%Y-%m-%d %H:%M}"
-        console.print(
-            Text(f"{when}  {one_line(it.key)}: {told(it)}, by {one_line(it.given_by)}"), highlight=False
-        )
+        said = told(it) if it.signal else f"{one_line(it.key)}: {told(it)}, by {one_line(it.given_by)}"
+        console.print(Text(f"{when}  {said}"), highlight=False)
         for name in ("comment", "correction"):
             if held := getattr(it, name):
                 console.print(Text(f"  {name}: {one_line(held)}"), highlight=False)
@@ -116,4 +115,5 @@ def _cells(one: Feedback) -> tuple[str, ...]:
     when = f"{one.updated_at.astimezone():%m-%d %H:%M}"
     said = one.comment or one.correction or ""
     short = said if len(said) <= _MOST_COMMENT_CHARS else f"{said[: _MOST_COMMENT_CHARS - 1]}…"
-    return (when, one.run_id, one.agent, one.key, told(one), one.given_by, short)
+    by = "" if one.signal else one.given_by
+    return (when, one.run_id, one.agent, one.key, told(one), by, short)

@@ -4,9 +4,9 @@ from observability.feedback import USER_SCORE, Feedback, Rating
 
 
 def told(one: Feedback) -> str:
-    """Return what somebody said, or which signal it is."""
+    """Return what somebody said, or that it is a signal, in words that nobody can say."""
     if one.signal:
-        return one.signal
+        return f"signal: {one.signal}"
     return score_told(one.score) or ("correction" if one.correction else "comment")
 
 
@@ -25,7 +25,10 @@ def rating_told(rating: Rating | None) -> str:
 
 
 def said_of(one: Feedback) -> str:
-    """Return all that somebody said in one piece."""
-    parts = [told(one), one.comment or "", f"it should be: {one.correction}" if one.correction else ""]
-    key = "" if one.signal or one.key == USER_SCORE else f" ({one.key})"
-    return "; ".join(part for part in parts if part not in {"", "comment", "correction"}) + key
+    """Return who said what, in one piece; a signal is of nobody."""
+    if one.signal:
+        return told(one)
+    correction = f"it should be: {one.correction}" if one.correction else None
+    parts = filter(None, (score_told(one.score), one.comment, correction))
+    key = "" if one.key == USER_SCORE else f" ({one.key})"
+    return f"{one.given_by} said: {'; '.join(parts)}{key}"

@@ -148,7 +148,7 @@ def _show_said(console: Console, feedback: "list[Feedback]") -> None:
     from app.feedback_words import said_of  # noqa: PLC0415 - commands import what they need when they run
 
     for it in reversed(feedback):
-        console.print(Text(one_line(f"{it.given_by} said: {said_of(it)}")), highlight=False)
+        console.print(Text(one_line(said_of(it))), highlight=False)
 
 
 def _rating_of(ratings: "Mapping[str, Rating]", one: "RunFigures") -> dict[str, Any] | None:

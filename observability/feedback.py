@@ -66,6 +66,7 @@ where (%(run_id)s::text is null or run_id = %(run_id)s)
     and (%(key)s::text is null or key = %(key)s)
     and (%(by)s::text is null or given_by = %(by)s)
     and (%(source)s::text is null or source = %(source)s)
+    and (%(signals)s or source <> 'signal')
     and (%(most)s::float is null or score <= %(most)s)
     and (%(since)s::interval is null or updated_at > now() - %(since)s::interval)
 order by updated_at desc, id limit %(limit)s
@@ -151,6 +152,7 @@ class WantedFeedback:
         by: who said it.
         most: only scores up to this one.
         since: how far back, from the time of the database.
+        signals: also signals, which nobody has said.
     """
 
     run_id: str | None = None
@@ -161,6 +163,7 @@ class WantedFeedback:
     source: Source | None = None
     most: float | None = None
     since: timedelta | None = None
+    signals: bool = True
 
 
 @dataclass(frozen=True, slots=True)
