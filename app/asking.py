@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from app.input_text import text_of
 from app.pending import check_thread, new_request, new_thread
 from app.questions import Reply, Said, account_name, reply_of
 from app.running import run
@@ -122,7 +123,7 @@ def _question(argument: str) -> str:
                 f"Standard input holds more than {MAX_QUESTION_BYTES:,} bytes, too long for a question. "
                 "Put the text into a file and add it with `boring index FILE`."
             )
-        text = raw.decode("utf-8", errors="replace")
+        text = text_of(raw)
     if not text.strip():
         raise InputError('The question is empty. Ask something, such as: boring ask "What is 17 * 23?"')
     return storable_text(text).strip()

@@ -1,7 +1,6 @@
 """The commands of `boring`, and what becomes of their errors."""
 
 import sys
-from collections.abc import Sequence
 
 import typer
 
@@ -14,6 +13,7 @@ from app.doctor import doctor
 from app.errors_shown import show_error
 from app.exits import ANSWERED, EXPLAINED, FAILED, code_of
 from app.feedback import feedback
+from app.input_text import check_text
 from app.json_output import write_json
 from app.listing import index, threads
 from app.logs import write_log
@@ -25,8 +25,7 @@ from app.serving import serve
 from app.stats import stats
 from app.tools import tools
 from app.traces import runs, trace, why
-from core.errors import BoringError, InputError
-from core.text import storable_text, visible
+from core.errors import BoringError
 
 app = typer.Typer(
     name="boring",
@@ -49,7 +48,8 @@ def run_command() -> int:
     """Run the command of the command line; every expected error becomes one message and an exit code."""
     write_log()
     try:
-        _refuse_bytes(sys.argv[1:])
+        for word in sys.argv[1:]:
+            check_text(word)
         app()
     except BoringError as error:
         return _told(error)
@@ -61,17 +61,6 @@ def run_command() -> int:
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else FAILED
     return ANSWERED
-
-
-def _refuse_bytes(words: Sequence[str]) -> None:
-    """Refuse what is no text, whichever command it is for: nothing could look for it, or keep it.
-
-    Raises:
-        InputError: a word of the command line is not in UTF-8.
-    """
-    for word in words:
-        if storable_text(word) != word:
-            raise InputError(f'"{visible(word)}" is not in UTF-8. Give texts and names of files in UTF-8.')
 
 
 def _told(error: BoringError) -> int:

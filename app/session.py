@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from app.downloads import download_bars
 from app.events import Ended, Waiting
 from app.exits import ANSWERED, WAITING, code_of_status
 from app.graphs import GraphPlace, graph_called, opened_graph
+from app.input_text import text_read
 from app.learning import learn_before_end, learn_until_typed
 from app.pending import Request, new_request, strike_off, written_down
 from app.questions import Said, answer_to
@@ -255,10 +257,11 @@ def _asked(console: Console, runner: asyncio.Runner) -> str:
     console.print("\n[bold]you:[/bold] ", end="")
     runner.run(learn_until_typed())
     try:
-        return console.input().strip()
+        line = console.input()
     except EOFError:
         console.print()
         return ""
+    return text_read(line, sys.stdin.encoding).strip()
 
 
 def _request(row: RunRow) -> Request:

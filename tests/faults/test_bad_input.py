@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,10 +75,45 @@ def test_a_question_of_many_megabytes_is_not_even_read(env: dict[str, str]) -> N
     assert "more than 10,000,000 bytes" in said
 
 
-def test_bytes_that_are_no_text_are_asked_as_they_can_be_read(env: dict[str, str]) -> None:
-    code, said = boring("ask", "-", env=env, stdin=b"\xff\xfe what?")
-    assert code == 1
-    assert "can't be reached" in said
+@pytest.mark.parametrize("words", [["ask", "-"], ["ask", "-", "--json"], ["chat"]])
+def test_bytes_that_are_no_text_are_refused(env: dict[str, str], words: list[str]) -> None:
+    for given, told in (
+        (b"hi \xff\n", '"hi \\udcff'),
+        (b"long " * 20 + b"\x1b[2J \xff " + b"line " * 20, "\\u001b[2J \\udcff"),
+    ):
+        code, said = boring(*words, env=env, stdin=given)
+        assert code == 2, said
+        assert told in said
+        assert "is not in UTF-8. Give texts and names of files in UTF-8." in said
+        assert len(said) < 400
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    ],
+    ids=["ascii", "latin-1", "C"],
+)
+def test_what_a_terminal_has_no_characters_for_is_written_as_codes(
+    env: dict[str, str], locale: dict[str, str]
+) -> None:
+    def started(*words: str, stdin: bytes = b"") -> tuple[int, str]:
+        command = [sys.executable, "-m", "app.main", *words]
+        done = subprocess.run(command, input=stdin, env=env | locale, capture_output=True, check=False)
+        assert b"Traceback" not in done.stderr, done
+        return done.returncode, done.stdout.decode("latin-1")
+
+    code, out = started("ask", "-", "--thread", "t", stdin="• Приве́т".encode())
+    assert (code, "the model's endpoint can't be reached" in out) == (1, True)
+    code, out = started("runs")
+    assert (code, "\\u2022 \\u041f" in out) == (0, True), out
+    asked = b"hi there" if "latin-1" in locale.values() else "• Приве́т, you".encode()
+    assert started("chat", "--thread", "talk", stdin=asked)[0] == 0
+    told = json.loads(boring_now("runs", "--json", env=env).out)
+    assert told[0]["question"] == asked.decode()
 
 
 def test_a_model_that_is_gone_ends_the_run_with_a_reason(env: dict[str, str]) -> None:
@@ -92,6 +129,8 @@ def test_a_model_that_is_gone_ends_the_run_with_a_reason(env: dict[str, str]) ->
         ("DATABASE_URL", "postgresql://boring:x@127.0.0.1:9/nothing", "the connection was refused"),
         ("BORING_DATABASE_POOL_SIZE", "many", "BORING_DATABASE_POOL_SIZE"),
         ("BORING_PLANNER", "magic", "BORING_PLANNER"),
+        ("BORING_PRICES", "abc", "BORING_PRICES holds 'abc': Input should be JSON"),
+        ("BORING_ROLES", "{", "BORING_ROLES holds '{': Input should be JSON"),
         ("OPENAI_BASE_URL", "", "BORING_MODEL is 'gpt-x', but neither"),
         ("BORING_EMBEDDING_BASE_URL", NOWHERE, "the embedding model"),
     ],
