@@ -23,6 +23,7 @@ from nodes.showing import shown_to
 from nodes.structured import unfit
 from nodes.threads import namespace_of
 from observability.noting import Once, note_decision
+from observability.plan_choices import ANSWER, choice_called
 from tools.breakers import current_breakers
 
 
@@ -95,9 +96,9 @@ async def _asked(
 
 
 def _note(planned: Planned, step: int, tools: Sequence[ToolSpec]) -> None:
-    called = [call["name"] for call in planned.message.tool_calls]
-    candidates = [*(one.name for one in tools), "answer"]
-    choice = ", ".join(called) or "answer"
+    called = [choice_called(call["name"]) for call in planned.message.tool_calls]
+    candidates = [*(one.name for one in tools), ANSWER]
+    choice = ", ".join(called) or ANSWER
     note_decision("plan", choice, step=step, by=planned.names[-1], candidates=candidates)
 
 

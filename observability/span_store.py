@@ -52,7 +52,7 @@ with stored as (
     where span.run_id is null or exists (select from boring.run where run.run_id = span.run_id)
     on conflict do nothing
     returning started_at, operation, agent, step, tool, model, tenant, duration_ms, status, input_tokens,
-        output_tokens, cost_usd, run_id
+        output_tokens, cost_usd, run_id, outcome
 ), cost as (
     insert into boring.run_cost as known (run_id, model_calls, cost_usd, unpriced)
     select run_id, count(*), coalesce(sum(cost_usd), 0), count(*) filter (where cost_usd is null)
@@ -63,7 +63,8 @@ with stored as (
 insert into boring.span_count as counted
 select period, every_tenant, case when every_tenant then '' else tenant end,
     date_trunc(period, started_at, 'UTC'), operation,
-    coalesce(case operation when 'chat' then model when 'execute_tool' then tool
+    coalesce(case operation when 'chat' then model
+        when 'execute_tool' then case when outcome = 'unknown_tool' then 'unknown' else tool end
         when 'run_step' then step else agent end, '?'),
     boring.duration_bucket(duration_ms), count(*), count(*) filter (where status = 'error'),
     coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), coalesce(sum(cost_usd), 0),
@@ -78,6 +79,8 @@ on conflict (period, every_tenant, tenant, begins, operation, name, bucket) do u
     cost_usd = counted.cost_usd + excluded.cost_usd, unpriced = counted.unpriced + excluded.unpriced
 """
 """Stores spans, counts them and adds up what runs cost, in one order so that writers wait in no circle.
+
+Tools that there are not count as one, since a model can make up names.
 
 What ends after its user was forgotten leaves no span: then there is no record of its run. Whoever forgets a
 user waits for what is being stored of them, and what comes meanwhile waits for that.

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final, LiteralString
 
 from core.database import Database
+from observability.plan_choices import ANSWER, names_in
 
 _OF_RUN: LiteralString = """
 select kind, choice, candidates, reason, decided_by, confidence, step, agent, decided_at, trace_id, span_id
@@ -55,9 +56,9 @@ def sentences(decisions: Iterable[DecisionRow]) -> list[str]:
 
 
 def _plan(one: DecisionRow) -> str:
-    if one.choice == "answer":
+    if one.choice == ANSWER:
         return f"In step {one.step} {one.decided_by} answered."
-    others = [name for name in one.candidates if name not in {"answer", *one.choice.split(", ")}]
+    others = [name for name in one.candidates if name not in {ANSWER, *names_in(one.choice)}]
     among = f", and not {_listed(others)}" if others else ""
     return f"In step {one.step} {one.decided_by} planned to call {one.choice}{among}."
 

@@ -172,7 +172,11 @@ def test_an_answer_is_right_that_holds_a_correction_as_words_of_their_own() -> N
     said: Any = {"run_id": "r", "agent": "clerk", "key": "user_score", "answer": "?", "score": 0.0}
     said |= {"comment": None, "given_by": "ann", "source": "user", "question": "What?"}
     for correction, right, wrong in (
-        ("17", ("It is 17.", "17", "(17)", "17, or so", "x=17"), ("117", "170", "17.5", "3.17", "17,000", "x17")),
+        (
+            "17",
+            ("It is 17.", "17", "(17)", "17, or so", "x=17"),
+            ("117", "170", "17.5", "3.17", "17,000", "x17"),
+        ),
         ("no", ("No, thanks", "_no_", "**no**"), ("I know not", "nose", "no_one", "say_no")),
         ("C++", ("In C++.", "C++17", "C++"), ("ABC++", "C")),
         ("(FR)", ("Paris (FR).", "Paris(FR)"), ("FR",)),
