@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from core.prices import Price
 from observability import names
 from observability.redactor import redacted
-from observability.span_store import row_of
+from observability.span_store import NO_SUCH_TOOL, row_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 _BUCKETS_S: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _MOST_NAMES: Final = 200
 """Most names of one kind; further ones count as `other`."""
-_UNKNOWN: Final = "unknown"
-"""What tools count as that there are not: a model can make up any number of names."""
 _NAMED_BY: Final = {
     names.INVOKE_AGENT: "agent",
     names.RUN_STEP: "step",
@@ -70,8 +68,9 @@ class Metrics:
 
     def _count(self, row: Mapping[str, Any]) -> None:
         operation = row["operation"]
-        name = row[_NAMED_BY.get(operation, "agent")] or "?"
-        name = _UNKNOWN if row["outcome"] == "unknown_tool" else self._bounded(operation, name)
+        made_up = row["outcome"] == "unknown_tool"
+        named = NO_SUCH_TOOL if made_up else row[_NAMED_BY.get(operation, "agent")]
+        name = self._bounded(operation, named or "?")
         self._durations.labels(operation, name).observe(row["duration_ms"] / 1000)
         if row["status"] == "error":
             kind = self._bounded("error", row["error_type"] or row["outcome"] or "error")

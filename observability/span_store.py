@@ -45,14 +45,16 @@ COLUMNS: Final = {
 _CONTENT: Final = frozenset(names.CONTENT)
 _PORTION: Final = 16
 """Spans with content that are looked through at once."""
+NO_SUCH_TOOL: Final = "(no such tool)"
+"""What calls of tools are counted under whose names a model made up."""
 _INSERT: LiteralString = """
 with stored as (
     insert into boring.span select span.*
     from jsonb_populate_recordset(null::boring.span, %s::jsonb) as span
     where span.run_id is null or exists (select from boring.run where run.run_id = span.run_id)
     on conflict do nothing
-    returning started_at, operation, agent, step, tool, model, tenant, duration_ms, status, input_tokens,
-        output_tokens, cost_usd, run_id, outcome
+    returning started_at, operation, agent, step, tool, model, tenant, duration_ms, status, outcome,
+        input_tokens, output_tokens, cost_usd, run_id
 ), cost as (
     insert into boring.run_cost as known (run_id, model_calls, cost_usd, unpriced)
     select run_id, count(*), coalesce(sum(cost_usd), 0), count(*) filter (where cost_usd is null)
@@ -64,7 +66,7 @@ insert into boring.span_count as counted
 select period, every_tenant, case when every_tenant then '' else tenant end,
     date_trunc(period, started_at, 'UTC'), operation,
     coalesce(case operation when 'chat' then model
-        when 'execute_tool' then case when outcome = 'unknown_tool' then 'unknown' else tool end
+        when 'execute_tool' then case when outcome = 'unknown_tool' then %s else tool end
         when 'run_step' then step else agent end, '?'),
     boring.duration_bucket(duration_ms), count(*), count(*) filter (where status = 'error'),
     coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), coalesce(sum(cost_usd), 0),
@@ -79,8 +81,6 @@ on conflict (period, every_tenant, tenant, begins, operation, name, bucket) do u
     cost_usd = counted.cost_usd + excluded.cost_usd, unpriced = counted.unpriced + excluded.unpriced
 """
 """Stores spans, counts them and adds up what runs cost, in one order so that writers wait in no circle.
-
-Tools that there are not count as one, since a model can make up names.
 
 What ends after its user was forgotten leaves no span: then there is no record of its run. Whoever forgets a
 user waits for what is being stored of them, and what comes meanwhile waits for that.
@@ -139,7 +139,7 @@ class SpanStore:
             await connection.execute("select set_config('synchronous_commit', 'off', true)")
             for day in {row["started_at"][:10] for row in rows} - self._days:
                 await connection.execute("select boring.make_span_day(%s::date)", (day,))
-            await connection.execute(_INSERT, (stored_json(rows),))
+            await connection.execute(_INSERT, (stored_json(rows), NO_SUCH_TOOL))
         self._days |= {row["started_at"][:10] for row in rows}
 
 

@@ -75,9 +75,9 @@ async def test_calls_of_made_up_tools_are_counted_as_of_one(env: dict[str, str])
     tools = {
         one["name"]: (one["calls"], one["errors"]) for one in found if one["operation"] == "execute_tool"
     }
-    assert tools == {"multiply": (1, 0), "unknown": (304, 304)}
+    assert tools == {"multiply": (1, 0), "(no such tool)": (304, 304)}
     shown = process_metrics().registry.get_sample_value
-    for name, calls in (("multiply", 1), ("unknown", 304), ("other", None)):
+    for name, calls in (("multiply", 1), ("(no such tool)", 304), ("other", None)):
         labels = {"operation": "execute_tool", "name": name}
         assert shown("boring_duration_seconds_count", labels) == calls
     process_metrics.cache_clear()

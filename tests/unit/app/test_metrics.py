@@ -105,7 +105,7 @@ async def test_breakers_runs_and_outlets_are_shown_as_they_stand(process: Proces
     assert spans_of("boring_outlet_items", decisions) == 0
 
 
-async def call_tools(*tools: str) -> None:
+async def call_tools(*tools: str, outcome: str = "ok") -> None:
     """Have spans written of calls of tools, and counted."""
     tracing = await current_tracing()
     with (
@@ -113,17 +113,21 @@ async def call_tools(*tools: str) -> None:
         spans.step_span(one, "execute", {}),
     ):
         for tool in tools:
-            with spans.tool_span(tool, "c"):
-                pass
+            with spans.tool_span(tool, "c") as span:
+                spans.end_of_call(span, outcome)
     await tracing.flush()
 
 
 @pytest.mark.usefixtures("process")
 async def test_names_that_a_model_makes_up_do_not_fill_the_memory() -> None:
-    await call_tools(*(f"made up {number}" for number in range(300)))
+    await call_tools(*(f"made up {number}" for number in range(300)), outcome="unknown_tool")
+    await call_tools(*(f"tool {number}" for number in range(300)))
     shown = process_metrics().registry.get_sample_value
-    other = {"operation": "execute_tool", "name": "other"}
-    assert shown("boring_duration_seconds_count", other) == 100
+    counted = {
+        name: shown("boring_duration_seconds_count", {"operation": "execute_tool", "name": name})
+        for name in ("(no such tool)", "tool 0", "made up 0", "other")
+    }
+    assert counted == {"(no such tool)": 300, "tool 0": 1, "made up 0": None, "other": 101}
 
 
 @pytest.mark.usefixtures("process")

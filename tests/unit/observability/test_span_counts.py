@@ -105,3 +105,11 @@ async def test_what_a_run_costs_adds_up_over_batches_and_is_unknown_with_one_unk
     [unknown] = await runs_found(database, WantedRuns(priced=False), limit=9)
     assert (unknown.cost_usd, unknown.model_calls) == (None, 3)
     assert await runs_found(database, WantedRuns(priced=True), limit=9) == []
+
+
+async def test_tools_that_a_model_makes_up_count_as_one(database: Database) -> None:
+    made_up = [{names.TOOL: f"made up {n}", names.OUTCOME: "unknown_tool"} for n in range(3)]
+    calls = [span("execute_tool", 5, named) for named in (*made_up, {names.TOOL: "pay"})]
+    await SpanStore(database, {}).deliver(calls)
+    found = await times(database, since=DAY)
+    assert {(one.name, one.calls) for one in found} == {("(no such tool)", 3), ("pay", 1)}
