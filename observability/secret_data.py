@@ -25,7 +25,7 @@ _NO_VALUE = (
 )
 """What is said of a secret, or the code or the place that it comes from."""
 _NO_VARIABLE = (
-    rf"(?!(?:(?:[a-z_][a-z0-9_]{{0,40}}\.){{1,5}}[a-z_]{{0,40}}?{NAMES}|(?P=name)){_END}"
+    rf"(?!(?:(?:[a-z_][a-z0-9_]{{0,40}}\.){{1,5}}+[a-z_]{{0,40}}?{NAMES}|(?P=name)){_END}"
     r"|[a-z_]{1,40}_(?P=name)[,)])"
 )
 """A variable or a type that is called as what it is assigned to."""
@@ -95,10 +95,9 @@ SECRETS: Final = (
     Detector(
         "SECRET",
         rf"(?P<name>{NAMES}){_REST}\\?[\"']?:\s?[|>][+-]?\d?[ \t]*+\r?\n(?P<indent>[ \t]{{1,40}}+)"
-        r"(?P<value>[^\r\n]{1,2048}+"
+        r"(?P<value>(?!\[{1,2}[a-z_]+\])[^\r\n]{1,2048}+"
         r"(?:(?:\r?\n[ \t]*+(?=\r?\n)){0,3}+\r?\n(?P=indent)[^\r\n]{0,2048}+){0,200}+)",
         (": |", ": >"),
-        _unless_found,
         in_small=True,
     ),
     Detector(
