@@ -69,3 +69,28 @@ class Detector:
             parts += (text[done:begin], f"[{self.kind}]")
             done = at = begin + length
         return "".join((*parts, text[done:])) if parts else text
+
+
+class Issued:
+    """Finds keys of many issuers, each only in a text that has its beginning: most texts have none."""
+
+    def __init__(self, kind: str, forms: Sequence[Sequence[str]], before: str) -> None:
+        """Find keys.
+
+        Args:
+            kind: what stands in their place.
+            forms: expressions, each with the beginnings of which one is in every text that has such a key.
+            before: an expression for what stands before all of them.
+        """
+        self._detectors: Final = [
+            (beginning, detector)
+            for expression, *beginnings in forms
+            for detector in [Detector(kind, f"{before}{expression}")]
+            for beginning in beginnings
+        ]
+
+    def replaced(self, text: str, small: str) -> str:
+        """Return the text without the keys in it; `small` is the same in small letters."""
+        for detector in [detector for beginning, detector in self._detectors if beginning in text]:
+            text = detector.replaced(text, small)
+        return text

@@ -1,80 +1,44 @@
 """Detectors of secrets: keys by the beginnings that their issuers gave them, and what is named a secret.
 
 There is no rule by randomness: such rules take words and names for secrets.
-
-Source: the rules of gitleaks and of LangSmith's `anonymizer.DEFAULT_SECRET_RULES`, as to which keys there are
-and what they look like. The expressions are our own, since some of theirs take time that grows with the
-square of a text's length.
 """
 
 import re
 from typing import Final
 
-from observability.detecting import Detector
+from observability.detecting import Detector, Issued
+from observability.issued_keys import KEYS
 from observability.secret_names import ABOUT, NAMES, NEEDLES
 
-_KEYS: Final = (
-    (r"sk-(?:ant|proj|svcacct|admin|or-v1)-[\w-]{16,}+", "sk-"),  # Anthropic, OpenAI, OpenRouter
-    (r"[sp]k-lf-[0-9a-f-]{30,40}+", "k-lf-"),  # Langfuse
-    (r"sk-[A-Za-z0-9]{20,}+", "sk-"),  # OpenAI, and others that took after it
-    (r"lsv2_(?:pt|sk)_\w{20,}+", "lsv2_"),  # LangSmith
-    (r"ls__[A-Za-z0-9]{16,}+", "ls__"),
-    (r"gh[pousr]_[A-Za-z0-9]{30,}+", "gh"),  # GitHub
-    (r"github_pat_\w{40,}+", "github_pat_"),
-    (r"gl(?:pat|rt|dt|ptt|cbt|soat|ft|imt|agent)-[\w-]{20,}+", "gl"),  # GitLab
-    (r"(?:AKIA|ASIA|ABIA|ACCA|A3T[A-Z0-9])[A-Z0-9]{16}(?![A-Za-z0-9])", "a"),  # Amazon Web Services
-    (r"AIza[\w-]{35}", "aiza"),  # Google
-    (r"ya29\.[\w-]{20,}+", "ya29."),
-    (r"GOCSPX-[\w-]{20,}+", "gocspx-"),
-    (r"xox[abeoprs]-[A-Za-z0-9-]{10,}+", "xox"),  # Slack
-    (r"xapp-\d-[A-Za-z0-9-]{10,}+", "xapp-"),
-    (r"hooks\.slack\.com/(?:services|workflows|triggers)/[\w/]{10,}+", "hooks.slack.com/"),
-    (r"(?:[sr]k|whsec)_(?:(?:live|test)_)?[A-Za-z0-9]{20,}+", "_"),  # Stripe
-    (r"npm_[A-Za-z0-9]{30,}+", "npm_"),
-    (r"pypi-AgE[\w-]{50,}+", "pypi-age"),
-    (r"SG\.[\w-]{16,32}\.[\w-]{16,64}", "sg."),  # SendGrid
-    (r"(?:SK|AC)[0-9a-f]{32}(?!\w)", ""),  # Twilio
-    (r"hf_[A-Za-z0-9]{30,}+", "hf_"),  # Hugging Face
-    (r"gsk_[A-Za-z0-9]{40,}+", "gsk_"),  # Groq
-    (r"xai-[A-Za-z0-9]{40,}+", "xai-"),
-    (r"pplx-[A-Za-z0-9]{40,}+", "pplx-"),  # Perplexity
-    (r"r8_[A-Za-z0-9]{30,}+", "r8_"),  # Replicate
-    (r"dapi[0-9a-f]{32}", "dapi"),  # Databricks
-    (r"do[opr]_v1_[0-9a-f]{64}", "_v1_"),  # DigitalOcean
-    (r"shp(?:at|ca|pa|ss)_[0-9A-Fa-f]{32}", "shp"),  # Shopify
-    (r"\d{8,10}:AA[\w-]{33}", ":aa"),  # Telegram
-    (r"[0-9a-f]{32}-us\d{1,2}(?!\w)", "-us"),  # Mailchimp
-    (r"AT(?:ATT|CTT)3[\w=-]{60,}+", "at"),  # Atlassian
-    (r"lin_(?:api|oauth)_[A-Za-z0-9]{32,}+", "lin_"),  # Linear
-    (r"ntn_[A-Za-z0-9]{40,}+", "ntn_"),  # Notion
-    (r"PMAK-[0-9a-f]{24}-[0-9a-f]{34}", "pmak-"),  # Postman
-    (r"hv[sbr]\.[\w-]{20,}+", "hv"),  # HashiCorp Vault
-    (r"dp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9._-]{20,}+", "dp."),  # Doppler
-    (r"gl(?:c|sa)_[\w+/=]{30,}+", "gl"),  # Grafana
-    (r"NRAK-[A-Z0-9]{27}", "nrak-"),  # New Relic
-    (r"sntry[su]_[\w+/=.-]{40,}+", "sntry"),  # Sentry
-    (r"sb(?:p|_secret|_publishable)_[\w-]{20,}+", "sb"),  # Supabase
-    (r"pscale_(?:tkn|pw|oauth)_[\w.=-]{30,}+", "pscale_"),  # PlanetScale
-    (r"sq0[a-z]{3}-[\w-]{22,}+", "sq0"),  # Square
-    (r"AGE-SECRET-KEY-1[A-Z0-9]{58}", "age-secret-key-"),
-    (r"tvly-[\w-]{20,}+", "tvly-"),  # Tavily
-    (r"pcsk_\w{20,}+", "pcsk_"),  # Pinecone
-)
-"""What keys look like, and a needle of each. Source: gitleaks, `config/gitleaks.toml`."""
-_IS = r"\\?[\"']?\s{0,4}(?:[:=]|=>|:=|>(?=\S))\s{0,4}"
-_NAMED_SO = rf"{NAMES}(?![a-z0-9])(?!{ABOUT})(?:[_.-][a-z0-9]{{1,24}}){{0,3}}+{_IS}"
+_IS = r"\\?[\"']?\]?\s{0,4}(?:[:=]|=>|:=|>(?=\S))\s{0,4}"
+_REST = rf"(?![a-z0-9])(?!{ABOUT})(?:[_.-][a-z0-9]{{1,24}}){{0,3}}+"
+"""What may be behind the name of a secret in a longer name."""
+_NAMED_SO = rf"(?P<name>{NAMES}){_REST}{_IS}"
 _WORD = r"[^\s\"'&;,<>\\]{4,512}+"
+_END = r"(?:[\s\"'`,;:.)}\]&\\|<]|\Z)"
 _NO_VALUE = (
     r"(?!(?:null|none|true|false|required|optional|missing|empty|valid|invalid|wrong|incorrect|expired|changed"
-    r"|reset|click|str|string|text)(?:[\s\"',;:.)}\]&\\|]|\Z)"
-    r"|[a-z_]{2,40}(?:\.[a-z_]{1,40}){0,4}(?:\(\)|[(\[]\\?[\"']))"
+    r"|reset|click|str|string|text|secretstr|await|raise|return|lambda|yield|async|throw|undefined"
+    rf"|\*{{4,64}}|\$\{{[a-z0-9_.]{{1,60}}\}}){_END}"
+    r"|[a-z_]{2,40}(?:\.[a-z_]{1,40}){0,4}(?:\((?:\)|[a-z_][a-z0-9_.]{0,60}[,)])|[(\[]\\?[\"'])"
+    r"|(?:optional|union|annotated|list|dict|literal)\[|\$\(|\([a-z]{2,20}\s)"
 )
-"""What is said of a secret, or the code that gets it."""
+"""What is said of a secret, or the code or the place that it comes from."""
+_NO_VARIABLE = (
+    rf"(?!(?:(?:[a-z_][a-z0-9_]{{0,40}}\.){{1,5}}+[a-z_]{{0,40}}?{NAMES}|(?P=name)){_END}"
+    r"|[a-z_]{1,40}_(?P=name)[,)])"
+)
+"""A variable or a type that is called as what it is assigned to."""
 _QUOTED = (
-    r"(?P<quote>\\?[\"'])(?P<value>(?=[^\s\"',;:)}\]])"
+    r"[bru]?(?P<quote>\\?[\"'])(?P<value>(?=[^\s\"',;:)}\]])"
     r"(?:(?!(?P=quote))(?:\\[^\r\n]|[^\\\r\n])){4,512}+)(?P=quote)"
 )
 """All of it, whatever stands in it."""
+_PARAMETER = r"[\w-]{1,40}=(?:\\?\"[^\"\\\r\n]{0,1024}+\\?\"|[^\s,\"'\\]{0,1024}+)"
+_SENT_CODE = (
+    r"(?:(?:verification|security|access|one-time|login|sign-in|authentication|confirmation) (?:code|pin)"
+    r"|passcode|otp(?<![a-z0-9]otp))"
+)
 _BESIDE = (
     r"[\s,]{0,40}(?:\\?[\"']\w{1,24}\\?[\"']\s{0,4}:\s{0,4}(?:\\?[\"'][^\"'\\]{0,80}\\?[\"']|true|false|null),"
     r"\s{0,40}){0,3}\\?[\"']?(?:parameter)?(?:value|default|example)s?"
@@ -95,18 +59,90 @@ SECRETS: Final = (
         r"(?:-----END [A-Z0-9 ]{0,40}?PRIVATE KEY(?: BLOCK)?-----)?+",
         ("private key",),
     ),
-    # Source: RFC 3986, section 3.2.1.
-    Detector("CREDENTIALS", r"://(?P<value>[^:@/\s\[\]\"']{0,128}+:[^@/\s\[\]\"']{1,256}+)@", ("://",)),
+    # Source: PuTTY, appendix C: PPK file format.
+    Detector(
+        "PRIVATE_KEY",
+        r"Private-Lines: \d{1,4}(?:\s|\\[rn]){1,4}"
+        r"(?P<value>(?!\[)(?:[\w+/=]{1,256}+(?:(?:\\[rn]|[\r\n]){1,4}+|(?=[\"'])|\Z)){1,500}+)",
+        ("private-lines:",),
+    ),
+    # Source: RFC 3986, section 3.2.1; what should be encoded in it is often not.
+    Detector(
+        "CREDENTIALS",
+        r"://(?P<value>[^:@/\s\[\]\"']{0,128}+:(?!\d{1,5}[/?#])"
+        r"(?:[^/\s\[\]\"'<>]{1,256}(?=@)|[^@\s\[\]\"'<>]{1,256}+))@",
+        ("://",),
+    ),
     # Source: RFC 7519, section 3.1; both parts begin with a brace and a quote, in base64.
     Detector("JWT", r"(?<![\w-])eyJ[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+){1,3}+", ("eyj",)),
-    *(Detector("API_KEY", rf"(?<![A-Za-z0-9]){key}", (needle,) if needle else ()) for key, needle in _KEYS),
+    Issued("API_KEY", KEYS, r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"),
     # Source: RFC 6750 and RFC 7617.
     Detector(
         "TOKEN",
-        r"(?i)(?<!\w)(?:bearer|basic)\s{1,4}(?P<value>(?=[A-Za-z._~+/-]{0,200}[0-9=])[A-Za-z0-9._~+/-]{8,}+=*+)",
-        ("bearer", "basic"),
+        r"(?i)(?<!\w)(?:bearer|basic|ssws)\s{1,4}(?P<value>(?=[A-Za-z._~+/-]{0,200}[0-9=])[A-Za-z0-9._~+/-]{8,}+=*+)",
+        ("bearer", "basic", "ssws"),
     ),
     Detector("COOKIE", r"(?i)(?<!\w)cookie:\s?(?P<value>[^\r\n\[\"']{4,8192}+)", ("cookie:",)),
+    Detector(
+        "SECRET",
+        rf"authorization{_IS}\\?[\"']?(?:[a-z][a-z0-9-]{{0,24}}\s{{1,4}}(?=[\w-]{{1,40}}=)"
+        r"|(?:api-?key|dpop|hmac|negotiate|ntlm)\s{1,4}(?=[^\s\"',;\\]{1,200}:))"
+        rf"(?P<value>{_PARAMETER}(?:,?\s{{0,2}}{_PARAMETER}){{0,20}}+"
+        r"|[^\s\"',;\\]{4,512}+)",
+        ("authorization",),
+        in_small=True,
+    ),
+    Detector(
+        "SECRET",
+        rf"(?P<name>{NAMES}){_REST}\\?[\"']?:\s?[|>][+-]?\d?[ \t]*+\r?\n(?P<indent>[ \t]{{1,40}}+)"
+        r"(?P<value>(?!\[{1,2}[a-z_]+\])[^\r\n]{1,2048}+"
+        r"(?:(?:\r?\n[ \t]*+(?=\r?\n)){0,3}+\r?\n(?P=indent)[^\r\n]{0,2048}+){0,200}+)",
+        (": |", ": >"),
+        in_small=True,
+    ),
+    Detector(
+        "SECRET",
+        rf"{NAMES}(?![a-z0-9])(?!{ABOUT})\\?[\"']?\s{{0,4}}(?:[:=]>?\s{{0,4}})?\{{[^{{}}]{{0,300}}?(?<![a-z_])"
+        rf"(?:stringvalue|value|default)\\?[\"']?\s{{0,4}}[:=]\s{{0,4}}\\?[\"'](?P<value>[^\"'\\\r\n]{{1,2048}}+)",
+        ('value"', 'value\\"', "value'", "value =", 'default"', 'default\\"', "default =", "default="),
+        _unless_found,
+        in_small=True,
+    ),
+    Detector(
+        "SECRET",
+        r"(?:define|setdefault|putenv|setenv|getenv|environ\.get|(?<![a-z])env|setproperty|setitem)\(\s{0,4}"
+        rf"\\?[\"'][\w.-]{{0,60}}?{NAMES}{_REST}\\?[\"']\s{{0,4}},\s{{0,4}}[bru]?\\?[\"']"
+        rf"(?P<value>{_NO_VALUE}[^\"'\\\r\n]{{1,512}}+)",
+        ("define(", "setdefault(", "env(", "environ.get(", "setproperty(", "setitem("),
+        _unless_found,
+        in_small=True,
+    ),
+    # Source: the manual page of netrc.
+    Detector(
+        "SECRET",
+        r"(?:machine\s{1,8}\S{1,200}+|default)\s{1,8}login\s{1,8}\S{1,200}+\s{1,8}password\s{1,8}"
+        r"(?P<value>\S{1,512}+)",
+        ("login ",),
+        _unless_found,
+        in_small=True,
+    ),
+    Detector(
+        "SECRET",
+        rf"(?:(?:(?:(?<![^\n])|(?<=\\n))env|setenv|setx|set -g?x)[ \t]{{1,4}}"
+        rf"[a-z0-9_.-]{{0,60}}?{NAMES}{_REST}|requirepass|masterauth)"
+        r"[ \t]{1,4}[\"']?(?P<value>(?!=)[^\s\"'\\]{4,512}+)",
+        ("env ", "setx ", "set -", "requirepass", "masterauth"),
+        _unless_found,
+        in_small=True,
+    ),
+    Detector(
+        "SECRET",
+        r"(?:password|pwd|identified\s(?:with\s\S{1,40}\s)?by)\s{1,4}(?:password\s)?"
+        rf"(?P<quote>\\?[\"'`])(?P<value>{_NO_VALUE}[^\s\"'`\\]{{4,256}}+)(?P=quote)",
+        ("password '", 'password "', "password \\", "pwd '", "by '", 'by "'),
+        _unless_found,
+        in_small=True,
+    ),
     Detector(
         "SECRET",
         rf"(?:name|key|field|header|label){_IS}\\?[\"']?[\w .-]{{0,40}}?(?:{NAMES}|authorization|cookie)"
@@ -132,38 +168,49 @@ SECRETS: Final = (
     ),
     Detector(
         "SECRET",
-        rf"{_NAMED_SO}(?:(?:bearer|basic|token)\s)?\\?[\"']?(?P<value>{_NO_VALUE}(?:\d{{4,512}}(?=[\s,}}\]])|{_WORD}))",
+        rf"{_NAMED_SO}(?:(?:bearer|basic|token)\s)?\\?[\"']?"
+        rf"(?P<value>{_NO_VALUE}{_NO_VARIABLE}(?:\d{{4,512}}(?=[\s,}}\]])|{_WORD}))",
         NEEDLES,
         _unless_found,
         in_small=True,
     ),
     Detector(
         "SECRET",
-        rf"(?:{NAMES}|pin(?<![a-z0-9]pin)|otp(?<![a-z0-9]otp))\s(?:is|are|was|:=?)\s[\"'`]?"
+        rf"(?:{NAMES}|pin(?<![a-z0-9]pin)|otp(?<![a-z0-9]otp))\s(?:(?:(?:is|are|was):?|:=?)\s[\"'`]?"
+        r"|(?=(?=[a-z]{0,40}\d)(?=\d{0,40}[a-z])[a-z0-9]{20,512}+(?![\w-])))"
         r"(?P<value>(?=[^\s\d]{0,64}\d)[^\s\"'`,;]{4,256}+)",
         (*NEEDLES, "pin", "otp"),
         in_small=True,
     ),
     Detector(
         "SECRET",
-        rf"(?:--(?<!---)(?!-)[a-z0-9-]{{0,40}}?{NAMES}\s|authorization{_IS}\\?[\"']?(?:[a-z]{{1,20}}\s)?)[\"']?"
+        rf"(?:--(?<!---)(?!-)[a-z0-9-]{{0,40}}?{NAMES}\s|authorization{_IS}\\?[\"']?"
+        r"(?:aws4-[a-z0-9-]{1,20}\s|[a-z-]{1,20}\s)?+)[\"']?"
         r"(?P<value>(?=[^\s\d]{0,64}\d)[^\s\"'`,;\\]{4,512}+)",
         ("--", "authorization"),
         in_small=True,
     ),
     Detector(
         "SECRET",
-        rf"(?:{NAMES}\s{{0,4}}(?:\||(?<!\s),)|(?:mysql|mysqldump|mysqladmin|mariadb)\s(?:[^\s|;&]{{1,80}}\s){{0,8}}?-p(?=\S)"
+        rf"(?:{NAMES}\s{{0,4}}(?:\||(?<!\s),)"
+        r"|(?:mysql|mysqldump|mysqladmin|mariadb)\s(?:[^\s|;&]{1,80}\s){0,8}?-p(?=\S)|sshpass\s-p\s?"
+        r"|(?:docker|podman)\slogin\s(?:[^\s|;&]{1,80}\s){0,8}?-p\s|redis-cli\s(?:[^\s|;&]{1,80}\s){0,8}?-a\s"
         r"|curl\s(?:[^\s|;&]{1,200}\s){0,8}?(?:-u|--user)\s?[\"']?[^\s:\"']{1,80}:)[ \"']{0,4}"
         r"(?P<value>(?=[^\s\d]{0,64}\d)[^\s\"'`,;|]{4,256}+)",
-        (*NEEDLES, "mysql", "mariadb", "curl"),
+        (*NEEDLES, "mysql", "mariadb", "curl", " login ", "redis-cli"),
         in_small=True,
     ),
     Detector(
         "SECRET",
-        r"(?:pin|otp|cvv2?|cvc2?|(?:verification|security|access|one-time) code)"
-        rf"(?<![a-z0-9]pin)(?<![a-z0-9]otp){_IS}(?P<value>\d{{3,8}})(?!\w)",
+        rf"(?:(?:pin|{_SENT_CODE})(?<![a-z0-9]pin)(?:{_IS}|\s(?:is|was):?\s)|cv[vc]2?(?:{_IS}|\s(?:is\s)?))"
+        r"(?P<value>\d{3,8})(?!\w)",
         ("pin", "otp", "cv", "code"),
+        in_small=True,
+    ),
+    Detector(
+        "SECRET",
+        rf"(?P<value>\d(?<![\w.-]\d)\d{{3,7}})\sis\syour\s[a-z0-9 -]{{0,30}}?{_SENT_CODE}",
+        ("is your ",),
         in_small=True,
     ),
     Detector(

@@ -11,7 +11,7 @@ _PASSES: Final = (
 _KEYS: Final = (
     *("api", "access", "private", "account", "shared", "secret", "signing", "encryption", "decryption"),
     *("master", "service", "service role", "ssh", "auth", "app", "admin", "deploy", "webhook", "jwt", "hmac"),
-    *("license", "licence"),
+    *("license", "licence", "application"),
 )
 
 
@@ -27,9 +27,11 @@ _NO_PAGE: Final = "".join(
     for between in ("", "[ _-]")
 )
 """The tokens by which lists are read on are no secrets."""
+_NO_SYNTAX: Final = "(?<!expected token)"
+"""Nor are those of a language, as errors of syntax tell of them."""
 NAMES: Final = (
     r"(?:pass(?:word|wd|phrase|code|wort)|kennwort|pwd|pw(?<![a-z]pw)|creds?(?<![a-z]cred)(?<![a-z]creds)"
-    rf"|credential|secret|session[ _-]?id|token{_NO_PAGE}|{_behind(_TOKENS, 'tokens')}"
+    rf"|credential|secret|session[ _-]?id|token{_NO_PAGE}{_NO_SYNTAX}|{_behind(_TOKENS, 'tokens')}"
     rf"|{_behind(_PASSES, 'pass')}|{_behind(_KEYS, 'key')})(?:(?<!token)s)?(?:[_-]?\d{{1,3}})?"
 )
 """In a text, in small letters. The word `tokens` alone tells how many there are."""

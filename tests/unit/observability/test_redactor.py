@@ -105,6 +105,18 @@ NAMING = (
     "--",
     "--a ",
     "authorization: ",
+    "authorization: a b=",
+    "machine a login a ",
+    " password: |\n",
+    "password: |\n [A]",
+    'env("token",',
+    "password {value ",
+    "key=a.a.a.aaaaaaaaaaaaaaa ",
+    "12345 is your a ",
+    "Private-Lines: 1\na\n",
+    "://a@a:a/",
+    "password 'a",
+    "1/1",
 )
 
 
