@@ -123,7 +123,7 @@ PRIVATE: Final = (
     # Source: ISO/IEC 7812; the groups as they are printed on cards.
     Detector(
         "CARD",
-        r"[2-6](?<!\w\d)(?<![0-9A-Fa-f]-\d)(?:\d{3}[ ._-]\d{4}[ ._-]\d{4}[ ._-]\d{1,7}"
+        r"[2-6](?<!\w\d)(?<!\d\.\d)(?<![0-9A-Fa-f]-\d)(?:\d{3}[ ._-]\d{4}[ ._-]\d{4}[ ._-]\d{1,7}"
         r"|\d{3}[ ._-]\d{6}[ -]\d{4,5}|\d{12,18})(?!\d)",
         check=_card,
     ),
@@ -173,7 +173,7 @@ PRIVATE: Final = (
     ),
     Detector(
         "IP_ADDRESS",
-        r"\d(?<![\w.]\d)(?=\d{0,2}\.\d)(?<![Vv]ersion[ =:]\d)(?<!ersion: \d)(?<!ersion\": \"\d)"
+        r"\d(?<![\w.§]\d)(?=\d{0,2}\.\d)(?<![Vv]ersion[ =:]\d)(?<!ersion: \d)(?<!ersion\": \"\d)"
         r"(?<!ersion\":\"\d)(?<![Ss]ection \d)(?<![=~<>]=\d)\d{0,2}(?:\.\d{1,3}){3}(?!\w|\.\d)",
         check=_address_4,
     ),

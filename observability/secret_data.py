@@ -10,29 +10,26 @@ from observability.detecting import Detector, Issued
 from observability.issued_keys import KEYS
 from observability.secret_names import ABOUT, NAMES, NEEDLES
 
-_IS = r"\\?[\"']?\]?\s{0,4}(?:[:=]|=>|:=|>(?=\S))\s{0,4}"
+_IS = r"\\?[\"']?\s{0,4}(?:[:=]|=>|:=|>(?=\S))\s{0,4}"
 _REST = rf"(?![a-z0-9])(?!{ABOUT})(?:[_.-][a-z0-9]{{1,24}}){{0,3}}+"
 """What may be behind the name of a secret in a longer name."""
-_NAMED_SO = rf"(?P<name>{NAMES}){_REST}{_IS}"
+_NAMED_SO = rf"(?P<name>{NAMES}{_REST})(?:(?P<item>\\?[\"']\])\s{{0,4}}[:=]\s{{0,4}}|{_IS})"
 _WORD = r"[^\s\"'&;,<>\\]{4,512}+"
 _END = r"(?:[\s\"'`,;:.)}\]&\\|<]|\Z)"
 _NO_VALUE = (
     r"(?!(?:null|none|true|false|required|optional|missing|empty|valid|invalid|wrong|incorrect|expired|changed"
-    r"|reset|click|str|string|text|secretstr|await|raise|return|lambda|yield|async|throw|undefined"
-    rf"|\*{{4,64}}|\$\{{[a-z0-9_.]{{1,60}}\}}){_END}"
+    r"|reset|click|str|string|text|bytes|bool|float|final|secretstr|await|raise|return|lambda|yield|async|throw|undefined"
+    rf"|\*{{4,64}}|\$?\{{[a-z0-9_.]{{1,60}}\}}){_END}"
     r"|[a-z_]{2,40}(?:\.[a-z_]{1,40}){0,4}(?:\((?:\)|[a-z_][a-z0-9_.]{0,60}[,)])|[(\[]\\?[\"'])"
-    r"|(?:optional|union|annotated|list|dict|literal)\[|\$\(|\([a-z]{2,20}\s)"
+    r"|(?:optional|required|union|annotated|list|dict|literal)\[|\$\(|\([a-z]{2,20}\s)"
 )
 """What is said of a secret, or the code or the place that it comes from."""
 _NO_VARIABLE = (
-    rf"(?!(?:(?:[a-z_][a-z0-9_]{{0,40}}\.){{1,5}}+[a-z_]{{0,40}}?{NAMES}|(?P=name)){_END}"
-    r"|[a-z_]{1,40}_(?P=name)[,)])"
+    rf"(?!(?:(?:[a-z_][a-z0-9_]{{0,40}}\.){{1,5}}+[a-z_]{{0,40}}?{NAMES}|(?P=name)){_END}|(?P=name)\["
+    r"|[a-z_]{1,40}_(?P=name)[,)}\]])"
 )
 """A variable or a type that is called as what it is assigned to."""
-_QUOTED = (
-    r"[bru]?(?P<quote>\\?[\"'])(?P<value>(?=[^\s\"',;:)}\]])"
-    r"(?:(?!(?P=quote))(?:\\[^\r\n]|[^\\\r\n])){4,512}+)(?P=quote)"
-)
+_IN_QUOTES = r"(?=[^\s\"',;:)}\]])(?:(?!(?P=quote))(?:\\[^\r\n]|[^\\\r\n])){4,512}+"
 """All of it, whatever stands in it."""
 _PARAMETER = r"[\w-]{1,40}=(?:\\?\"[^\"\\\r\n]{0,1024}+\\?\"|[^\s,\"'\\]{0,1024}+)"
 _SENT_CODE = (
@@ -70,7 +67,7 @@ SECRETS: Final = (
     Detector(
         "CREDENTIALS",
         r"://(?P<value>[^:@/\s\[\]\"']{0,128}+:(?!\d{1,5}[/?#])"
-        r"(?:[^/\s\[\]\"'<>]{1,256}(?=@)|[^@\s\[\]\"'<>]{1,256}+))@",
+        r"(?:[^/\s\[\]\"']{1,256}(?=@)|[^@\s\[\]\"']{1,256}+))@",
         ("://",),
     ),
     # Source: RFC 7519, section 3.1; both parts begin with a brace and a quote, in base64.
@@ -154,22 +151,10 @@ SECRETS: Final = (
     ),
     Detector(
         "SECRET",
-        rf"{_NAMED_SO}(?P<value>\[[^\[\]{{}}]{{4,2048}}+\])",
-        NEEDLES,
-        _unless_found,
-        in_small=True,
-    ),
-    Detector(
-        "SECRET",
-        rf"{_NAMED_SO}{_QUOTED}",
-        NEEDLES,
-        _unless_found,
-        in_small=True,
-    ),
-    Detector(
-        "SECRET",
-        rf"{_NAMED_SO}(?:(?:bearer|basic|token)\s)?\\?[\"']?"
-        rf"(?P<value>{_NO_VALUE}{_NO_VARIABLE}(?:\d{{4,512}}(?=[\s,}}\]])|{_WORD}))",
+        rf"{_NAMED_SO}(?:[bru]?(?P<quote>\\?[\"'])(?={_IN_QUOTES}(?P=quote))"
+        r"|(?:(?:bearer|basic|token(?= [^\s\d]{0,64}\d)) )?\\?[\"']?)"
+        rf"(?P<value>(?(quote){_IN_QUOTES}|(?:\[[^\[\]{{}}]{{4,2048}}+\]"
+        rf"|(?(item)(?!)){_NO_VALUE}{_NO_VARIABLE}(?:\d{{4,512}}(?=[\s,}}\]])|{_WORD}))))",
         NEEDLES,
         _unless_found,
         in_small=True,
@@ -193,8 +178,8 @@ SECRETS: Final = (
     Detector(
         "SECRET",
         rf"(?:{NAMES}\s{{0,4}}(?:\||(?<!\s),)"
-        r"|(?:mysql|mysqldump|mysqladmin|mariadb)\s(?:[^\s|;&]{1,80}\s){0,8}?-p(?=\S)|sshpass\s-p\s?"
-        r"|(?:docker|podman)\slogin\s(?:[^\s|;&]{1,80}\s){0,8}?-p\s|redis-cli\s(?:[^\s|;&]{1,80}\s){0,8}?-a\s"
+        r"|(?:mysql|mysqldump|mysqladmin|mariadb)\s(?:[^\s|;&\[]{1,80}\s){0,8}?-p(?=\S)|sshpass\s-p\s?"
+        r"|(?:docker|podman)\slogin\s(?:[^\s|;&\[]{1,80}\s){0,8}?-p\s|redis-cli\s(?:[^\s|;&\[]{1,80}\s){0,8}?-a\s"
         r"|curl\s(?:[^\s|;&]{1,200}\s){0,8}?(?:-u|--user)\s?[\"']?[^\s:\"']{1,80}:)[ \"']{0,4}"
         r"(?P<value>(?=[^\s\d]{0,64}\d)[^\s\"'`,;|]{4,256}+)",
         (*NEEDLES, "mysql", "mariadb", "curl", " login ", "redis-cli"),
