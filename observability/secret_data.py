@@ -66,7 +66,7 @@ SECRETS: Final = (
     # Source: RFC 3986, section 3.2.1; what should be encoded in it is often not.
     Detector(
         "CREDENTIALS",
-        r"://(?P<value>[^:@/\s\[\]\"']{0,128}+:(?!\d{1,5}[/?#])"
+        r"://(?P<value>[^:@/\s\[\]\"']{0,128}+:(?!/|\d{1,5}[/?#;])"
         r"(?:[^/\s\[\]\"']{1,256}(?=@)|[^@\s\[\]\"']{1,256}+))@",
         ("://",),
     ),
