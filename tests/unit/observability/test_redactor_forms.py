@@ -124,7 +124,7 @@ def test_all_of_it_is_hidden_and_nothing_else(told: str, left: str) -> None:
         "003 010 015 020 and 00123456789",
         "In 2023 The Great Way was built",
         "insurance: 1234567 customers",
-        "file://C:/Users/ada@work/x, jdbc:sqlserver://db:1433;user=ada@work",
+        "file://C:/People/ada@work/x, jdbc:sqlserver://db:1433;user=ada@work",
         "http://localhost:8080/ada@work and https://example.org:443/@scope/name",
         "verification code is missing, error code is 40421, cvv is asked",
         "Authorization: Digest is old",
