@@ -50,10 +50,11 @@ def stored_json(value: Any) -> str:
     """
     try:
         text = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-    except TypeError:  # for a lone surrogate, too
-        text = _NUL
-    if _NUL not in text:
-        return text
+    except TypeError:
+        pass  # such as of a lone surrogate
+    else:
+        if _NUL not in text:
+            return text
     return orjson.dumps(storable(value), default=_storable_str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 

@@ -123,7 +123,7 @@ class RecordedGraph(TracedGraph):
         end = _as_agents_ended(end, one.parts)
         one.outcome = end.answer["status"]
         tell_answer(one, end.answer["text"], end.answer["status"])
-        await end_run(await (await current_process()).database(), end.turn, end.answer)
+        await _write(end)
 
     async def _left(self, one: Invocation, config: RunnableConfig) -> None:
         """Write down what becomes of a run while the error is on its way that says why.
@@ -132,8 +132,7 @@ class RecordedGraph(TracedGraph):
         """
         try:
             if not self.checkpointer:
-                end = failed_end(one.run_id, _elapsed_s(one))
-                await end_run(await (await current_process()).database(), end.turn, end.answer)
+                await _write(failed_end(one.run_id, _elapsed_s(one)))
             elif (await self.aget_state(_newest(config))).interrupts:
                 one.interrupted()
         except (BoringError, psycopg.Error):
@@ -172,6 +171,10 @@ def _say_unrecorded(name: str) -> None:
         "The graph %r is recorded, but a graph calls it that is not: it is no run. Record the outermost one.",
         name,
     )
+
+
+async def _write(end: End) -> None:
+    await end_run(await (await current_process()).database(), end.turn, end.answer)
 
 
 def _elapsed_s(one: Invocation) -> float:

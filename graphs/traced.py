@@ -40,7 +40,8 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
         **options: Any,
     ) -> AsyncIterator[Any]:
         """Run the graph as LangGraph does, and write a span of it."""
-        parent, whose = _parent(), _whose(merge_configs(self.config, config), options.get("context"))
+        told = merge_configs(self.config, config) if self.config else config
+        parent, whose = _parent(), _whose(told, options.get("context"))
         if isinstance(self.checkpointer, BaseCheckpointSaver):
             _check_thread(self.name, whose)
         tracing = await current_tracing()

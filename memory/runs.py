@@ -73,16 +73,9 @@ async def begin_run(  # noqa: PLR0913 - a row's columns, named at the call
         received: no agent in the run receives a turn of its own: what is asked has arrived by this, and
             what has waited on the thread waits no more.
     """
-    values = {
-        "thread_id": thread_id,
-        "run_id": run_id,
-        "graph": graph,
-        "question": question,
-        "context": Jsonb(asdict(context)),
-        "received": received,
-    }
+    begun = _begun(thread_id=thread_id, run_id=run_id, graph=graph, question=question, context=context)
     async with database.pool.connection() as connection:
-        await connection.execute(_BEGIN, values)
+        await connection.execute(_BEGIN, {**begun, "received": received})
 
 
 _RECEIVE = """
@@ -110,17 +103,15 @@ async def receive_turn(  # noqa: PLR0913 - a row's columns, named at the call
     turn_id: str,
 ) -> bool:
     """Record that a run works on a turn; return whether nobody has worked on this turn before."""
-    values = {
-        "thread_id": thread_id,
-        "run_id": run_id,
-        "graph": graph,
-        "question": question,
-        "context": Jsonb(asdict(context)),
-        "turn_id": turn_id,
-    }
+    begun = _begun(thread_id=thread_id, run_id=run_id, graph=graph, question=question, context=context)
     async with database.pool.connection() as connection:
-        row = await (await connection.execute(_RECEIVE, values)).fetchone()
+        row = await (await connection.execute(_RECEIVE, {**begun, "turn_id": turn_id})).fetchone()
     return bool(row and row["fresh"])
+
+
+def _begun(*, context: RunContext, **named: str) -> dict[str, Any]:
+    """Return the columns of a run that begins."""
+    return {**named, "context": Jsonb(asdict(context))}
 
 
 async def mark_run(

@@ -1,6 +1,7 @@
 """What a step's results say was decided about its calls, for the record of decisions."""
 
 from core.state import Answer, OpenQuestion
+from observability.decisions import NO_PERSONS
 from observability.noting import note_decision
 from tools.records import CallRecord
 
@@ -48,8 +49,8 @@ def _refused(record: CallRecord) -> tuple[str, str] | None:
 
 
 def _named(person: str | None) -> str:
-    """Return a person's name as nobody but they are called who decide."""
-    return f"the person {person}" if person in {"rule", "model"} else person or ""
+    """Return a person's name, told apart from what decides and is no person."""
+    return f"the person {person}" if person in NO_PERSONS else person or ""
 
 
 def note_asked(question: OpenQuestion, step: int) -> None:

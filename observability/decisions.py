@@ -1,6 +1,6 @@
 """The kinds of decisions that a run makes; `observability.noting` writes them down."""
 
-from typing import Literal
+from typing import Final, Literal
 
 DecisionKind = Literal[
     "plan",
@@ -25,3 +25,5 @@ the first in line; `route`, who gets a request; `rule_applied`, which rules a st
 for which rules it had no room; `memory_used`, what the model was told of what is known, by the ids of the
 memories; `folded`, which messages the model sees as a summary; `asked`, that a person is; `approved`, that
 one agreed; `stopped`, that the turn ends without an answer; `answered`, that it has one."""
+NO_PERSONS: Final = frozenset({"rule", "model"})
+"""Who decides that is no person."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final, LiteralString
 
 from core.database import Database
+from observability.decisions import NO_PERSONS
 from observability.plan_choices import ANSWER, names_in
 
 _OF_RUN: LiteralString = """
@@ -64,7 +65,7 @@ def _plan(one: DecisionRow) -> str:
 
 
 def _tool(one: DecisionRow) -> str:
-    person = "" if one.decided_by in {"rule", "model"} else one.decided_by
+    person = "" if one.decided_by in NO_PERSONS else one.decided_by
     if person and one.reason == "stopped":
         return f"Whether the tool {one.choice} was run to its end is not known: {person} stopped the run."
     return f"The tool {one.choice} was run: {_ended(one.reason)}{person and f', as {person} says'}."
@@ -75,7 +76,7 @@ def _delegate(one: DecisionRow) -> str:
 
 
 def _refused(one: DecisionRow) -> str:
-    by = "" if one.decided_by in {"rule", "model"} else f" by {one.decided_by}"
+    by = "" if one.decided_by in NO_PERSONS else f" by {one.decided_by}"
     return f"The call of {one.choice} was not made: {one.reason.rstrip('.')}{by}."
 
 

@@ -55,6 +55,18 @@ class Ended(NamedTuple):
     err: str
 
 
+def environment(folder: Path, database_url: str, **more: str) -> dict[str, str]:
+    """Return what a command finds in its environment that keeps all it has in a folder and a database."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "DATABASE_URL": database_url,
+        "BORING_DATA_DIR": str(folder / "data"),
+        "BORING_CACHE_DIR": str(folder / "cache"),
+        **more,
+    }
+
+
 async def boring(*words: str, env: Mapping[str, str], cwd: Path | None = None) -> Ended:
     """Run `boring` to its end, while the tests' own servers go on."""
     return await asyncio.to_thread(boring_now, *words, env=env, cwd=cwd)

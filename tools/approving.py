@@ -17,8 +17,7 @@ from tools.actions import Action
 from tools.approval_form import approval_payload
 from tools.contract import Tool
 from tools.inbox import (
-    EXPIRY,
-    NEW_MESSAGE,
+    NO_PERSONS,
     Asked,
     Event,
     as_json,
@@ -145,7 +144,7 @@ def _settled(tool: Tool, row: ApprovalRow) -> Approved | Outcome:
         return Outcome("ok", row.result or "", key=row.key, approved_by=row.settled_by)  # the tool is not run
     if row.status == "denied":
         text = f"{row.settled_by} rejected this call of {row.tool}{f': {row.result}' if row.result else ''}"
-        person = None if row.settled_by in {EXPIRY, NEW_MESSAGE} else row.settled_by
+        person = None if row.settled_by in NO_PERSONS else row.settled_by
         return Outcome("rejected", text, key=row.key, settled_by=person)
     values = validated(tool, row.arguments)
     chain = chain_of(row)

@@ -20,7 +20,7 @@ from guardrails.chain import Agreement, NotAllowedError, Roles, agreed, level_fo
 from memory.approvals import ApprovalRow, hash_of, locked_approval, overtaken_approval, time_of
 from memory.rules_learning import learn_from_edits
 from observability.signals import note_signal
-from tools.inbox import EXPIRY, NEW_MESSAGE, Event, as_json, chain_of, change, standing
+from tools.inbox import NEW_MESSAGE, NO_PERSONS, Event, as_json, chain_of, change, standing
 from tools.questions import UNKNOWN, ApprovalAnswer, Decision, whats_unstorable
 
 _log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ async def _decided(connection: AsyncConnection[DictRow], one: Decided, roles: Ro
         index = level_for(chain, who, requester=row.requester, roles=known)
     except NotAllowedError as error:
         raise DecisionRefusedError(f"The decision of request {row.id} does not count: {error}.") from None
-    if who in {EXPIRY, NEW_MESSAGE}:
+    if who in NO_PERSONS:
         raise DecisionRefusedError(
             f"Nobody can decide as {who!r}: so the record calls what no person has decided."
         )

@@ -37,6 +37,7 @@ EXPIRY: Final = "expiry"
 """Who decided, where nobody did in time."""
 NEW_MESSAGE: Final = "new message"
 """Who decided, where the user said something else meanwhile and the call is not made any more."""
+NO_PERSONS: Final = frozenset({EXPIRY, NEW_MESSAGE})
 _BOOKKEEPING = {"id", "arguments_schema", "audit_hash"}
 """What is not put on record of a request; the arguments are validated anew before the call."""
 _CHAINS = TypeAdapter(Chain)

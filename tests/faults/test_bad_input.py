@@ -1,14 +1,13 @@
 """What the command line says to input that it can't work on: one clear message, and its exit code."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.commands import boring_now
+from tests.commands import boring_now, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 NOWHERE = "http://127.0.0.1:9/v1"
@@ -16,15 +15,13 @@ NOWHERE = "http://127.0.0.1:9/v1"
 
 @pytest.fixture
 def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DATABASE_URL": postgres_url,
-        "BORING_DATA_DIR": str(tmp_path / "data"),
-        "OPENAI_BASE_URL": NOWHERE,
-        "BORING_EMBEDDING_BASE_URL": NOWHERE,
-        "PYTHONPATH": str(ROOT),
-    }
+    return environment(
+        tmp_path,
+        postgres_url,
+        OPENAI_BASE_URL=NOWHERE,
+        BORING_EMBEDDING_BASE_URL=NOWHERE,
+        PYTHONPATH=str(ROOT),
+    )
 
 
 def boring(*arguments: str, env: dict[str, str], stdin: bytes = b"") -> tuple[int, str]:

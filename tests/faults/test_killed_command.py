@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
-from tests.commands import Ended, boring
+from tests.commands import Ended, boring, environment
 
 AGENT = '''
 import asyncio
@@ -95,15 +95,13 @@ class Shop:
 @pytest.fixture
 async def shop(command: Sequence[str], postgres_url: str, tmp_path: Path) -> Any:
     async with ScriptedModel(paying) as model:
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "DATABASE_URL": postgres_url,
-            "BORING_DATA_DIR": str(tmp_path / "data"),
-            "OPENAI_BASE_URL": model.base_url,
-            "OPENAI_API_KEY": model.api_key,
-        }
+        env = environment(
+            tmp_path,
+            postgres_url,
+            PYTHONPATH=str(Path(__file__).parents[2]),
+            OPENAI_BASE_URL=model.base_url,
+            OPENAI_API_KEY=model.api_key,
+        )
         yield Shop(command, tmp_path, env)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -12,7 +11,7 @@ from typing import Any
 import psycopg
 
 from evals.scripted_model import ScriptedModel
-from tests.commands import boring
+from tests.commands import boring, environment
 
 FILES = 12
 
@@ -42,14 +41,12 @@ async def test_an_indexing_that_was_killed_goes_on_where_it_was(postgres_url: st
             f"# Part {number}\n\nThe word of part {number} is w{number}.\n"
         )
     async with ScriptedModel(dimensions=64) as model:
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-            "DATABASE_URL": postgres_url,
-            "BORING_DATA_DIR": str(tmp_path / "data"),
-            "BORING_EMBEDDING_BASE_URL": model.base_url,
-        }
+        env = environment(
+            tmp_path,
+            postgres_url,
+            PYTHONPATH=str(Path(__file__).parents[2]),
+            BORING_EMBEDDING_BASE_URL=model.base_url,
+        )
         running = await started(folder, env)
         done = await killed_after_some(running, postgres_url)
         assert 2 <= done < FILES

@@ -1,7 +1,6 @@
 """`boring calls` and `boring tools` on what a real run has left."""
 
 import json
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -23,6 +22,7 @@ from graphs.single import create_agent
 from guardrails.approval import always
 from memory.checkpoints import postgres_checkpointer
 from tests.commands import boring as command
+from tests.commands import environment
 from tools.breaker_table import BreakerTable
 from tools.contract import contract
 from tools.records import Ended
@@ -70,14 +70,7 @@ async def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
         await agent.ainvoke(Command(resume=answers), CONFIG, context=context)
         for _ in range(5):
             await BreakerTable(await process.database()).failed("tool:look", "HTTP 503")
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DATABASE_URL": postgres_url,
-        "BORING_DATA_DIR": str(tmp_path / "data"),
-        "BORING_CACHE_DIR": str(tmp_path / "cache"),
-        "COLUMNS": "160",
-    }
+    return environment(tmp_path, postgres_url, COLUMNS="160")
 
 
 async def boring(env: dict[str, str], *words: str) -> tuple[int, str]:

@@ -1,7 +1,6 @@
 """What `boring doctor` says of the long-term store, run as an operator runs it."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from app.stores import described_store
 from core.errors import ConfigurationError
 from evals.scripted_model import ScriptedModel
 from memory.vector_backends import LACKS
-from tests.commands import boring
+from tests.commands import boring, environment
 
 VECTORS = """
 from contextlib import asynccontextmanager
@@ -53,16 +52,13 @@ async def test_doctor_says_which_store_the_server_uses_and_what_it_lacks(
     postgres_url: str, tmp_path: Path
 ) -> None:
     async with ScriptedModel(dimensions=8) as model:
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "DATABASE_URL": postgres_url,
-            "OPENAI_BASE_URL": model.base_url,
-            "BORING_MODEL": "scripted",
-            "BORING_EMBEDDING_BASE_URL": model.base_url,
-            "BORING_DATA_DIR": str(tmp_path / "data"),
-            "BORING_CACHE_DIR": str(tmp_path / "cache"),
-        }
+        env = environment(
+            tmp_path,
+            postgres_url,
+            OPENAI_BASE_URL=model.base_url,
+            BORING_MODEL="scripted",
+            BORING_EMBEDDING_BASE_URL=model.base_url,
+        )
         for name, status, told in [
             (None, "ok", ["on Postgres: transactions, row-level security"]),
             ("store", "ok", [*LACKS, "gone with the process"]),
@@ -88,15 +84,7 @@ async def test_doctor_shows_what_the_settings_hold_as_codes_and_in_a_line(
         named = {"BORING_MODEL": HOSTILE, "BORING_EMBEDDING_MODEL": HOSTILE}
         login = model.base_url.replace("//", "//me:hunter22@")
         for held, times in ((local, 2), ({**named, "OPENAI_BASE_URL": login}, 2)):
-            env = {
-                "PATH": os.environ["PATH"],
-                "HOME": str(tmp_path),
-                "DATABASE_URL": postgres_url,
-                "BORING_DATA_DIR": str(tmp_path / "data"),
-                "BORING_CACHE_DIR": str(tmp_path / "cache"),
-                "COLUMNS": "500",
-                **held,
-            }
+            env = environment(tmp_path, postgres_url, COLUMNS="500", **held)
             config = str(tmp_path / HOSTILE / "langgraph.json")
             ended = await boring("doctor", "--config", config, env=env)
             assert ended.out.count(SHOWN) == times + 1, ended

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,7 +27,7 @@ from guardrails.approval import Level, over
 from memory.checkpoints import postgres_checkpointer
 from memory.rules import Scope
 from memory.rules_proposing import NewRule, propose
-from tests.commands import boring, python
+from tests.commands import boring, environment, python
 from tests.unit.app.test_approval_sweep import OVERDUE
 from tools.contract import contract
 
@@ -64,15 +63,7 @@ async def pay(order: int) -> str:
 
 @pytest.fixture
 def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DATABASE_URL": postgres_url,
-        "BORING_DATA_DIR": str(tmp_path / "data"),
-        "BORING_CACHE_DIR": str(tmp_path / "cache"),
-        "BORING_ROLES": json.dumps(ROLES),
-        "COLUMNS": "400",
-    }
+    return environment(tmp_path, postgres_url, BORING_ROLES=json.dumps(ROLES), COLUMNS="400")
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """`boring mcp`, run as an operator runs it."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.commands import boring as command
+from tests.commands import environment
 
 SERVER = str(Path(__file__).parents[1] / "tools/mcp_server.py")
 
@@ -16,15 +16,7 @@ def env(postgres_url: str, tmp_path: Path, programs: Path) -> dict[str, str]:
     path = tmp_path / "mcp.json"
     server = {"command": str(programs / "python"), "args": [SERVER, str(tmp_path)]}
     path.write_text(json.dumps({"mcpServers": {"srv": server, "gone": {"command": "no-such-command"}}}))
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "DATABASE_URL": postgres_url,
-        "BORING_MCP": str(path),
-        "BORING_DATA_DIR": str(tmp_path / "data"),
-        "BORING_CACHE_DIR": str(tmp_path / "cache"),
-        "COLUMNS": "160",
-    }
+    return environment(tmp_path, postgres_url, BORING_MCP=str(path), COLUMNS="160")
 
 
 async def boring(env: dict[str, str], *words: str) -> tuple[int, str]:

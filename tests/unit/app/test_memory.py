@@ -1,7 +1,6 @@
 """`boring memory`: what is known is listed, searched, shown with its history, forgotten, learnt."""
 
 import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from app.pending import Request, write_down
 from core.context import RunContext
 from core.worker import LOCK_OF
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
-from tests.commands import boring
+from tests.commands import boring, environment
 
 ADA = ("--user", "ada", "--tenant", "acme")
 Run = Callable[..., Awaitable[str]]
@@ -32,18 +31,16 @@ def says(request: dict[str, Any]) -> Reply | str:
 @pytest.fixture
 async def run(postgres_url: str, tmp_path: Path) -> AsyncIterator[Run]:
     async with ScriptedModel(says) as model:
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "DATABASE_URL": postgres_url,
-            "OPENAI_BASE_URL": model.base_url,
-            "OPENAI_API_KEY": model.api_key,
-            "BORING_MODEL": "scripted",
-            "BORING_EMBEDDING_MODEL": "scripted",
-            "BORING_EMBEDDING_BASE_URL": model.base_url,
-            "BORING_DATA_DIR": str(tmp_path / "data"),
-            "BORING_MEMORY": "1",
-        }
+        env = environment(
+            tmp_path,
+            postgres_url,
+            OPENAI_BASE_URL=model.base_url,
+            OPENAI_API_KEY=model.api_key,
+            BORING_MODEL="scripted",
+            BORING_EMBEDDING_MODEL="scripted",
+            BORING_EMBEDDING_BASE_URL=model.base_url,
+            BORING_MEMORY="1",
+        )
 
         async def running(*words: str, code: int = 0, changed: Mapping[str, str] | None = None) -> str:
             ended = await boring(*words, env=env | dict(changed or {}), cwd=tmp_path)

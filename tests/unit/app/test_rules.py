@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
-from tests.commands import boring
+from tests.commands import boring, environment
 
 STEPS = """
 from graphs.single import create_agent
@@ -56,15 +55,13 @@ class Shell:
 async def shell(postgres_url: str, tmp_path: Path) -> AsyncIterator[Shell]:
     (tmp_path / "steps.py").write_text(STEPS)
     async with ScriptedModel(says) as model:
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "DATABASE_URL": postgres_url,
-            "OPENAI_BASE_URL": model.base_url,
-            "OPENAI_API_KEY": model.api_key,
-            "BORING_MODEL": "scripted",
-            "BORING_DATA_DIR": str(tmp_path / "data"),
-        }
+        env = environment(
+            tmp_path,
+            postgres_url,
+            OPENAI_BASE_URL=model.base_url,
+            OPENAI_API_KEY=model.api_key,
+            BORING_MODEL="scripted",
+        )
         yield Shell(tmp_path, env)
 
 
