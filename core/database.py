@@ -6,9 +6,9 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString, cast
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -110,3 +110,8 @@ async def _check_connection(connection: AsyncConnection[DictRow]) -> None:
 def _connection_options() -> dict[str, Any]:
     # What LangGraph's saver and store expect of a connection.
     return {"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0}
+
+
+def literal(value: str | list[str]) -> sql.Composable:
+    """Return a text, or an array of texts, as it stands in a statement whose parameters are marked by `%`."""
+    return sql.SQL(cast("LiteralString", sql.Literal(value).as_string().replace("%", "%%")))

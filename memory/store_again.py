@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
+from psycopg import sql
 from psycopg.errors import DuplicatePreparedStatement, InvalidSqlStatementName
 from psycopg.rows import DictRow
 
@@ -34,7 +35,7 @@ _TYPES: Final = {
     "offset": "bigint",
 }
 """What the statement of a search without a filter is given."""
-_EXECUTE: Final = b"execute %s (" + b", ".join([b"%%s"] * len(_TYPES)) + b")"
+_EXECUTE: Final = sql.SQL("execute {name} (%s, {rows}, {length}, {limit}, {offset})")
 _known: WeakKeyDictionary[Process, dict[Place, Scope]] = WeakKeyDictionary()
 """What was searched by indexes, the one noted longest ago first."""
 _prepared: WeakKeyDictionary[Connection, dict[str, None]] = WeakKeyDictionary()
@@ -80,7 +81,7 @@ async def found_again(
     if scope is None or form.fits != EVERYTHING or form.depth > DEEPEST:
         return None
     name, preparing = _statement(form, scope)
-    execution = (_EXECUTE % name.encode(), [*map(given_in(scope, values).get, _TYPES)])
+    execution = _execution(name, scope, values["limit"], values["offset"]), (values["meaning"],)
     prepared: dict[str, None] = {}
     try:
         async with database.pool.connection() as connection:  # which ends a transaction that failed
@@ -101,13 +102,21 @@ async def found_again(
     return best
 
 
-def _to_prepare(prepared: dict[str, None], preparing: bytes) -> list[tuple[bytes, None]]:
+def _to_prepare(prepared: dict[str, None], preparing: bytes) -> list[Question]:
     """Return what makes a connection hold one more statement, without holding too many."""
     if len(prepared) < _MOST_PREPARED:
-        return [(preparing, None)]
+        return [(preparing, ())]
     oldest = next(iter(prepared))
     del prepared[oldest]
-    return [(f"deallocate {oldest}".encode(), None), (preparing, None)]
+    return [(f"deallocate {oldest}".encode(), ()), (preparing, ())]
+
+
+@lru_cache(maxsize=1000)
+def _execution(name: str, scope: Scope, limit: int, offset: int) -> bytes:
+    """Return what executes a statement, with all that it is given but the embedding of the question."""
+    given = given_in(scope, {"limit": limit, "offset": offset})
+    written = {key: sql.Literal(given[key]) for key in _TYPES if key in given}
+    return _EXECUTE.format(name=sql.Identifier(name), **written).as_bytes()
 
 
 @lru_cache(maxsize=100)
@@ -116,4 +125,5 @@ def _statement(form: Form, scope: Scope) -> tuple[str, bytes]:
     numbered = {name: f"${number}" for number, name in enumerate(_TYPES, start=1)}
     text = vast_statement(form, scope.tenant, scope.path, scope.id).decode() % numbered
     name = "boring_" + hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    text = text.replace("%", "%%")  # it travels in a message that has values
     return name, f"prepare {name} ({', '.join(_TYPES.values())}) as {text}".encode()

@@ -13,9 +13,10 @@ from psycopg import AsyncConnection, sql
 from psycopg.errors import Error, InsufficientPrivilege
 from psycopg.rows import DictRow, dict_row
 
+from core.database import literal
 from core.process import Process, current_process
 from core.tenants import Connection
-from memory.store_models import Served, literal, served_model, vector_by
+from memory.store_models import Served, served_model, vector_by
 from memory.store_scopes import (
     COMMON_SHARE,
     LARGEST_INDEXED,

@@ -10,11 +10,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, LiteralString, TypeVar, cast
+from typing import TYPE_CHECKING, Final, LiteralString, TypeVar
 from weakref import WeakKeyDictionary
 
 from psycopg import sql
 
+from core.database import literal
 from core.embedding import embedding_name, opened_embeddings, settings_of_model
 from core.errors import BoringError, ConfigurationError
 from core.process import Process, current_process
@@ -160,11 +161,6 @@ async def question_for(tenant: str, question: str) -> Asked:
         await _note_missing(served.model, error)
         return Asked(served.model, None)
     return Asked(served.model, vector if len(vector) == served.dimensions else None)
-
-
-def literal(value: str) -> sql.Composable:
-    """Return a text as it stands in a statement that is executed with parameters, whose marks are `%`."""
-    return sql.SQL(cast("LiteralString", sql.Literal(value).as_string().replace("%", "%%")))
 
 
 def vector_by(model: str, dimensions: int) -> sql.Composable:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, LiteralString
 
 from psycopg import sql
 from psycopg.rows import DictRow
 
+from core.database import literal
 from core.tenants import Question
-from memory.store_models import OvertakenError, literal
+from memory.store_models import OvertakenError
 from memory.store_terms import Form
 
 LARGEST_INDEXED: Final = 4000
 """Numbers that a vector in an index may have. Source: pgvector 0.8, HNSW over `halfvec`."""
-LEAST_COMMON: Final = 100
+LEAST_COMMON: Final = 10
 COMMON_SHARE: Final = 2000
 """A word is common if more memories than `LEAST_COMMON` and than one in `COMMON_SHARE` have it."""
-_CANDIDATES: Final = 500
+_CANDIDATES: Final = 150
 SCOPE_OF_USER: Final[LiteralString] = """
 tenant = %(tenant)s and (starts_with(path, %(place)s) or not exists (
     select from boring.memory_item as item
@@ -26,7 +28,9 @@ tenant = %(tenant)s and (starts_with(path, %(place)s) or not exists (
         and item.user_id <> %(user)s and not starts_with(item.path, %(place)s)))
 """
 """The condition that a scope holds nothing but a user's memories; see `memory.forgetting`."""
-_BEGIN_SEARCH: Final = "select * from boring.begin_search(%s, %s, %s, %s, %s, %s, %s)"
+_BEGIN_SEARCH: Final = sql.SQL("""
+select * from boring.begin_search({prefix}, %s, {index}, {least}, {share}, {candidates}, {depth})
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,19 @@ def made_by(model: str, dimensions: int) -> str:
 
 def to_find(prefix: tuple[str, ...], query: str, form: Form) -> Question:
     """Return what tells `scope_of` about a namespace, and prepares the transaction for a search there."""
-    index = made_by(form.model, form.dimensions)
-    return _BEGIN_SEARCH, (list(prefix), query, index, LEAST_COMMON, COMMON_SHARE, _CANDIDATES, form.depth)
+    return _begin_search(prefix, form), (query,)
+
+
+@lru_cache(maxsize=1000)
+def _begin_search(prefix: tuple[str, ...], form: Form) -> bytes:
+    return _BEGIN_SEARCH.format(
+        prefix=literal(list(prefix)),
+        index=sql.Literal(made_by(form.model, form.dimensions)),
+        least=sql.Literal(LEAST_COMMON),
+        share=sql.Literal(COMMON_SHARE),
+        candidates=sql.Literal(_CANDIDATES),
+        depth=sql.Literal(form.depth),
+    ).as_bytes()
 
 
 def scope_of(row: DictRow | None, form: Form) -> Scope | None:

@@ -9,8 +9,9 @@ from typing import Any, Final
 from psycopg import sql
 from psycopg.rows import DictRow
 
+from core.database import literal
 from core.tenants import Connection
-from memory.store_models import literal, vector_by
+from memory.store_models import vector_by
 from memory.store_scopes import Scope, inside_scope
 from memory.store_terms import DAY, EVERYTHING, UNEXPIRED, Form, as_written
 
@@ -24,20 +25,14 @@ with near as materialized (
     from boring.memory_item where {inside} and {unexpired} and {filter}
     order by {vector}::halfvec({dimensions}) <=> %(meaning)s::halfvec({dimensions}) limit {depth}
 ), term as materialized (
-    select number, boring.as_term(lexeme) as term, count as common, is_asked
-    from unnest(current_setting('boring.lexemes')::text[], current_setting('boring.counts')::bigint[],
-        current_setting('boring.are_asked')::boolean[])
-        with ordinality as each (lexeme, count, is_asked, number)
-), worded as materialized (
-    select item, words, word_count, words @@ (select current_setting('boring.not_asked')::tsquery) as has_more
-    from boring.memory_words
-    where tenant = {tenant} and scope = {scope} limit {most}
+    select number, boring.as_term(lexeme) as term, count as common
+    from unnest(current_setting('boring.lexemes')::text[], current_setting('boring.counts')::bigint[])
+        with ordinality as each (lexeme, count, number)
 ), hit as materialized (
     select item, number, common, word_count, boring.times_of(words, term) as times
-    from worded cross join term where is_asked and words @@ term
-    union all
-    select item, number, common, word_count, boring.times_of(words, term)
-    from worded cross join term where has_more and not is_asked and words @@ term
+    from (select item, words, word_count from boring.memory_words
+        where tenant = {tenant} and scope = {scope} limit {most}) as worded
+    cross join term where words @@ term
 ), rarity as materialized (
     select number, ln(1 + (greatest(%(rows)s, n) - n + 0.5) / (n + 0.5)) as weight
     from (select number, coalesce(common, count(*))::float8 as n from hit group by number, common) as each

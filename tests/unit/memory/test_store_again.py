@@ -118,6 +118,17 @@ async def test_another_tenant_finds_nothing_in_the_place_of_the_one_before(store
     assert "theirs" not in await keys(store, limit=300)
 
 
+async def test_names_that_mean_something_in_statements_are_only_names(store: MemoryStore) -> None:
+    odd, place = MemoryStore(origin=Origin("100%s o'acme \\ {0}", "ada")), ("50% of %(it)s", "it's \\ {}")
+    await odd.abatch([PutOp(place, str(n), {"text": text(n)}) for n in range(150)])
+    exact = await odd.asearch(place, query=text(7), limit=150)
+    assert await index_namespace("100%s o'acme \\ {0}", place)
+    for _ in range(3):
+        found = await odd.asearch(place, query=text(7), limit=150)
+        assert (found[0].key, {item.key for item in found}) == ("7", {item.key for item in exact})
+    assert (await odd.asearch(place, query="100% of %s, isn't it \\?", limit=3)) != []
+
+
 async def test_memories_that_another_process_embedded_by_another_model_are_found(
     store: MemoryStore, settings: Settings
 ) -> None:

@@ -55,7 +55,7 @@ class Explaining:
         self.plan = ""
 
     async def execute(self, statement: Any, values: Any = None) -> Any:
-        if not isinstance(statement, bytes):
+        if not isinstance(statement, bytes) or b"begin_search" in statement:
             return await self._connection.execute(statement, values)
         cursor = await self._connection.execute(b"explain " + statement, values)
         self.plan += "\n".join(row["QUERY PLAN"] for row in await cursor.fetchall())
