@@ -118,7 +118,8 @@ async def test_another_tenant_finds_nothing_in_the_place_of_the_one_before(store
     assert "theirs" not in await keys(store, limit=300)
 
 
-async def test_names_that_mean_something_in_statements_are_only_names(store: MemoryStore) -> None:
+@pytest.mark.usefixtures("store")
+async def test_names_that_mean_something_in_statements_are_only_names() -> None:
     odd, place = MemoryStore(origin=Origin("100%s o'acme \\ {0}", "ada")), ("50% of %(it)s", "it's \\ {}")
     await odd.abatch([PutOp(place, str(n), {"text": text(n)}) for n in range(150)])
     exact = await odd.asearch(place, query=text(7), limit=150)
