@@ -114,7 +114,7 @@ def _whose(config: RunnableConfig | None, context: Any) -> dict[str, str]:
         names.TENANT: storable_text(str(field_of(context, "tenant", default.tenant) or default.tenant)),
     }
     thread = storable_text(str(thread or ""))
-    return whose | ({names.CONVERSATION: thread, names.SESSION: thread} if thread else {})
+    return whose | ({names.CONVERSATION: thread} if thread else {})
 
 
 def _check_thread(name: str, whose: dict[str, str]) -> None:

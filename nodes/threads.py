@@ -102,8 +102,9 @@ def traced_step(step: str, state: Any, runtime: Runtime[RunContext]) -> Abstract
     if turn and step != "receive":
         tell_question(part_of, turn["question"])
     number = state.get("step") or (turn["step"] if turn else 0)
-    attempt = info.node_attempt if info else 1
-    told = {names.NUMBER: number, names.ATTEMPT: attempt}
+    told: dict[str, Any] = {names.NUMBER: number}
+    if info and info.node_attempt > 1:
+        told[names.ATTEMPT] = info.node_attempt
     if info and info.thread_id:
         told |= {names.CHECKPOINT: info.checkpoint_id, names.CHECKPOINT_NS: info.checkpoint_ns}
     return step_span(part_of, step, told)

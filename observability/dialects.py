@@ -37,15 +37,14 @@ _LANGSMITH: Final = {
 
 
 def plain(row: Row) -> dict[str, Any]:
-    """Return what any place can be told: what the call has cost."""
-    return _without_unknown({names.COST: cost_of_row(row)})
+    """Return what any place can be told: the session, and what the call has cost."""
+    return _without_unknown({names.SESSION: row["thread_id"], names.COST: cost_of_row(row)})
 
 
 def openinference(row: Row) -> dict[str, Any]:
     """Return the attributes by which Phoenix shows kind, tokens, cost and session."""
     told: dict[str, Any] = {
         "openinference.span.kind": _OPENINFERENCE.get(row["operation"], "CHAIN"),
-        "session.id": row["thread_id"],
         "user.id": row["user_id"] or None,
         "agent.name": row["agent"],
         "graph.node.id": row["step"],

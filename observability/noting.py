@@ -56,7 +56,7 @@ class Once:
     part: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Noted:
     """A decision, as it is written down; see `observability.decisions`.
 
@@ -80,12 +80,15 @@ class Noted:
     span_id: str | None
     agent: str | None
     decided_at: datetime = field(default_factory=lambda: datetime.now(UTC), init=False)
-    random_id: UUID = field(default_factory=uuid4, init=False)
+    random_id: UUID | None = field(default=None, init=False)
 
     @property
     def id(self) -> UUID:
         """The id of its row: the same for what replaces it, and however often it is delivered."""
-        return self.random_id if self.once is None else self.id_of_part(self.once.part)
+        if self.once is not None:
+            return self.id_of_part(self.once.part)
+        self.random_id = self.random_id or uuid4()
+        return self.random_id
 
     @property
     def of_step(self) -> tuple[str, str, int, str, str]:

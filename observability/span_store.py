@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, LiteralString
+from typing import TYPE_CHECKING, Any, Final, LiteralString, cast
 
 import psycopg
 from opentelemetry.trace import StatusCode
@@ -160,16 +160,15 @@ def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:
 
     A span that belongs to no run, since the call failed before its first step, is nobody's.
     """
-    attributes = dict(span.attributes or {})
+    attributes = cast("dict[str, Any]", span.attributes).copy()  # a view's, which is read one by one else
     row: dict[str, Any] = {column: attributes.pop(name, None) for name, column in COLUMNS.items()}
     asked = attributes.pop(names.REQUEST_MODEL, None)
     context, begun, ended = span.get_span_context(), span.start_time or 0, span.end_time or 0
     started = datetime.fromtimestamp(begun / 1e9, UTC)
-    for name in (names.SESSION, names.ATTEMPT if attributes.get(names.ATTEMPT) == 1 else ""):
-        attributes.pop(name, None)
+    attributes.pop(names.SESSION, None)
     if row["run_id"] is None:
         row |= {"user_id": None, "thread_id": None}
-    return row | {
+    row |= {
         "trace_id": f"{context.trace_id:032x}" if context else "",
         "span_id": f"{context.span_id:016x}" if context else "",
         "parent_id": f"{span.parent.span_id:016x}" if span.parent else None,
@@ -188,6 +187,7 @@ def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:
         ],
         "links": [f"{one.context.trace_id:032x}-{one.context.span_id:016x}" for one in span.links],
     }
+    return row
 
 
 def _private(row: Mapping[str, Any], content: Content) -> dict[str, Any]:
@@ -195,15 +195,19 @@ def _private(row: Mapping[str, Any], content: Content) -> dict[str, Any]:
 
     What was asked and answered is kept as the setting says.
     """
-    attributes = row["attributes"]
-    apart = {name: attributes[name] for name in names.PLACES if name in attributes}
-    said = {
-        name: value for name, value in attributes.items() if name not in apart and name not in names.CONTENT
-    }
-    apart |= kept_content(attributes, content)
-    told = {"attributes": redacted_value(said) | apart, "events": redacted_value(row["events"])}
+    attributes, events = row["attributes"], row["events"]
+    apart = {name: held for name, held in attributes.items() if name in names.PLACES or _counts(name, held)}
+    said = {name: held for name, held in attributes.items() if name not in apart and name not in _CONTENT}
+    if not _CONTENT.isdisjoint(attributes):
+        apart |= kept_content(attributes, content)
+    told = {"attributes": redacted_value(said) | apart, "events": redacted_value(events) if events else []}
     made_up = {name: redacted(held) for name in ("name", "tool", "error_type") if (held := row[name])}
     return {**row, **told, **made_up}
+
+
+def _counts(name: str, held: object) -> bool:
+    """Return whether an attribute is a number of our own, which is nobody's."""
+    return name == names.NUMBER and type(held) is int
 
 
 def _status(span: ReadableSpan, outcome: object) -> str:

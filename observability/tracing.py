@@ -110,7 +110,7 @@ async def _opened() -> AsyncGenerator[Tracing]:
     process = await current_process()
     database = await process.database()
     await load("opentelemetry.sdk.trace", "genai_prices")
-    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider, sampling  # noqa: PLC0415 - loaded above
+    from observability.light_spans import LightTracer  # noqa: PLC0415 - imports what is loaded above
 
     room, may_be_told = ContentRoom(), process.settings.span_content
     async with AsyncExitStack() as stack:
@@ -120,15 +120,12 @@ async def _opened() -> AsyncGenerator[Tracing]:
         )
         ways, feedback = await stack.enter_async_context(_opened_ways(process.settings, database, decisions))
 
-        class IntoWays(SpanProcessor):
-            def on_end(self, span: ReadableSpan) -> None:
-                taken = room.taken_in(span) if may_be_told else span
-                for way in ways:
-                    way.put(taken)
+        def into_ways(span: ReadableSpan) -> None:
+            taken = room.taken_in(span) if may_be_told else span
+            for way in ways:
+                way.put(taken)
 
-        provider = TracerProvider(sampler=sampling.ALWAYS_ON, shutdown_on_exit=False)
-        provider.add_span_processor(IntoWays())
-        tracer, tells = provider.get_tracer("boring_agents"), process.settings.tells_content
+        tracer, tells = LightTracer("boring_agents", into_ways), process.settings.tells_content
         yield Tracing(tracer, ways, decisions, feedback, tells, room)
 
 
