@@ -116,6 +116,7 @@ PARTS: Final[Sequence[Part]] = (
     Part("checkpoints", "checkpoints", _ON_THREAD),
     Part("values of checkpoints", "checkpoint_blobs", _ON_THREAD),
     Part("writes of checkpoints", "checkpoint_writes", _ON_THREAD),
+    Part("users of copied threads", "boring.thread_copy", _ON_THREAD),
     Part("leases of threads", "boring.thread_lease", _ON_THREAD),
     Part(
         "tickets",
@@ -147,15 +148,24 @@ select run_id, thread_id from boring.run
 where coalesce(context ->> 'tenant', 'local') = %(tenant)s
     and coalesce(context ->> 'user', 'local') = %(user)s
 """
+_NOTED_COPIES: LiteralString = """
+select thread_id from boring.thread_copy where tenant = %(tenant)s and user_id = %(user)s
+"""
 _COPIES: LiteralString = """
 select distinct thread_id from checkpoints
 where metadata ->> 'run_id' = any(%(runs)s) or metadata ->> 'boring_run' = any(%(runs)s)
     or checkpoint_id in (select checkpoint_id from checkpoints where thread_id = any(%(threads)s))
 """
-"""A thread that was copied has the checkpoints of the first one, by the same ids."""
+"""A thread that was copied has the checkpoints of the first one, by the same ids.
+
+That finds copies that were made before they were noted, or by another program.
+"""
 _OTHERS: LiteralString = """
 select run_id, thread_id, (context ->> 'tenant', context ->> 'user') <> (%(tenant)s, %(user)s) as of_others
 from boring.run where thread_id = any(%(threads)s)
+union all
+select null, thread_id, (tenant, user_id) <> (%(tenant)s, %(user)s)
+from boring.thread_copy where thread_id = any(%(threads)s)
 """
 _BUSY: LiteralString = (
     "select thread_id from boring.thread_lease where thread_id = any(%(threads)s)"  # noqa: S608 - all of it is constant
@@ -207,12 +217,14 @@ async def traces(connection: AsyncConnection[DictRow], tenant: str, user: str) -
     rows = await (await connection.execute(_RUNS, whose)).fetchall()
     runs = {row["run_id"] for row in rows}
     threads = {row["thread_id"] for row in rows} - {""}
+    noted = await (await connection.execute(_NOTED_COPIES, whose)).fetchall()
+    threads |= {row["thread_id"] for row in noted}
     if await _is_there(connection, "checkpoints"):
         copied = await connection.execute(_COPIES, {"runs": sorted(runs), "threads": sorted(threads)})
         threads |= {row["thread_id"] for row in await copied.fetchall()}
     found = await connection.execute(_OTHERS, {**whose, "threads": sorted(threads)})
     others = await found.fetchall()
-    runs |= {row["run_id"] for row in others}
+    runs |= {row["run_id"] for row in others if row["run_id"] is not None}
     shared = sorted({row["thread_id"] for row in others if row["of_others"]})
     busy = await connection.execute(_BUSY, {"threads": sorted(threads)})
     names = tuple(row["thread_id"] for row in await busy.fetchall())

@@ -23,6 +23,13 @@ _COPY: Final[tuple[LiteralString, ...]] = (
     select %(target)s, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata
     from checkpoints where thread_id = %(source)s
     """,
+    """
+    insert into boring.thread_copy (thread_id, tenant, user_id)
+    select %(target)s, coalesce(context ->> 'tenant', 'local'), coalesce(context ->> 'user', 'local')
+    from boring.run where thread_id = %(source)s
+    union select %(target)s, tenant, user_id from boring.thread_copy where thread_id = %(source)s
+    on conflict do nothing
+    """,
 )
 
 

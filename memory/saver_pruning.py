@@ -13,6 +13,7 @@ _DELETE_THREADS: Final[tuple[LiteralString, ...]] = (
     "delete from checkpoints where thread_id = any(%s)",
     "delete from checkpoint_blobs where thread_id = any(%s)",
     "delete from checkpoint_writes where thread_id = any(%s)",
+    "delete from boring.thread_copy where thread_id = any(%s)",
 )
 
 _NEEDED: Final[LiteralString] = """
