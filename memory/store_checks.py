@@ -1,19 +1,19 @@
 """Whether an operation of a store can be done: the same for every store of ours."""
 
 import math
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
 
 from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp, Op, PutOp, SearchOp
 from langgraph.store.base import validate_op_namespace as check_labels
 
-from core.text import storable_text
+from core.text import storable, storable_text
 
 _MOST: Final = 2**31 - 1
 
 
 def checked(op: Op) -> Op:
-    """Return an operation that can be done; its question in a form that can be stored.
+    """Return an operation that can be done; its question and its filter in a form that can be stored.
 
     Raises:
         TypeError: it is no operation.
@@ -33,7 +33,8 @@ def checked(op: Op) -> Op:
         raise ValueError(f"limit is {op.limit} and offset {op.offset}; expected 0 to {_MOST}")
     if isinstance(op, SearchOp):
         _check_namespace(op.namespace_prefix)
-        return op._replace(query=op.query and storable_text(op.query))
+        _check_filter(op.filter or {})
+        return op._replace(query=op.query and storable_text(op.query), filter=storable(op.filter))
     return op
 
 
@@ -53,3 +54,24 @@ def _check_namespace(namespace: Sequence[str]) -> None:
 def _check_text(name: str, text: str) -> None:
     if storable_text(text) != text:
         raise ValueError(f"the {name} {text!r} can't be stored; leave NUL and half characters out")
+
+
+def _check_filter(wanted: Mapping[str, Any]) -> None:
+    for name, part in wanted.items():
+        _check_names({name: part})
+        if name in {"$and", "$or"}:
+            if not isinstance(part, (list, tuple)) or not all(isinstance(one, Mapping) for one in part):
+                raise ValueError(f"the filter has {name} with {part!r}; expected a list of filters")
+            for one in cast("Sequence[Mapping[str, Any]]", part):
+                _check_filter(one)
+
+
+def _check_names(part: object) -> None:
+    if isinstance(part, Mapping):
+        for name, inner in cast("Mapping[Any, Any]", part).items():
+            if not isinstance(name, str):
+                raise ValueError(f"the filter has the field {name!r}; expected a name")  # noqa: TRY004 - as for every filter
+            _check_names(inner)
+    elif isinstance(part, (list, tuple)):
+        for inner in cast("Sequence[Any]", part):
+            _check_names(inner)

@@ -14,6 +14,7 @@ from core.process import opened_process
 from core.settings import Settings
 from evals.scripted_model import ScriptedModel
 from memory.store import MemoryStore
+from memory.store_base import TenantStore
 from memory.vector_store import store_on
 from memory.vector_weaviate import weaviate_schema
 from tests.unit.memory.pinecone_server import PineconeServer
@@ -61,6 +62,13 @@ async def store(request: Params, postgres_url: str, tmp_path: Path) -> AsyncIter
             else:
                 async with pg_vectors(postgres_url, embeddings, dimensions=256) as vectors:
                     yield store_on(vectors)
+
+
+@pytest.fixture
+def ours(store: BaseStore) -> BaseStore:
+    if not isinstance(store, TenantStore):
+        pytest.skip("LangGraph's store takes any filter")
+    return store
 
 
 async def keys(store: BaseStore, prefix: tuple[str, ...] = (), **options: Any) -> list[str]:
@@ -136,6 +144,23 @@ async def test_filters_compare_as_documented(store: BaseStore) -> None:
         assert "".join(sorted(await keys(store, filter=wanted, query="report"))) == expected, wanted
     with pytest.raises(ValueError, match="operator"):
         await keys(store, filter={"n": {"$near": 1}})
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{1: 1}, {"deep": {1: 1}}, {"deep": [{1: 1}]}, {"$and": {"n": 1}}, {"$or": "ab"}, {"$or": [{"$and": 1}]}],
+)
+async def test_a_filter_that_is_none_is_told(ours: BaseStore, wanted: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="the filter has"):
+        await keys(ours, filter=wanted)
+
+
+async def test_a_filter_finds_what_was_stored_in_another_form(ours: BaseStore) -> None:
+    odd: dict[str, Any] = {"deep": {"nul\0": 1, "half\ud800": "a\0"}, "none": float("nan")}
+    await ours.abatch([PutOp(ADA, "odd", odd), PutOp(ADA, "plain", {"none": 1})])
+    for wanted in odd.items():
+        assert await keys(ours, filter=dict([wanted])) == ["odd"]
+    assert await keys(ours, filter={"none": {"$gt": float("nan")}}) == []
 
 
 async def test_limit_and_offset_page_through_everything_once(store: BaseStore) -> None:
