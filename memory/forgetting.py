@@ -13,6 +13,7 @@ from psycopg.rows import DictRow
 
 from core.worker import LOCK_OF
 from memory.facts import user_namespace
+from memory.plans import PLANS_OF_THREADS
 from memory.rules_listing import RULES_OF_USER
 from memory.store_scopes import SCOPE_OF_USER
 
@@ -101,8 +102,7 @@ PARTS: Final[Sequence[Part]] = (
     Part(
         "plans",
         "boring.plan",
-        "(run_id = any(%(runs)s) or exists (select from unnest(%(threads)s::text[]) as thread"
-        " where place = thread or starts_with(place, thread || '|') or starts_with(place, thread || '#')))",
+        f"(run_id = any(%(runs)s) or {PLANS_OF_THREADS})",
     ),
     Part(
         "spans",

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, LiteralString, cast
 
 from langchain_core.messages import (
     AIMessage,
@@ -30,6 +30,17 @@ where place = %(place)s
     and (turn_id = %(turn_id)s or (run_id = %(run_id)s and turn ->> 'question' = %(question)s))
 order by recorded_at desc
 """
+
+PLANS_OF_THREADS: Final[LiteralString] = """
+exists (
+    select from unnest(%(threads)s::text[]) as thread
+    where (place = thread or starts_with(place, thread || '|') or starts_with(place, thread || '#'))
+        and not exists (
+            select from boring.run as made_in, lateral (select made_in.thread_id as other) as named
+            where made_in.run_id = plan.run_id and other <> thread
+                and (place = other or starts_with(place, other || '|') or starts_with(place, other || '#'))))
+"""
+"""The condition that a plan was made on threads, whose names may go on as the places on others do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from core.errors import BoringError, ConfigurationError, ThreadBusyError
 from core.settings import Settings
 from memory.checkpoints import postgres_checkpointer
 from memory.claims import current_claims
+from memory.plans import PLANS_OF_THREADS
 from memory.saver import Saver
 from memory.saver_compacting import store_whole, whole_conversations
 from memory.saver_pruning import delete_threads, keep_latest
@@ -54,7 +55,7 @@ from (
 """
 # What a run that goes on would need, and nobody else does.
 _RECOVERY: Final[tuple[LiteralString, ...]] = (
-    "delete from boring.plan where split_part(place, '|', 1) = %(thread)s",
+    f"delete from boring.plan where {PLANS_OF_THREADS}",  # noqa: S608 - a constant
     "delete from boring.question where thread_id = %(thread)s",
     "delete from boring.effect where thread_id = %(thread)s",
 )
@@ -201,7 +202,7 @@ async def _gone(saver: Saver, thread: str, *, dry_run: bool) -> tuple[int, int]:
         if not dry_run:
             await delete_threads(cursor, [thread])
             for statement in _RECOVERY:
-                await cursor.execute(statement, {"thread": thread})
+                await cursor.execute(statement, {"thread": thread, "threads": [thread]})
         return size
 
 

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from core.database import Database, opened_database
 from core.settings import Settings
 from core.state import Turn
-from memory.plans import PlanRecord, plan_record, recorded_ahead
+from memory.plans import PLANS_OF_THREADS, PlanRecord, plan_record, recorded_ahead
+from tests.runs import begins
 
 QUESTION = HumanMessage("Pay the bill.", id="q")
 
@@ -186,3 +187,30 @@ def test_the_place_of_a_plan_does_not_depend_on_the_order_of_results() -> None:
     other = plan_record("t", [QUESTION, LOOK, *reversed(RESULTS)], planned("other", "pay"), turn(2))
     assert one.basis == other.basis
     assert one.turn_id == other.turn_id
+
+
+@pytest.mark.parametrize(
+    ("threads", "places"),
+    [
+        (["t"], {"t", "t#2", "t|agent", "t|agent#2", "t|copied"}),
+        (["t|x"], {"t|x", "t|x|agent"}),
+        (["t#2"], set()),
+        (["t", "t|x"], {"t", "t#2", "t|agent", "t|agent#2", "t|copied", "t|x", "t|x|agent"}),
+        (["t%", "T", ""], set()),
+    ],
+)
+async def test_plans_are_told_to_be_of_a_thread_whose_name_goes_on_like_a_place(
+    database: Database, threads: list[str], places: set[str]
+) -> None:
+    for run_id, thread in (("of t", "t"), ("of x", "t|x"), ("of another", "another")):
+        await begins(database, run_id, thread_id=thread)
+    made = {"of t": ("t", "t#2", "t|agent", "t|agent#2"), "of x": ("t|x", "t|x|agent"), "of another": ()}
+    told = [(place, run_id) for run_id, those in made.items() for place in those]
+    for place, run_id in [*told, ("t|copied", "of another")]:
+        await kept(database, plan_record(place, WHOLE[:1], LOOK, turn(run_id=run_id)))
+    async with database.pool.connection() as connection:
+        found = await connection.execute(
+            f"select place from boring.plan where {PLANS_OF_THREADS}",  # noqa: S608 - a constant
+            {"threads": threads},
+        )
+        assert {row["place"] for row in await found.fetchall()} == places
