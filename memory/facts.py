@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from langgraph.store.base import SearchOp
 from psycopg import sql
@@ -119,6 +119,13 @@ def user_namespace(user: str, kind: Kind | None = None) -> tuple[str, ...]:
     """Return where a user's memories stand; a label holds no period, so those of a name are escaped."""
     label = user.replace("%", "%25").replace(".", "%2E")
     return ("users", label) if kind is None else ("users", label, kind)
+
+
+def owner_of(namespace: Sequence[str]) -> str | None:
+    """Return the user below whose namespace this one is; None where that is no user's."""
+    if len(namespace) < len(user_namespace("")) or namespace[0] != user_namespace("")[0]:
+        return None
+    return namespace[1].replace("%2E", ".").replace("%25", "%")
 
 
 def subject_key(subject: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from typing_extensions import override
 from core.process import current_process
 from core.tenants import Connection, as_tenant
 from core.text import storable
+from memory.facts import owner_of
 from memory.items import SHOWN, NewItem, Origin
 from memory.items_writing import Place, write
 from memory.store_base import TenantStore
@@ -80,12 +82,18 @@ class MemoryStore(TenantStore):
                 model=None if text is None else made.model,
                 kind="fact",
                 ttl_minutes=op.ttl,
-                origin=origin,
+                origin=self._whose(op, origin),
                 other_embedding=None if text is None else next(others, None),
                 other_model=None if text is None or made.others is None else made.other_model,
             )
             for op, text in zip(kept, texts, strict=True)
         ]
+
+    def _whose(self, op: PutOp, origin: Origin) -> Origin:
+        """Return the origin of an item: what nobody in particular stores in a user's namespace is theirs."""
+        owner = owner_of(op.namespace)
+        is_of_nobody = self._origin is None and origin.thread_id is None and origin.run_id is None
+        return replace(origin, user=owner) if owner and is_of_nobody else origin
 
 
 def _questions(ops: Sequence[Op]) -> list[str]:

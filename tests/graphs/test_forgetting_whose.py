@@ -1,4 +1,4 @@
-"""Copies of a user's threads are forgotten too, whatever became of those they were made of."""
+"""Copies of a user's threads are forgotten too; what is another user's stays."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +9,9 @@ import pytest
 from core.context import RunContext
 from core.process import Process
 from graphs.single import create_agent
+from memory.facts import user_namespace
 from memory.retention import Retention, sweep
+from memory.store import MemoryStore
 from tests.graphs.remembering import remembering, rows, turn
 from tools.forgetting import forget_user
 
@@ -63,3 +65,16 @@ async def test_who_takes_the_name_of_a_deleted_copy_is_somebody_else(saver: Any,
     await turn(agent, "Bob's.", thread="second", context=BOB)
     done = await forget_user("acme", "ada", by="ops")
     assert (done.is_whole, await copied_threads()) == (True, {"second"})
+
+
+@pytest.mark.usefixtures("process")
+async def test_what_nobody_in_particular_stores_below_a_user_is_that_user_s() -> None:
+    store, bea = MemoryStore(), user_namespace("bea.%2E@example.com")
+    await store.aput((*bea, "notes"), "drink", {"text": "tea"})
+    await store.aput(("company", "faq"), "k", {"text": "open at 9"})
+    await store.aput(("users",), "k", {"text": "of no user"})
+    await forget_user("local", "local", by="ops")
+    assert [item.namespace for item in await store.asearch(())] == [(*bea, "notes")]
+    await forget_user("local", "bea.%2E@example.com", by="ops")
+    assert await store.asearch(()) == []
+    assert await rows("select * from boring.memory_item") == []
