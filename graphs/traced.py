@@ -19,6 +19,7 @@ from core.process import current_process
 from core.state import AgentInput, AgentState
 from core.text import storable_text
 from memory.runs import mark_run
+from memory.thread_tenants import check_tenant
 from observability import names
 from observability.invocations import KEY, Invocation
 from observability.spans import invocation
@@ -43,7 +44,9 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
         told = merge_configs(self.config, config) if self.config else config
         parent, whose = _parent(), _whose(told, options.get("context"))
         if isinstance(self.checkpointer, BaseCheckpointSaver):
-            _check_thread(self.name, whose)
+            thread = _thread_of(self.name, whose)
+            if parent is None:
+                await check_tenant(thread, whose[names.TENANT])
         tracing = await current_tracing()
         with invocation(tracing.tracer, self.name, whose, decide=tracing.decisions.put, parent=parent) as one:
             one.tells_content = tracing.tells_content(whose[names.TENANT])
@@ -117,12 +120,13 @@ def _whose(config: RunnableConfig | None, context: Any) -> dict[str, str]:
     return whose | ({names.CONVERSATION: thread} if thread else {})
 
 
-def _check_thread(name: str, whose: dict[str, str]) -> None:
+def _thread_of(name: str, whose: dict[str, str]) -> str:
     if names.CONVERSATION not in whose:
         raise InputError(
             f"The graph {name!r} keeps what is said on a thread, and the call names none. Name one: "
             'config={"configurable": {"thread_id": "..."}}.'
         )
+    return whose[names.CONVERSATION]
 
 
 def _holds_interrupt(part: Any) -> bool:
