@@ -12,8 +12,8 @@ from app.console.plain_values import shown
 from core.context import RunContext
 from core.process import Process
 from evals.scripted_model import Reply, ToolCall
-from graphs.hierarchy import Team, create_hierarchy
 from graphs import traced
+from graphs.hierarchy import Team, create_hierarchy
 from graphs.single import create_agent
 from guardrails.approval import always
 from memory.checkpoints import postgres_checkpointer
