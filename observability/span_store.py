@@ -125,6 +125,8 @@ class SpanStore:
             except psycopg.errors.CheckViolation:  # a day has gone by retention meanwhile
                 self._days.clear()
                 await self._insert(rows)
+        except psycopg.errors.ProgramLimitExceeded:  # a name that is too long for an index is so later too
+            raise
         except psycopg.OperationalError as error:
             raise TransientError(type(error).__name__) from error
 
