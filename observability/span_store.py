@@ -173,7 +173,7 @@ def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:
     row |= {
         "trace_id": f"{context.trace_id:032x}" if context else "",
         "span_id": f"{context.span_id:016x}" if context else "",
-        "parent_id": f"{span.parent.span_id:016x}" if span.parent else None,
+        "parent_id": f"{span.parent.span_id:016x}" if span.parent and not span.parent.is_remote else None,
         "name": span.name,
         "operation": row["operation"] or names.RUN_STEP,
         "tenant": row["tenant"] or "",

@@ -17,7 +17,7 @@ from langgraph.errors import GraphBubbleUp
 from opentelemetry import context as current
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 from typing_extensions import override
 
 from observability import names, span_content
@@ -101,11 +101,27 @@ def invocation(
 
 
 def _above(parent: Invocation | None) -> Context:
-    """Return the context of the running step, or of the one that hands work on where no step is traced."""
+    """Return the context of the running step, or of the one that hands work on where no step is traced.
+
+    A span that the caller of the outermost agent writes elsewhere is above it as one of another process is:
+    here the invocation is the first of its spans.
+    """
     above = trace.get_current_span()
-    if parent is not None and _trace(above) != _trace(parent.span):
+    if parent is None:
+        above = NonRecordingSpan(_as_remote(above.get_span_context()))
+    elif _trace(above) != _trace(parent.span):
         above = parent.span
     return trace.set_span_in_context(above)
+
+
+def _as_remote(context: SpanContext) -> SpanContext:
+    return SpanContext(
+        context.trace_id,
+        context.span_id,
+        is_remote=True,
+        trace_flags=context.trace_flags,
+        trace_state=context.trace_state,
+    )
 
 
 def _trace(span: Span) -> int:
