@@ -198,9 +198,9 @@ class LightSpan(Span):
             self._context,
             self._parent,
             self._tracer.resource,
-            self._attributes,
-            self._events,
-            self._links,
+            self._attributes.copy(),  # another thread may be about to add to them
+            self._events.copy(),
+            self._links.copy(),
             self._kind,
             status=self._status or _UNSET,
             start_time=self._began,
