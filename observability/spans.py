@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from opentelemetry import context as current
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -86,10 +86,10 @@ def invocation(
         one.belongs_to(parent.run_id, None)
     try:
         yield one
-    except GraphBubbleUp:
+    except GraphInterrupt:
         one.interrupted()
         raise
-    except GeneratorExit:
+    except (GraphBubbleUp, GeneratorExit):  # such as a graph that is drained: nobody is asked
         one.outcome = one.outcome or "abandoned"
         raise
     except BaseException as error:
@@ -272,9 +272,11 @@ class _Below(AbstractContextManager[Span]):
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         part_of, span = self._part_of, self._span
-        if isinstance(error, GraphBubbleUp):
+        if isinstance(error, GraphInterrupt):
             span.set_attribute(names.OUTCOME, "interrupted")
             part_of.interrupted()
+        elif isinstance(error, GraphBubbleUp):
+            span.set_attribute(names.OUTCOME, "abandoned")
         elif error is not None:
             _failed(span, error)
         current.detach(self._token)

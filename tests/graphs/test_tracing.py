@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
+from langgraph.errors import GraphDrained
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.runtime import RunControl
 from langgraph.types import Command
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -195,3 +197,25 @@ async def test_a_run_within_a_span_of_its_caller_s_is_told_whole_and_sent_where_
     assert rows[0]["parent_id"] is None
     (found,) = await runs_found(await process.database(), WantedRuns(), limit=9)
     assert found.duration_ms == rows[0]["duration_ms"]
+
+
+async def test_a_run_that_is_drained_waits_for_nobody(process: Process, saver: Any, speaking: Any) -> None:
+    control = RunControl()
+
+    async def drain() -> str:
+        """Have the graphs end at the next step."""
+        control.request_drain()
+        return "soon"
+
+    asked = Reply(tool_calls=(ToolCall("drain", {}),))
+    worker = create_agent(llm=await speaking([asked]), tools=[contract(drain, effect="read")], name="worker")
+    handed = Reply(tool_calls=(ToolCall("worker", {"task": "drain", "goal": "go"}),))
+    office = create_hierarchy(
+        llm=await speaking([handed]), teams=[Team("worker", "Works.", worker)], checkpointer=saver
+    )
+    with pytest.raises(GraphDrained):
+        await office.ainvoke(ASKED, config(), control=control)
+    assert await status(process) == "running"
+    rows = await spans()
+    assert {one["status"] for one in rows} == {"ok"}
+    assert [one["outcome"] for one in rows if one["operation"] == "invoke_agent"] == ["abandoned"] * 2
