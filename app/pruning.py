@@ -13,6 +13,7 @@ from app.running import run
 from app.since import time_span
 from core.errors import ConfigurationError
 from core.settings import settings
+from core.trace_settings import MOST_DAYS
 
 if TYPE_CHECKING:
     from memory.retention import Retention, Swept
@@ -40,6 +41,7 @@ SpanDaysOption = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=MOST_DAYS,
         metavar="MANY",
         help="Delete the spans of days before so many.",
         show_default="BORING_RETENTION_SPAN_DAYS",
@@ -49,6 +51,7 @@ CountDaysOption = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=MOST_DAYS,
         metavar="MANY",
         help="Delete the counts of spans, which charts and sums are made of, of days before so many.",
         show_default="BORING_RETENTION_COUNT_DAYS",

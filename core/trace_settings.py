@@ -9,6 +9,8 @@ TraceTo = Literal["phoenix", "langfuse", "langsmith", "otlp"]
 """A place that takes spans by OTLP, with an address and headers of its own."""
 Content = Literal["full", "redacted", "off"]
 """How what was said is kept to see what runs did: as it is, without private data, or not at all."""
+MOST_DAYS: Final = 36_500
+"""Most days that spans and their counts are kept for, if not for ever."""
 _LEAST_FIRST: Final[tuple[Content, ...]] = ("off", "redacted", "full")
 
 
@@ -100,9 +102,9 @@ class TraceSettings(BaseModel):
     metrics_host: str = "127.0.0.1"
     """The address that it listens at for that."""
 
-    retention_span_days: int | None = Field(default=None, ge=1, le=36_500)
+    retention_span_days: int | None = Field(default=None, ge=1, le=MOST_DAYS)
     """Spans of days before so many go at the next sweep, a day at a time. Unset: they stay."""
-    retention_count_days: int | None = Field(default=None, ge=1, le=36_500)
+    retention_count_days: int | None = Field(default=None, ge=1, le=MOST_DAYS)
     """Counts of spans by day, of days before so many, go at the next sweep. Unset: they stay."""
 
     def content_for(self, *tenants: str | None) -> Content:

@@ -68,7 +68,7 @@ def cost_of(
 def _by(price: Price, tokens: Tokens) -> Decimal:
     cached = price.input if price.cached is None else price.cached
     cache_write = price.input if price.cache_write is None else price.cache_write
-    plain = tokens.input - tokens.cached - tokens.cache_write
+    plain = max(0, tokens.input - tokens.cached - tokens.cache_write)
     parts = (
         (plain, price.input),
         (tokens.cached, cached),
@@ -81,13 +81,13 @@ def _by(price: Price, tokens: Tokens) -> Decimal:
 def _public(model: str, tokens: Tokens, provider: str, at: datetime) -> Decimal | None:
     from genai_prices import Usage, calc_price  # noqa: PLC0415 - reads 1.6 MB of prices
 
-    usage = Usage(
-        input_tokens=tokens.input,
-        output_tokens=tokens.output,
-        cache_read_tokens=tokens.cached,
-        cache_write_tokens=tokens.cache_write,
-    )
     try:
+        usage = Usage(
+            input_tokens=tokens.input,
+            output_tokens=tokens.output,
+            cache_read_tokens=tokens.cached,
+            cache_write_tokens=tokens.cache_write,
+        )
         price = (
             calc_price(usage, model, provider_api_url=f"https://{provider}", genai_request_timestamp=at)
             if "." in provider or ":" in provider
@@ -95,6 +95,8 @@ def _public(model: str, tokens: Tokens, provider: str, at: datetime) -> Decimal 
         )
     except LookupError:
         _warn_once(model, provider)
+        return None
+    except ValueError:  # the endpoint tells more tokens of the cache than in all, or less than none
         return None
     return price.total_price
 

@@ -22,12 +22,16 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from typing_extensions import override
 
+from observability import names
+
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.util.types import Attributes, AttributeValue
 
 MOST: Final = 128
 """Attributes, events and links that a span holds. Source: the defaults of OpenTelemetry's specification."""
+_OURS: Final = frozenset(held for held in vars(names).values() if isinstance(held, str))
+"""What is kept beyond them: how a call has ended is told last, when what a tool told stands there already."""
 _PLAIN: Final = frozenset({str, int, float, bool})
 _SAMPLED: Final = TraceFlags.SAMPLED
 _RANDOM: Final = TraceFlags.RANDOM_TRACE_ID
@@ -131,8 +135,10 @@ class LightSpan(Span):
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         held = self._attributes
         for name, value in attributes.items():
-            if not self._open or (len(held) >= MOST and name not in held):
+            if not self._open:
                 return
+            if len(held) >= MOST and name not in held and name not in _OURS:
+                continue
             if type(value) in _PLAIN and type(name) is str and name:
                 held[name] = value
             else:  # a sequence, or what is none of an attribute's types
@@ -192,9 +198,9 @@ class LightSpan(Span):
             self._context,
             self._parent,
             self._tracer.resource,
-            self._attributes,
-            self._events,
-            self._links,
+            self._attributes.copy(),  # another thread may be about to add to them
+            self._events.copy(),
+            self._links.copy(),
             self._kind,
             status=self._status or _UNSET,
             start_time=self._began,

@@ -61,19 +61,25 @@ class Metrics:
         self._queues = Gauge("queue_length", "What waits, of all processes.", ("queue",), **told)
         self._known: dict[str, set[str]] = {}
 
-    def count(self, spans: Sequence[ReadableSpan], prices: Mapping[str, Price]) -> None:
-        """Count finished spans."""
+    def count(self, spans: Sequence[ReadableSpan], prices: Mapping[str, Price]) -> int:
+        """Count finished spans, each once; return how many can't be, such as by what a tool has set."""
+        left_out = 0
         for span in spans:
-            self._count(row_of(span, prices))
+            try:
+                self._count(row_of(span, prices))
+            except (TypeError, ValueError):
+                left_out += 1
+        return left_out
 
     def _count(self, row: Mapping[str, Any]) -> None:
         operation = row["operation"]
         made_up = row["outcome"] == "unknown_tool"
         named = NO_SUCH_TOOL if made_up else row[_NAMED_BY.get(operation, "agent")]
         name = self._bounded(operation, named or "?")
+        is_error = row["status"] == "error"
+        kind = self._bounded("error", row["error_type"] or row["outcome"] or "error") if is_error else ""
         self._durations.labels(operation, name).observe(row["duration_ms"] / 1000)
-        if row["status"] == "error":
-            kind = self._bounded("error", row["error_type"] or row["outcome"] or "error")
+        if is_error:
             self._errors.labels(operation, name, kind).inc()
         if row["status"] == "interrupted":
             self._waits.labels(operation, name).inc()

@@ -181,6 +181,8 @@ class DecisionStore:
                 await connection.execute("select set_config('synchronous_commit', 'off', true)")
                 await _drop(connection, replaced)
                 await connection.execute(_INSERT, (rows,))
+        except psycopg.errors.ProgramLimitExceeded:  # such a row can't be stored later either
+            raise
         except psycopg.OperationalError as error:
             raise TransientError(type(error).__name__) from error
 

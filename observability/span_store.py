@@ -125,6 +125,8 @@ class SpanStore:
             except psycopg.errors.CheckViolation:  # a day has gone by retention meanwhile
                 self._days.clear()
                 await self._insert(rows)
+        except psycopg.errors.ProgramLimitExceeded:  # a name that is too long for an index is so later too
+            raise
         except psycopg.OperationalError as error:
             raise TransientError(type(error).__name__) from error
 
@@ -171,7 +173,7 @@ def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:
     row |= {
         "trace_id": f"{context.trace_id:032x}" if context else "",
         "span_id": f"{context.span_id:016x}" if context else "",
-        "parent_id": f"{span.parent.span_id:016x}" if span.parent else None,
+        "parent_id": f"{span.parent.span_id:016x}" if span.parent and not span.parent.is_remote else None,
         "name": span.name,
         "operation": row["operation"] or names.RUN_STEP,
         "tenant": row["tenant"] or "",

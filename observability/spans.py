@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from opentelemetry import context as current
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 from typing_extensions import override
 
 from observability import names, span_content
@@ -86,10 +86,10 @@ def invocation(
         one.belongs_to(parent.run_id, None)
     try:
         yield one
-    except GraphBubbleUp:
+    except GraphInterrupt:
         one.interrupted()
         raise
-    except GeneratorExit:
+    except (GraphBubbleUp, GeneratorExit):  # such as a graph that is drained: nobody is asked
         one.outcome = one.outcome or "abandoned"
         raise
     except BaseException as error:
@@ -101,11 +101,27 @@ def invocation(
 
 
 def _above(parent: Invocation | None) -> Context:
-    """Return the context of the running step, or of the one that hands work on where no step is traced."""
+    """Return the context of the running step, or of the one that hands work on where no step is traced.
+
+    A span that the caller of the outermost agent writes elsewhere is above it as one of another process is:
+    here the invocation is the first of its spans.
+    """
     above = trace.get_current_span()
-    if parent is not None and _trace(above) != _trace(parent.span):
+    if parent is None:
+        above = NonRecordingSpan(_as_remote(above.get_span_context()))
+    elif _trace(above) != _trace(parent.span):
         above = parent.span
     return trace.set_span_in_context(above)
+
+
+def _as_remote(context: SpanContext) -> SpanContext:
+    return SpanContext(
+        context.trace_id,
+        context.span_id,
+        is_remote=True,
+        trace_flags=context.trace_flags,
+        trace_state=context.trace_state,
+    )
 
 
 def _trace(span: Span) -> int:
@@ -256,9 +272,11 @@ class _Below(AbstractContextManager[Span]):
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         part_of, span = self._part_of, self._span
-        if isinstance(error, GraphBubbleUp):
+        if isinstance(error, GraphInterrupt):
             span.set_attribute(names.OUTCOME, "interrupted")
             part_of.interrupted()
+        elif isinstance(error, GraphBubbleUp):
+            span.set_attribute(names.OUTCOME, "abandoned")
         elif error is not None:
             _failed(span, error)
         current.detach(self._token)

@@ -164,12 +164,12 @@ async def _opened_ways(
             await _count(counts, ways, decisions, feedback)
 
 
-async def _counting_metrics(settings: Settings) -> Callable[[Sequence[ReadableSpan]], Awaitable[None]]:
+async def _counting_metrics(settings: Settings) -> Callable[[Sequence[ReadableSpan]], Awaitable[int]]:
     await load("prometheus_client")
     metrics = process_metrics()
 
-    async def count(spans: Sequence[ReadableSpan]) -> None:
-        metrics.count(spans, settings.prices)
+    async def count(spans: Sequence[ReadableSpan]) -> int:
+        return metrics.count(spans, settings.prices)
 
     return count
 

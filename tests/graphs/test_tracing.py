@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
+from langgraph.errors import GraphDrained
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.runtime import RunControl
 from langgraph.types import Command
+from opentelemetry.sdk.trace import TracerProvider
 
 from core.context import RunContext
 from core.process import Process, current_process
@@ -14,6 +17,8 @@ from graphs.hierarchy import Team, create_hierarchy
 from graphs.single import create_agent
 from guardrails.approval import always
 from memory.runs import latest_run
+from observability.run_search import runs_found
+from observability.trace_log import WantedRuns
 from observability.tracing import current_tracing
 from tests.graphs.approvals import Shop, config, pays
 from tools.contract import Retry, contract
@@ -177,3 +182,40 @@ async def test_an_agent_in_a_graph_of_a_user_s_own_is_traced_for_whoever_asked_t
     await whole.compile(checkpointer=saver).ainvoke(ASKED, config(), context=ADA)
     rows = await spans()
     assert {(one["tenant"], one["user_id"], one["thread_id"]) for one in rows} == {("acme", "ada", "t")}
+
+
+async def test_a_run_within_a_span_of_its_caller_s_is_told_whole_and_sent_where_that_one_goes(
+    process: Process, saver: Any, speaking: Any
+) -> None:
+    agent = create_agent(llm=await speaking(["It is 42."]), name="abacus", checkpointer=saver)
+    theirs = TracerProvider(shutdown_on_exit=False).get_tracer("theirs")
+    with theirs.start_as_current_span("POST /ask") as above:
+        await agent.ainvoke(ASKED, config())
+    rows = await spans()
+    assert tree(rows)[:2] == [("invoke_agent abacus", None), ("step receive", "invoke_agent abacus")]
+    assert int(rows[0]["trace_id"], 16) == above.get_span_context().trace_id
+    assert rows[0]["parent_id"] is None
+    (found,) = await runs_found(await process.database(), WantedRuns(), limit=9)
+    assert found.duration_ms == rows[0]["duration_ms"]
+
+
+async def test_a_run_that_is_drained_waits_for_nobody(process: Process, saver: Any, speaking: Any) -> None:
+    control = RunControl()
+
+    async def drain() -> str:
+        """Have the graphs end at the next step."""
+        control.request_drain()
+        return "soon"
+
+    asked = Reply(tool_calls=(ToolCall("drain", {}),))
+    worker = create_agent(llm=await speaking([asked]), tools=[contract(drain, effect="read")], name="worker")
+    handed = Reply(tool_calls=(ToolCall("worker", {"task": "drain", "goal": "go"}),))
+    office = create_hierarchy(
+        llm=await speaking([handed]), teams=[Team("worker", "Works.", worker)], checkpointer=saver
+    )
+    with pytest.raises(GraphDrained):
+        await office.ainvoke(ASKED, config(), control=control)
+    assert await status(process) == "running"
+    rows = await spans()
+    assert {one["status"] for one in rows} == {"ok"}
+    assert [one["outcome"] for one in rows if one["operation"] == "invoke_agent"] == ["abandoned"] * 2

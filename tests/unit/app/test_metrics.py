@@ -14,10 +14,10 @@ from core.errors import ConfigurationError
 from core.prices import Price
 from core.process import Process, opened_process
 from core.settings import Settings
-from observability import spans
+from observability import names, spans
 from observability.costs import Tokens
 from observability.metrics import process_metrics
-from observability.tracing import Tracing, current_tracing
+from observability.tracing import METRICS, Tracing, current_tracing
 
 
 @pytest.fixture
@@ -144,3 +144,20 @@ async def test_a_port_that_is_taken_is_said_so() -> None:
         with pytest.raises(ConfigurationError, match="BORING_METRICS_PORT"):
             async with shown_metrics("127.0.0.1", port):
                 pass
+
+
+@pytest.mark.usefixtures("process")
+async def test_a_span_that_can_not_be_counted_has_no_other_one_counted_twice() -> None:
+    tracing = await current_tracing()
+    async with shown_metrics("127.0.0.1", 0) as port:
+        run(tracing)
+        with spans.invocation(tracing.tracer, "clerk", {}, decide=tracing.decisions.put) as one:
+            with spans.step_span(one, "execute", {}), spans.tool_span("pay", "c") as call:
+                spans.end_of_call(call, "timeout")
+                assert call is not None
+                call.set_attribute(names.ERROR_TYPE, ["odd"])
+            run(tracing)
+        await tracing.flush()
+        found = await scraped(port)
+    assert found["boring_duration_seconds_count", "pay", "execute_tool"] == 6
+    assert (tracing.outlets[-1].name, tracing.outlets[-1].dropped) == (METRICS, 1)

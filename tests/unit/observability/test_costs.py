@@ -15,6 +15,7 @@ from core.database import Database
 from core.prices import Price
 from observability import names
 from observability.cost_sums import CostsBy, CostSum, costs_by
+from observability.costs import Tokens, cost_of
 from observability.span_store import SpanStore
 from tests.runs import begins
 
@@ -217,3 +218,14 @@ async def test_the_queries_of_the_documentation_answer(database: Database) -> No
     assert len(questions) >= 6
     for query in questions:
         assert await asked(database, query), query
+
+
+@pytest.mark.parametrize("took", [Tokens(100, 10, cached=500), Tokens(-1, 10)])
+def test_what_an_endpoint_tells_that_can_not_be_costs_an_unknown_sum_and_never_less_than_nothing(
+    took: Tokens,
+) -> None:
+    now = datetime.now(UTC)
+    assert cost_of("gpt-4o", took, provider="openai", at=now, own={}) is None
+    own = cost_of("own", took, provider="", at=now, own={"own": Price(input=3, output=0, cached=0)})
+    assert own is not None
+    assert own >= 0

@@ -8,7 +8,9 @@ from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider, sampling
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
+from typing_extensions import override
 
+from observability import names
 from observability.light_spans import MOST, LightTracer
 
 
@@ -186,3 +188,33 @@ def test_a_span_holds_no_more_than_some() -> None:
     (one,) = ended
     assert (len(one.attributes or {}), len(one.events), len(one.links)) == (MOST, MOST, MOST)
     assert (one.attributes or {})["name 0"] == "changed"
+
+
+def test_how_a_call_has_ended_is_told_whatever_a_tool_told_before() -> None:
+    ended: list[ReadableSpan] = []
+    span = light_tracer(ended.append).start_span("one")
+    span.set_attributes({f"name {number}": number for number in range(MOST + 5)})
+    span.set_attributes({"another": 1, names.OUTCOME: "interrupted", "name 0": "changed"})
+    span.end()
+    told = ended[0].attributes or {}
+    assert (len(told), told[names.OUTCOME], told["name 0"]) == (MOST + 1, "interrupted", "changed")
+
+
+def test_what_is_being_told_when_a_span_ends_does_not_change_it_afterwards() -> None:
+    ended: list[ReadableSpan] = []
+    spans = [light_tracer(ended.append).start_span("one") for _ in range(3)]
+
+    class Ends:
+        """What ends the spans before it has told its text, as another thread may."""
+
+        @override
+        def __str__(self) -> str:
+            for span in spans:
+                span.end()
+            return "late"
+
+    late: Any = {"late": Ends()}
+    spans[0].set_attributes(late)
+    spans[1].add_event("late", late)
+    spans[2].add_link(SpanContext(1, 2, is_remote=True), late)
+    assert [(len(one.attributes or {}), len(one.events), len(one.links)) for one in ended] == [(0, 0, 0)] * 3

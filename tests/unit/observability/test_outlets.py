@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -221,3 +222,19 @@ async def test_text_that_can_not_be_stored_costs_no_span(postgres_url: str, tmp_
         write(opened, 3)
     (found,) = (await figures(told)).values()
     assert (found.delivered, found.dropped) == (5, 0)
+
+
+async def test_a_name_that_is_too_long_for_an_index_costs_its_own_span_only(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    told = settings(postgres_url, tmp_path)
+    async with tracing(told) as opened:
+        write(opened, 1)
+        long_name = token_hex(8000)  # so random that it does not get shorter
+        with spans.invocation(opened.tracer, long_name, {}, decide=opened.decisions.put):
+            pass
+        write(opened, 2)
+        await opened.flush()
+        assert opened.outlets[0].waiting == 0
+    (found,) = (await figures(told)).values()
+    assert (found.delivered, found.dropped, found.problem) == (3, 1, "ProgramLimitExceeded")

@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, sampling
 from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 from pydantic import SecretStr
@@ -79,6 +80,29 @@ def written(tracing: Tracing) -> None:
         with spans.step_span(one, "plan", {}), spans.model_span("embedded", "") as spoken:
             spans.note_attempt(1, "ConnectionError")
             spoken.tokens = Tokens(100, 20)
+
+
+async def test_a_trace_that_a_caller_began_is_left_out_when_its_run_ends(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    settings = Settings(
+        database_url=SecretStr(postgres_url),
+        data_dir=tmp_path,
+        cache_dir=tmp_path,
+        traces=("phoenix",),
+        traces_sample=0,
+    )
+    async with opened_process(settings):
+        tracing = await current_tracing()
+        caller = trace.NonRecordingSpan(
+            SpanContext(OUT, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+        )
+        with trace.use_span(caller):
+            written(tracing)
+            written(tracing)
+        sampled = tracing.ways[1].sampling
+        assert sampled is not None
+        assert sampled.left_out == 6
 
 
 async def test_a_run_that_was_left_out_is_sent_as_it_was_when_it_is_asked_for(

@@ -104,4 +104,7 @@ async def test_prune_drops_old_days_and_tells_how_many(
     assert told["traces"]["counts"] == 4
     code, _, err = await command("prune", env=env)
     assert (code, "BORING_RETENTION_SPAN_DAYS" in err) == (4, True)
+    for option in ("--span-days", "--count-days"):
+        code, _, err = await command("prune", option, "3000000", env=env)
+        assert (code, "36500" in err) == (2, True)
     assert await ages(database) == [0, 1, 29, 30]
