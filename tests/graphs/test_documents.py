@@ -121,6 +121,45 @@ async def test_a_path_that_can_not_be_indexed_is_said_so(
         await index(store, folder / name)
 
 
+async def test_a_link_is_a_document_at_its_own_place(store: DocumentStore, folder: Path) -> None:
+    (folder / "deep" / "again.md").symlink_to(folder / "guide.md")
+    (folder / "more.md").symlink_to("guide.md")
+    assert (await index(store, folder)).added == 4
+    report = await index(store, folder)
+    assert (report.added, report.unchanged, report.removed) == (0, 4, 0)
+    names = {"guide.md", "more.md", "deep/again.md", "deep/note.txt"}
+    assert set(await store.hashes("local", ".")) == names
+    (folder / "more.md").unlink()
+    report = await index(store, folder)
+    assert (report.added, report.unchanged, report.removed) == (0, 3, 1)
+    linked = folder.parent / "linked"
+    linked.symlink_to(folder)
+    assert (await index_path(store, linked, tenant="local", base=folder)).unchanged == 3
+    report = await index_path(store, linked / "deep" / "again.md", tenant="local", base=folder)
+    assert (report.unchanged, report.removed) == (1, 0)
+
+
+async def test_a_link_out_of_the_folder_brings_nothing_in_and_is_told(
+    store: DocumentStore, folder: Path
+) -> None:
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    (outside / "secret.txt").write_text("The safe opens with 1234.")
+    (folder / "host.txt").symlink_to(outside / "secret.txt")
+    (folder / "others").symlink_to(outside)
+    (folder / "ring.md").symlink_to("ring.md")
+    for added, unchanged in ((2, 0), (0, 2)):
+        report = await index(store, folder)
+        assert (report.added, report.unchanged) == (added, unchanged)
+        assert [line.split(":")[0] for line in report.skipped] == ["host.txt", "others"]
+        assert "links out of the folder" in report.skipped[0]
+    assert set(await store.hashes("local", "/")) == set()
+    # Named by itself, it is meant.
+    report = await index_path(store, folder / "host.txt", tenant="local", base=folder)
+    assert (report.added, report.removed) == (1, 0)
+    assert "host.txt" in await store.hashes("local", ".")
+
+
 @pytest.mark.parametrize("closed", [".", "deep/.."])
 def test_a_folder_that_can_not_be_read_is_said_so(folder: Path, closed: str) -> None:
     folder.chmod(0)
