@@ -7,13 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.database import Database
 from core.errors import InputError
 from core.text import storable_text, visible
-from memory.documents import DocumentStore
+from memory.documents import DocumentStore, forget_documents
 from memory.reading import SUFFIXES, passages_of, suffix_of
 
 MAX_FILE_BYTES = 20_000_000
 _SKIPPED_FOLDERS = {"node_modules", "__pycache__"}
+_ALLOWED = ", ".join(SUFFIXES)
 _LEADS_OUT = "links out of the folder; index what it leads to by its own path"
 
 
@@ -58,11 +60,14 @@ async def index_path(
     folder that are no longer there are removed.
 
     Raises:
-        InputError: the path is not there, can't be read, or holds nothing that can be indexed.
+        InputError: the path is not there or can't be read, or nothing in it can be indexed and nothing of it
+            is on record.
     """
     found = await asyncio.to_thread(check_path, path)
     files, root = found.files, await asyncio.to_thread(base.resolve)
     known = await store.hashes(tenant, _name(found.place, root))
+    if not (files or found.leading_out or known):
+        raise InputError(f"{path} holds no file that ends in {_ALLOWED}. Nothing was indexed.")
     added = unchanged = passages = 0
     skipped = [f"{visible(_name(link, root))}: {_LEADS_OUT}" for link in found.leading_out]
     for done, file in enumerate(files):
@@ -89,11 +94,27 @@ async def index_path(
     return IndexReport(added, unchanged, len(known), passages, tuple(skipped))
 
 
+async def forget_path(database: Database, path: Path, *, tenant: str, base: Path) -> int:
+    """Forget the documents that were indexed from a path, which need not be there any more.
+
+    Args:
+        database: that of the knowledge base.
+        path: a file or a folder with all below it.
+        tenant: whose documents.
+        base: as `index_path` had it.
+
+    Returns:
+        How many documents there were.
+    """
+    name = await asyncio.to_thread(lambda: _name(_place(path), base.resolve()))
+    return await forget_documents(database, tenant, storable_text(name))
+
+
 def check_path(path: Path) -> Found:
     """Return what indexing `path` would read.
 
     Raises:
-        InputError: the path is not there, can't be read, or holds nothing that can be indexed.
+        InputError: the path is not there, can't be read, or is a file of a kind that can't be indexed.
     """
     try:
         return _found(path)
@@ -106,23 +127,27 @@ def check_path(path: Path) -> Found:
 
 
 def _found(path: Path) -> Found:
-    allowed = ", ".join(SUFFIXES)
     if not path.exists():
-        raise InputError(f"{path} is not there. Give a file or a folder that exists.")
+        raise InputError(
+            f"{path} is not there. Give a file or a folder that exists. To forget what was indexed from it,"
+            " add --forget to `boring index`."
+        )
     if path.is_file():
         if suffix_of(path) not in SUFFIXES:
-            raise InputError(f"{path} ends in {path.suffix!r}; what can be indexed ends in {allowed}.")
-        place = path.parent.resolve() / path.name
-        return Found(place, (place,))
-    place = path.resolve()
+            raise InputError(f"{path} ends in {path.suffix!r}; what can be indexed ends in {_ALLOWED}.")
+        return Found(_place(path), (_place(path),))
+    place = _place(path)
     next(place.iterdir(), None)  # a search through a closed folder finds nothing and says nothing
     below = [entry for entry in sorted(place.rglob("*")) if not _is_skipped(entry.relative_to(place))]
     leading_out = dict.fromkeys(entry for entry in below if _leads_out(entry, place))
     inside = (entry for entry in below if suffix_of(entry) in SUFFIXES and entry not in leading_out)
     files = tuple(entry for entry in inside if entry.is_file())
-    if not files and not leading_out:
-        raise InputError(f"{path} holds no file that ends in {allowed}. Nothing was indexed.")
     return Found(place, files, tuple(leading_out))
+
+
+def _place(path: Path) -> Path:
+    """Return the place that documents of a path are named by: of a file its own, of a folder its target's."""
+    return path.parent.resolve() / path.name if path.is_file() else path.resolve()
 
 
 def _leads_out(entry: Path, folder: Path) -> bool:
