@@ -36,12 +36,26 @@ def index(
     tenant: Annotated[
         str, typer.Option(help="Whose knowledge base it is; others don't find the documents.")
     ] = DEFAULT_TENANT,
+    forget: Annotated[
+        bool,
+        typer.Option(
+            "--forget", help="Forget what was indexed from PATH, which need not be there, and index nothing."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read documents into the knowledge base that the agent searches.
 
-    Files that have not changed are skipped; files that are gone from the folder are forgotten.
+    Files that have not changed are skipped; files that are gone from the folder are forgotten. Links out
+    of the folder are not followed.
     """
+    if forget:
+        number = run(_forgotten(path, tenant))
+        if as_json:
+            write_json({"forgotten": number})
+        else:
+            typer.echo(f"{number} documents forgotten." if number else "Nothing was indexed from there.")
+        return
     report = run(_index(path, tenant=tenant, quiet=as_json), go_on_with=_again(path, tenant))
     if as_json:
         write_json(asdict(report))
@@ -118,6 +132,14 @@ async def _index(path: Path, *, tenant: str, quiet: bool) -> "IndexReport":
                         task, completed=done, total=total, description=escape(in_one_line(name)) or "indexing"
                     ),
                 )
+
+
+async def _forgotten(path: Path, tenant: str) -> int:
+    from core.process import opened_process  # noqa: PLC0415 - commands import what they need when they run
+    from memory.indexing import forget_path  # noqa: PLC0415
+
+    async with opened_process() as process:
+        return await forget_path(await process.database(), path, tenant=tenant, base=PROJECT_ROOT)
 
 
 async def _threads(limit: int) -> "list[RunRow]":

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 SCHEMA = "boring"
 _LONGEST_NAME = 50
 _COLUMNS = ("tenant", "source", "section")
+_BELOW: LiteralString = (
+    "tenant = %(tenant)s and (source = %(folder)s or starts_with(source, %(start)s)"
+    " or (%(relative)s and not starts_with(source, '/')))"
+)
+"""Whether a source lies in a folder or is it; `.` holds all that are named by a relative path."""
+_HASHES = sql.SQL(
+    "select source, content_hash from boring.document where chunk_table = %(table)s and {below}"
+).format(below=sql.SQL(_BELOW))
 _SEARCH: LiteralString = """
 with asked as (
     select lexeme from unnest(tsvector_to_array(to_tsvector('english', %(question)s))) as lexeme
@@ -95,11 +103,7 @@ class DocumentStore:
         The folder `.` holds the documents that are named by a relative path.
         """
         async with self.database.pool.connection() as connection:
-            rows = await connection.execute(
-                "select source, content_hash from boring.document where tenant = %s and chunk_table = %s "
-                "and (source = %s or starts_with(source, %s) or (%s and not starts_with(source, '/')))",
-                (tenant, self.table, folder, folder.rstrip("/") + "/", folder == "."),
-            )
+            rows = await connection.execute(_HASHES, {"table": self.table, **_below(tenant, folder)})
             return {row["source"]: row["content_hash"] for row in await rows.fetchall()}
 
     async def count(self, tenant: str) -> int:
@@ -190,6 +194,33 @@ async def document_store() -> DocumentStore:
     """Return the document store of this process, opened at the first call."""
     process = await current_process()
     return await process.once("documents", lambda: _opened_document_store(process))
+
+
+async def forget_documents(database: Database, tenant: str, folder: str) -> int:
+    """Forget all documents whose source lies in `folder` or is it, of whatever embedding model.
+
+    Returns:
+        How many there were, with those whose indexing was cut off.
+    """
+    gone: set[str] = set()
+    values = _below(tenant, folder)
+    async with database.pool.connection() as connection, connection.transaction():
+        rows = await connection.execute(
+            "select tablename from pg_tables where schemaname = %s and starts_with(tablename, 'chunk_')",
+            (SCHEMA,),
+        )
+        for table in ("document", *(row["tablename"] for row in await rows.fetchall())):
+            statement = sql.SQL(
+                "with gone as (delete from {} where {} returning source) select distinct source from gone"
+            ).format(sql.Identifier(SCHEMA, table), sql.SQL(_BELOW))
+            rows = await connection.execute(statement, values)
+            gone |= {row["source"] for row in await rows.fetchall()}
+    return len(gone)
+
+
+def _below(tenant: str, folder: str) -> dict[str, object]:
+    start = folder.rstrip("/") + "/"
+    return {"tenant": tenant, "folder": folder, "start": start, "relative": folder == "."}
 
 
 def warm_up_documents(process: Process) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from core.settings import Settings
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
 from graphs.single import create_single
 from memory.documents import DocumentStore, document_store
-from memory.indexing import check_path, index_path
+from memory.indexing import check_path, forget_path, index_path
 from tests.unit.memory.pdfs import pdf
 
 GUIDE = "# Guide\n\n## Ports\n\nThe server listens on port 2024.\n\n## Colours\n\nThe sky is blue.\n"
@@ -111,7 +112,7 @@ async def test_files_that_are_no_text_are_named_and_the_rest_is_indexed(
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("missing", "is not there"), ("picture.png", "ends in '.png'"), ("empty", "holds no file")],
+    [("missing", "is not there.*--forget"), ("picture.png", "ends in '.png'"), ("empty", "holds no file")],
 )
 async def test_a_path_that_can_not_be_indexed_is_said_so(
     store: DocumentStore, folder: Path, name: str, told: str
@@ -119,6 +120,78 @@ async def test_a_path_that_can_not_be_indexed_is_said_so(
     (folder / "empty").mkdir()
     with pytest.raises(InputError, match=told):
         await index(store, folder / name)
+
+
+async def test_a_link_is_a_document_at_its_own_place(store: DocumentStore, folder: Path) -> None:
+    (folder / "deep" / "again.md").symlink_to(folder / "guide.md")
+    (folder / "more.md").symlink_to("guide.md")
+    assert (await index(store, folder)).added == 4
+    report = await index(store, folder)
+    assert (report.added, report.unchanged, report.removed) == (0, 4, 0)
+    names = {"guide.md", "more.md", "deep/again.md", "deep/note.txt"}
+    assert set(await store.hashes("local", ".")) == names
+    (folder / "more.md").unlink()
+    report = await index(store, folder)
+    assert (report.added, report.unchanged, report.removed) == (0, 3, 1)
+    linked = folder.parent / "linked"
+    linked.symlink_to(folder)
+    assert (await index_path(store, linked, tenant="local", base=folder)).unchanged == 3
+    report = await index_path(store, linked / "deep" / "again.md", tenant="local", base=folder)
+    assert (report.unchanged, report.removed) == (1, 0)
+
+
+async def test_a_link_out_of_the_folder_brings_nothing_in_and_is_told(
+    store: DocumentStore, folder: Path
+) -> None:
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    (outside / "secret.txt").write_text("The safe opens with 1234.")
+    (folder / "host.txt").symlink_to(outside / "secret.txt")
+    (folder / "others").symlink_to(outside)
+    (folder / "ring.md").symlink_to("ring.md")
+    for added, unchanged in ((2, 0), (0, 2)):
+        report = await index(store, folder)
+        assert (report.added, report.unchanged) == (added, unchanged)
+        assert [line.split(":")[0] for line in report.skipped] == ["host.txt", "others"]
+        assert "links out of the folder" in report.skipped[0]
+    assert set(await store.hashes("local", "/")) == set()
+    # Named by itself, it is meant.
+    report = await index_path(store, folder / "host.txt", tenant="local", base=folder)
+    assert (report.added, report.removed) == (1, 0)
+    assert "host.txt" in await store.hashes("local", ".")
+
+
+async def test_a_folder_that_was_emptied_is_followed(store: DocumentStore, folder: Path) -> None:
+    await index(store, folder)
+    (folder / "guide.md").unlink()
+    (folder / "deep" / "note.txt").unlink()
+    report = await index(store, folder)
+    assert (report.added, report.unchanged, report.removed) == (0, 0, 2)
+    assert await store.count("local") == 0
+    assert await store.search("local", "port", limit=5) == []
+    with pytest.raises(InputError, match="holds no file"):
+        await index(store, folder)
+
+
+async def test_the_documents_of_a_path_that_is_gone_can_be_forgotten(
+    store: DocumentStore, folder: Path
+) -> None:
+    for tenant in ("local", "acme"):
+        await index_path(store, folder, tenant=tenant, base=folder)
+    async with store.database.pool.connection() as connection:  # as after a kill between passages and row
+        await connection.execute("delete from boring.document where source = 'deep/note.txt'")
+    rmtree(folder / "deep")
+
+    async def forgotten(path: Path) -> int:
+        return await forget_path(store.database, path, tenant="local", base=folder)
+
+    assert await forgotten(folder / "dee") == 0
+    assert await forgotten(folder / "deep") == 1
+    assert {found["source"] for found in await store.search("local", "Tuesday", limit=9)} == {"guide.md"}
+    rmtree(folder)
+    assert [await forgotten(folder), await forgotten(folder)] == [1, 0]
+    assert await store.search("local", "port", limit=9) == []
+    assert len(await store.search("acme", "port", limit=9)) == 3
 
 
 @pytest.mark.parametrize("closed", [".", "deep/.."])
