@@ -7,22 +7,21 @@ linked to the first. An interrupt is no error.
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph.errors import GraphBubbleUp, GraphInterrupt
-from opentelemetry import context as current
+from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
-from typing_extensions import override
 
 from observability import names, span_content
 from observability.costs import Tokens, tokens_of
 from observability.invocations import RUNNING, Invocation
+from observability.span_below import Below, failed
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
@@ -89,12 +88,14 @@ def invocation(
     except GraphInterrupt:
         one.interrupted()
         raise
-    except (GraphBubbleUp, GeneratorExit):  # such as a graph that is drained: nobody is asked
+    except ParentCommand:
+        raise  # it hands on to a graph around
+    except (GraphBubbleUp, GeneratorExit, CancelledError):  # such as a graph that is drained: nobody is asked
         one.outcome = one.outcome or "abandoned"
         raise
     except BaseException as error:
         one.outcome = "failed"
-        _failed(span, error)
+        failed(span, error)
         raise
     finally:
         _closed(one)
@@ -138,7 +139,7 @@ def _closed(one: Invocation) -> None:
 
 def step_span(part_of: Invocation, step: str, attributes: Mapping[str, Any]) -> AbstractContextManager[Span]:
     """Write the span of one step; what it asks of models and tools is below it."""
-    return _Below(part_of, f"step {step}", {**attributes, names.STEP: step}, is_step=True)
+    return Below(part_of, f"step {step}", {**attributes, names.STEP: step}, is_step=True)
 
 
 def provider_at(endpoint: str) -> str:
@@ -175,7 +176,7 @@ def model_span(model: str, endpoint: str, asked: Sequence[BaseMessage] = ()) -> 
     if part_of.tells_content:
         attributes |= span_content.asked_of(asked)
         spoken.keeps_reply = True
-    with _Below(part_of, f"{names.CHAT} {model}", attributes, kind=SpanKind.CLIENT) as span:
+    with Below(part_of, f"{names.CHAT} {model}", attributes, kind=SpanKind.CLIENT) as span:
         try:
             yield spoken
         finally:
@@ -190,7 +191,7 @@ def tool_span(tool: str, call_id: str, arguments: Any = None) -> AbstractContext
     attributes = {names.OPERATION: names.EXECUTE_TOOL, names.TOOL: tool, names.TOOL_CALL: call_id}
     if part_of.tells_content:
         attributes |= span_content.arguments(arguments)
-    return _Below(part_of, f"{names.EXECUTE_TOOL} {tool}", attributes)
+    return Below(part_of, f"{names.EXECUTE_TOOL} {tool}", attributes)
 
 
 def end_of_call(span: Span | None, outcome: str, *, arguments: Any = None, result: str | None = None) -> None:
@@ -218,79 +219,6 @@ def end_of_call(span: Span | None, outcome: str, *, arguments: Any = None, resul
 def note_attempt(number: int, error: str) -> None:
     """Add to the span of the running call that an attempt failed, from 1, with the class of its error."""
     trace.get_current_span().add_event("attempt", {names.ATTEMPT: number, names.ERROR_TYPE: error})
-
-
-class _Below(AbstractContextManager[Span]):
-    """Writes a span that is a part of an invocation: of a step, or of what the running step asks for.
-
-    A class, since it takes a third of the time of a generator, and every run has ten of them.
-    """
-
-    __slots__ = (
-        "_attributes",
-        "_is_step",
-        "_kind",
-        "_knew_run",
-        "_name",
-        "_part_of",
-        "_running",
-        "_span",
-        "_token",
-    )
-
-    def __init__(
-        self,
-        part_of: Invocation,
-        name: str,
-        attributes: Mapping[str, Any],
-        *,
-        kind: SpanKind = SpanKind.INTERNAL,
-        is_step: bool = False,
-    ) -> None:
-        self._part_of = part_of
-        self._name = name
-        self._attributes = attributes
-        self._kind = kind
-        self._is_step = is_step
-
-    @override
-    def __enter__(self) -> Span:
-        part_of, self._knew_run = self._part_of, bool(self._part_of.run_id)
-        of_run = {names.RUN: part_of.run_id} if self._knew_run else {}
-        self._span = span = part_of.tracer.start_span(
-            self._name,
-            context=trace.set_span_in_context(part_of.span) if self._is_step else None,
-            kind=self._kind,
-            attributes={**part_of.whose, **of_run, **self._attributes},
-        )
-        self._token = current.attach(trace.set_span_in_context(span))
-        self._running = RUNNING.set(part_of) if self._is_step else None
-        return span
-
-    @override
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        part_of, span = self._part_of, self._span
-        if isinstance(error, GraphInterrupt):
-            span.set_attribute(names.OUTCOME, "interrupted")
-            part_of.interrupted()
-        elif isinstance(error, GraphBubbleUp):
-            span.set_attribute(names.OUTCOME, "abandoned")
-        elif error is not None:
-            _failed(span, error)
-        current.detach(self._token)
-        if self._running is not None:
-            RUNNING.reset(self._running)
-        if part_of.run_id and not self._knew_run:
-            span.set_attribute(names.RUN, part_of.run_id)
-        span.end()
-
-
-def _failed(span: Span, error: BaseException) -> None:
-    kind = type(error).__qualname__
-    span.set_attribute(names.ERROR_TYPE, kind)
-    span.set_status(Status(StatusCode.ERROR, kind))
 
 
 def _said(spoken: Spoken) -> dict[str, Any]:
