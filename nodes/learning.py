@@ -31,6 +31,8 @@ from memory.store_search import found_alone
 from nodes.extracting import Fact, asking, extracted, facts_form, spent_on
 from nodes.fallback import first_to_plan
 from nodes.remembering import Memory, MemoryPolicy, policy_of
+from observability import names
+from observability.afterwards import step_afterwards
 from tools.breakers import current_breakers
 
 RETRY_S: Final = 20.0
@@ -110,7 +112,9 @@ async def learn_next(mind: Mind, wanted: Wanted) -> Learnt | None:
 
 async def _learnt(turn: Extraction, mind: Mind, database: Database, worker: str) -> Learnt:
     policy = await policy_of(mind.memory) or MemoryPolicy()
-    facts, spent = await _facts(turn, mind, policy, database)
+    whose = {names.TENANT: turn.tenant, names.USER: turn.user, names.CONVERSATION: turn.thread_id}
+    async with step_afterwards("learn", agent=turn.graph, run_id=turn.run_id, whose=whose):
+        facts, spent = await _facts(turn, mind, policy, database)
     made = Origin(turn.tenant, turn.user, turn.thread_id or None, turn.run_id)
     items = [
         await fact_item(one.text, one.subject, origin=_origin(made, one)) for one in facts[: policy.max_facts]

@@ -24,6 +24,9 @@ from memory.runs import latest_run
 from memory.store_uses import uses
 from nodes.learning import Mind, learn_next
 from nodes.remembering import MemoryPolicy
+from observability.run_search import runs_found
+from observability.trace_log import WantedRuns
+from observability.tracing import current_tracing
 from tests.graphs.remembering import ADA, gives, learnt, remembering, rows, turn
 
 OF_ADA = Origin("acme", "ada", trusted=True)
@@ -68,6 +71,29 @@ async def test_what_a_user_says_is_known_after_the_turn_and_paid_by_its_run(
     (row,) = await rows("select * from boring.extraction")
     assert (row["state"], row["learnt"], row["input_tokens"], row["output_tokens"]) == ("done", 1, 100, 10)
     assert (row["messages"], row["worker"]) == ([], None)
+
+
+async def test_what_learning_asks_of_a_model_is_in_the_trace_and_the_costs_of_the_run(
+    saver: Any, speaking: Any, process: Process
+) -> None:
+    llm = await speaking([Reply(text="Noted!", prompt_tokens=7, completion_tokens=3), gives(DRINK)])
+    result = await turn(create_agent(llm=llm, checkpointer=saver, memory=True), "I like green tea.")
+    await learnt()
+    await (await current_tracing()).flush()
+    spans = await rows("select * from boring.span where run_id = %s", result["turn"]["run_id"])
+    by_id = {one["span_id"]: one for one in spans}
+    (first,) = [one for one in spans if one["parent_id"] is None]
+    (learning,) = [one for one in spans if one["step"] == "learn"]
+    (asked,) = [one for one in spans if one["parent_id"] == learning["span_id"]]
+    assert (by_id[learning["parent_id"]], {one["trace_id"] for one in spans}) == (first, {first["trace_id"]})
+    assert (asked["operation"], asked["input_tokens"], asked["tenant"], asked["user_id"]) == (
+        "chat",
+        100,
+        "acme",
+        "ada",
+    )
+    (run,) = await runs_found(await process.database(), WantedRuns(), limit=2)
+    assert (run.model_calls, run.input_tokens, run.output_tokens) == (2, 107, 13)
 
 
 async def test_the_stream_of_an_answer_shows_nothing_of_what_is_learnt(saver: Any, speaking: Any) -> None:
