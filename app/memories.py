@@ -21,12 +21,13 @@ from app.calls import one_line
 from app.downloads import download_bars
 from app.json_output import write_json
 from app.pending import Request, all_written_down, strike_off
+from core.errors import InputError
 from core.process import Process, opened_process
 from core.tenants import as_tenant
 from memory.extractions import GivenUp, Wanted, given_up
-from memory.facts import forget, history, recall, remember, user_namespace
+from memory.facts import forget, history, recall, remember, subject_key, user_namespace
 from memory.forgetting import named
-from memory.items import Memory, Origin, memory_of
+from memory.items import Memory, Origin, check_names, memory_of
 from memory.store_reembedding import reembed
 from memory.store_search import found
 from tools.forgetting import Forgotten, forget_user, look_for_user
@@ -68,7 +69,15 @@ async def versions(subject: str, origin: Origin) -> list[Memory]:
 
 
 async def remembered(subject: str, text: str, origin: Origin) -> Memory:
-    """Remember a fact; return what holds now."""
+    """Remember a fact; return what holds now.
+
+    Raises:
+        InputError: the subject or a name is too long.
+    """
+    try:
+        check_names(origin, user_namespace(origin.user, "fact"), subject_key(subject))
+    except ValueError as error:
+        raise InputError(f"{error}. Take shorter ones.") from error
     async with _opened():
         return await remember(text, subject=subject, origin=origin)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from langgraph.store.base import SearchOp
@@ -13,11 +12,21 @@ from core.process import current_process
 from core.tenants import Connection, as_tenant
 from core.text import storable_text
 from memory.facts_settling import settle
-from memory.items import COLUMNS, Kind, Memory, NewItem, Origin, current_origin, memory_of
+from memory.items import (
+    COLUMNS,
+    MAX_TTL_MINUTES,
+    Kind,
+    Memory,
+    NewItem,
+    Origin,
+    check_names,
+    current_origin,
+    memory_of,
+)
 from memory.items_writing import write
 from memory.store_models import Asked, answered, embedded_for
 from memory.store_search import found_alone
-from memory.store_text import searchable
+from memory.store_text import asked_text, searchable
 from memory.store_uses import uses
 
 _HISTORY = sql.SQL("""
@@ -57,13 +66,14 @@ async def remember(
         The version that holds now.
 
     Raises:
-        ValueError: the text or the subject is empty, or `ttl_minutes` is no finite number from 0.
+        ValueError: the text or the subject is empty, the subject or the user's name is too long, or
+            `ttl_minutes` is no number from 0 to `MAX_TTL_MINUTES`.
         ConfigurationError: the embedding model or the database can't be used.
     """
     if not text.strip():
         raise ValueError("the text is empty; expected something to remember")
-    if ttl_minutes is not None and not 0 <= ttl_minutes < math.inf:
-        raise ValueError(f"ttl_minutes is {ttl_minutes!r}; expected a finite number, 0 or more")
+    if ttl_minutes is not None and not 0 <= ttl_minutes <= MAX_TTL_MINUTES:
+        raise ValueError(f"ttl_minutes is {ttl_minutes!r}; expected a number, 0 to {MAX_TTL_MINUTES:,}")
     whose = origin or current_origin()
     item = await fact_item(text, subject, kind=kind, ttl_minutes=ttl_minutes, origin=whose)
     database = await (await current_process()).database()
@@ -84,7 +94,7 @@ async def recall(
     if not question.strip() or limit < 0:
         raise ValueError(f"the question is {question!r} and the limit {limit}; expected words, and 0 or more")
     whose = origin or current_origin()
-    asked = storable_text(question)
+    asked = asked_text(question)
     op = SearchOp(user_namespace(whose.user, kind), limit=limit, query=asked)
     database = await (await current_process()).database()
 
@@ -146,15 +156,16 @@ async def fact_item(
     """Return a fact as it is to be written: under its subject, found by its words and their meaning.
 
     Raises:
-        ValueError: the subject is empty.
+        ValueError: the subject is empty, or it or the user's name is too long.
         ConfigurationError: the embedding model can't be used.
     """
     value = {"subject": storable_text(subject.strip()), "text": storable_text(text)}
-    key = subject_key(subject)
+    namespace, key = user_namespace(origin.user, kind), subject_key(subject)
+    check_names(origin, namespace, key)
     found_by = searchable({"text": f"{value['subject']}: {value['text']}"}, ["text"])
     made = await embedded_for(origin.tenant, [found_by] if found_by else [])
     return NewItem(
-        namespace=user_namespace(origin.user, kind),
+        namespace=namespace,
         key=key,
         value=value,
         text=found_by,

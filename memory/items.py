@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from psycopg import sql
@@ -24,6 +25,10 @@ COLUMNS = sql.SQL("""
 """What a reader gets of a row."""
 SHOWN = sql.SQL("id, namespace, key, value, created_at, updated_at, ttl_minutes")
 """What is read of a row that goes to a reader of LangGraph's store: loading all takes a tenth of a search."""
+MAX_TTL_MINUTES: Final = 4_000_000_000
+"""Some 7,600 years; Python's dates end with the year 9999."""
+MAX_NAME_BYTES: Final = 2_600
+"""What the names of an item may take together, in UTF-8: a row of an index in Postgres takes 2,704 bytes."""
 _RUNTIME = "__pregel_runtime"
 
 
@@ -118,6 +123,25 @@ class Memory:
     origin: Origin
     uses: int
     score: float | None = None
+
+
+def check_names(origin: Origin, namespace: Sequence[str], key: str) -> None:
+    """Refuse names that are too long for the indexes that items are found by.
+
+    Raises:
+        ValueError: the tenant with the namespace and the key, or with the user, takes more than
+            `MAX_NAME_BYTES`.
+    """
+    for what, names in (
+        ("the tenant, the namespace and the key", (*namespace, key)),
+        ("the tenant and the user", (origin.user,)),
+    ):
+        size = sum(len(name.encode()) + 1 for name in (origin.tenant, *names))
+        if size > MAX_NAME_BYTES:
+            raise ValueError(
+                f"{what} take {size:,} bytes together; expected at most {MAX_NAME_BYTES:,}. The longest"
+                f" begins with {max((origin.tenant, *names), key=len)[:40]!r}"
+            )
 
 
 def memory_of(row: DictRow) -> Memory:

@@ -14,7 +14,7 @@ from core.process import current_process
 from core.tenants import Connection, as_tenant
 from core.text import storable
 from memory.facts import owner_of
-from memory.items import SHOWN, NewItem, Origin
+from memory.items import SHOWN, NewItem, Origin, check_names
 from memory.items_writing import Place, write
 from memory.store_base import TenantStore
 from memory.store_checks import checked
@@ -69,6 +69,8 @@ class MemoryStore(TenantStore):
 
     async def _items(self, puts: dict[Place, PutOp], origin: Origin) -> list[NewItem]:
         kept = [op for op in puts.values() if op.value is not None]
+        for op in kept:
+            check_names(origin, op.namespace, op.key)
         texts = [self._text(op) for op in kept]
         made = await embedded_for(origin.tenant, [text for text in texts if text is not None])
         vectors, others = iter(made.vectors), iter(made.others or ())

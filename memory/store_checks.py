@@ -1,6 +1,5 @@
 """Whether an operation of a store can be done: the same for every store of ours."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -8,6 +7,8 @@ from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp,
 from langgraph.store.base import validate_op_namespace as check_labels
 
 from core.text import storable, storable_text
+from memory.items import MAX_TTL_MINUTES
+from memory.store_text import asked_text
 
 _MOST: Final = 2**31 - 1
 
@@ -34,15 +35,15 @@ def checked(op: Op) -> Op:
     if isinstance(op, SearchOp):
         _check_namespace(op.namespace_prefix)
         _check_filter(op.filter or {})
-        return op._replace(query=op.query and storable_text(op.query), filter=storable(op.filter))
+        return op._replace(query=op.query and asked_text(op.query), filter=storable(op.filter))
     return op
 
 
 def _check_put(op: PutOp) -> None:
     if not op.namespace:
         raise InvalidNamespaceError("the namespace is empty; expected at least one label")
-    if op.ttl is not None and not 0 <= op.ttl < math.inf:
-        raise ValueError(f"ttl is {op.ttl!r}; expected a finite number of minutes, 0 or more")
+    if op.ttl is not None and not 0 <= op.ttl <= MAX_TTL_MINUTES:
+        raise ValueError(f"ttl is {op.ttl!r}; expected a number of minutes, 0 to {MAX_TTL_MINUTES:,}")
 
 
 def _check_namespace(namespace: Sequence[str]) -> None:

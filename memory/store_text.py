@@ -12,7 +12,10 @@ from core.process import current_process
 from core.text import storable_text
 
 MAX_CHARS = 8000
-"""What stands after it is kept in the value and not searched. The embedded model reads less than that."""
+"""What stands after it is kept in the value and not searched, and of a question not asked for.
+
+The embedded model reads less than that.
+"""
 
 
 def searchable(value: Mapping[str, Any], fields: Sequence[str]) -> str | None:
@@ -27,6 +30,11 @@ def searchable(value: Mapping[str, Any], fields: Sequence[str]) -> str | None:
         lines += _all_lines(value) if field == "$" else get_text_at_path(value, field)
     text = storable_text("\n".join(line for line in lines if line.strip()))[:MAX_CHARS]
     return text or None
+
+
+def asked_text(question: str) -> str:
+    """Return a question as it is searched, by words and by meaning: as long as an item's text at most."""
+    return storable_text(question)[:MAX_CHARS]
 
 
 async def embedded(texts: Sequence[str]) -> tuple[list[list[float]], str]:

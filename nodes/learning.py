@@ -28,6 +28,7 @@ from memory.facts_settling import settle
 from memory.items import Origin
 from memory.store_models import Asked, answered
 from memory.store_search import found_alone
+from memory.store_text import asked_text
 from nodes.extracting import Fact, asking, extracted, facts_form, spent_on
 from nodes.fallback import first_to_plan
 from nodes.remembering import Memory, MemoryPolicy, policy_of
@@ -150,7 +151,7 @@ async def _facts(
 
 async def _known(turn: Extraction, database: Database) -> list[tuple[str, str]]:
     """Return the subjects nearest to what the user said, with what is known. Looking counts as no use."""
-    said = " ".join(one.text for one in turn.messages if one.by == "user")
+    said = asked_text(" ".join(one.text for one in turn.messages if one.by == "user"))
     if not said.strip():
         return []
     op = SearchOp(user_namespace(turn.user, "fact"), limit=_MOST_KNOWN, query=said, refresh_ttl=False)

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import psycopg
@@ -65,6 +66,11 @@ async def test_facts_are_remembered_searched_superseded_and_forgotten(run: Run) 
     assert await run("memory", "forget", "drink", *ADA) == "2 versions forgotten.\n"
     assert await run("memory", "forget", "drink", *ADA) == "Nothing was known about it.\n"
     assert "is no name of a user" in await run("memory", "list", "--user", " ", code=2)
+    told = await run("memory", "remember", token_hex(3_000), "tea", *ADA, code=2)
+    assert "expected at most 2,600" in told
+    assert "Traceback" not in told
+    told = await run("memory", "remember", "drink", "tea", "--user", token_hex(3_000), code=2)
+    assert "Traceback" not in told
 
 
 async def test_a_turn_of_ask_is_learnt_and_its_user_forgotten_whole(run: Run) -> None:

@@ -14,6 +14,8 @@ from memory.facts import forget, history, recall, remember
 from memory.items import Origin
 from memory.store_uses import uses
 
+LONG = "".join(chr(0x4E00 + n * 7919 % 20_000) for n in range(5_000))
+"""A name of 15,000 bytes that can't be packed into fewer."""
 ADA = Origin("acme", "ada@example.com", "t1", "r1", "m1", trusted=True)
 BOB = Origin("acme", "bob")
 
@@ -90,7 +92,15 @@ async def test_an_expired_fact_is_not_recalled_and_can_be_learnt_again() -> None
 
 @pytest.mark.parametrize(
     ("text", "options"),
-    [(" ", {}), ("x", {"subject": " "}), ("x", {"ttl_minutes": -1}), ("x", {"ttl_minutes": float("nan")})],
+    [
+        (" ", {}),
+        ("x", {"subject": " "}),
+        ("x", {"ttl_minutes": -1}),
+        ("x", {"ttl_minutes": float("nan")}),
+        ("x", {"ttl_minutes": 1e12}),
+        ("x", {"subject": LONG}),
+        ("x", {"origin": Origin("acme", LONG)}),
+    ],
 )
 async def test_what_is_no_memory_is_refused(text: str, options: dict[str, Any]) -> None:
     subject: dict[str, Any] = {"subject": "s"}
@@ -103,3 +113,12 @@ def test_a_memory_of_nobody_is_refused() -> None:
         Origin("", "ada")
     with pytest.raises(ValueError, match="user is None"):
         Origin("acme", None)  # pyright: ignore[reportArgumentType]
+
+
+async def test_of_a_long_question_the_beginning_is_asked() -> None:
+    await remember("Ada likes tea.", subject="drink", origin=ADA)
+    words = " ".join(str(number) for number in range(50_000))
+    assert await told(f"tea {words}", origin=ADA) == ["Ada likes tea."]
+    (asked,) = await recall(f"tea {words}", origin=ADA)
+    (short,) = await recall(f"tea {words}"[:8_000], origin=ADA)
+    assert asked.score == short.score

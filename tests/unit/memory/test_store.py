@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -187,6 +188,22 @@ async def test_a_batch_that_holds_something_unreadable_does_nothing(store: Memor
     with pytest.raises(NotImplementedError, match="aget"):
         store.get(ADA, "good")
     assert await keys(store) == []
+
+
+async def test_names_that_are_too_long_for_an_index_are_refused(store: MemoryStore) -> None:
+    def name(size: int) -> str:
+        return token_hex(size // 2)
+
+    for place, key in ((ADA, name(20_000)), (("users", name(5_000)), "k"), (("a", name(1_500)), name(1_500))):
+        with pytest.raises(ValueError, match=r"take .* bytes together; expected at most 2,600"):
+            await store.abatch([PutOp(ADA, "good", {"x": 1}), PutOp(place, key, {"x": 1})])
+        assert await store.aget(place, key) is None
+        await store.adelete(place, key)
+    assert await keys(store) == []
+    await store.aput(("a", name(1_200)), name(1_200), {"x": 1})
+    assert len(await keys(store)) == 1
+    with pytest.raises(ValueError, match="the tenant and the user take"):
+        await MemoryStore(origin=Origin("acme", name(5_000))).aput(ADA, "k", {"x": 1})
 
 
 async def test_odd_values_are_kept_as_far_as_json_goes(store: MemoryStore) -> None:

@@ -163,6 +163,21 @@ async def test_a_filter_finds_what_was_stored_in_another_form(ours: BaseStore) -
     assert await keys(ours, filter={"none": {"$gt": float("nan")}}) == []
 
 
+async def test_of_a_long_question_the_beginning_is_asked(ours: BaseStore) -> None:
+    await ours.aput(ADA, "drink", {"text": "green tea"})
+    words = " ".join(str(number) for number in range(50_000))
+    (asked,) = await ours.asearch(ADA, query=f"green tea {words}")
+    (short,) = await ours.asearch(ADA, query=f"green tea {words}"[:8_000])
+    assert asked.score == short.score
+
+
+async def test_what_would_be_kept_for_ages_is_refused(ours: BaseStore) -> None:
+    with pytest.raises(ValueError, match="ttl is 1000000000000"):
+        await ours.aput(ADA, "drink", {"text": "tea"}, ttl=1e12)
+    await ours.aput(ADA, "drink", {"text": "tea"}, ttl=4e9)
+    assert await keys(ours) == ["drink"]
+
+
 async def test_limit_and_offset_page_through_everything_once(store: BaseStore) -> None:
     await store.abatch([PutOp(ADA, f"k{n}", {"text": f"word{n} shared"}) for n in range(7)])
     for query in (None, "shared word3"):
