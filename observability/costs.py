@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FREE: Final = frozenset({"embedded", "embedded-small"})
 """Models that run in this process's own care and cost nothing by the token."""
+EMBEDDED: Final = "embedded"
+"""Who provides them."""
 _MILLION: Final = 1_000_000
 _log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ def cost_of(
     """
     if model in own:
         return _by(own[model], tokens)
-    if model in FREE:
+    if provider == EMBEDDED and model in FREE:
         return Decimal(0)
     return _public(model, tokens, provider, at)
 

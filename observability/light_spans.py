@@ -32,6 +32,8 @@ MOST: Final = 128
 """Attributes, events and links that a span holds. Source: the defaults of OpenTelemetry's specification."""
 _OURS: Final = frozenset(held for held in vars(names).values() if isinstance(held, str))
 """What is kept beyond them: how a call has ended is told last, when what a tool told stands there already."""
+MOST_CHARS: Final = 2**18
+"""Of a text in an attribute, which is cut there: more than anything that we write has."""
 _PLAIN: Final = frozenset({str, int, float, bool})
 _SAMPLED: Final = TraceFlags.SAMPLED
 _RANDOM: Final = TraceFlags.RANDOM_TRACE_ID
@@ -140,7 +142,7 @@ class LightSpan(Span):
             if len(held) >= MOST and name not in held and name not in _OURS:
                 continue
             if type(value) in _PLAIN and type(name) is str and name:
-                held[name] = value
+                held[name] = value[:MOST_CHARS] if type(value) is str and len(value) > MOST_CHARS else value
             else:  # a sequence, or what is none of an attribute's types
                 held.update(_cleaned({name: value}))
 

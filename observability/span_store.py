@@ -43,8 +43,10 @@ COLUMNS: Final = {
     names.REASONING_TOKENS: "reasoning_tokens",
 }
 _CONTENT: Final = frozenset(names.CONTENT)
+_LONG: Final = 4_000
+"""Characters from which on a text is looked through beside the event loop."""
 _PORTION: Final = 16
-"""Spans with content that are looked through at once."""
+"""Spans with content or long texts that are looked through at once."""
 NO_SUCH_TOOL: Final = "(no such tool)"
 """What calls of tools are counted under whose names a model made up."""
 _INSERT: LiteralString = """
@@ -114,7 +116,7 @@ class SpanStore:
         Raises:
             TransientError: the database can't be reached now.
         """
-        if _tell_content(spans):
+        if _take_long(spans):
             portions = [await asyncio.to_thread(self._rows, some) for some in in_portions(spans)]
             rows = [row for some in portions for row in some]
         else:
@@ -147,14 +149,20 @@ class SpanStore:
 
 def in_portions(spans: Sequence[ReadableSpan]) -> Iterator[Sequence[ReadableSpan]]:
     """Yield spans as many at a time as a thread works on: what it has begun, nobody can end."""
-    many = _PORTION if _tell_content(spans) else len(spans)
+    many = _PORTION if _take_long(spans) else len(spans)
     for first in range(0, len(spans), many or 1):
         yield spans[first : first + many]
 
 
-def _tell_content(spans: Sequence[ReadableSpan]) -> bool:
-    """Return whether one of these spans holds what was asked or answered."""
-    return not all(_CONTENT.isdisjoint(span.attributes or ()) for span in spans)
+def _take_long(spans: Sequence[ReadableSpan]) -> bool:
+    """Return whether one of these spans holds what was asked or answered, or else a long text."""
+    for span in spans:
+        held = span.attributes or {}
+        if not _CONTENT.isdisjoint(held) or any(
+            type(one) is str and len(one) > _LONG for one in held.values()
+        ):
+            return True
+    return False
 
 
 def row_of(span: ReadableSpan, prices: Mapping[str, Price]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 
 from observability import names, span_content
-from observability.costs import Tokens, tokens_of
+from observability.costs import EMBEDDED, Tokens, tokens_of
 from observability.invocations import RUNNING, Invocation
 from observability.span_below import Below, failed
 
@@ -144,7 +144,7 @@ def step_span(part_of: Invocation, step: str, attributes: Mapping[str, Any]) -> 
 
 def provider_at(endpoint: str) -> str:
     """Return who provides the models of an endpoint: a name that the conventions know, or else its host."""
-    return PROVIDERS.get(endpoint.partition("/")[0], endpoint) or "embedded"
+    return PROVIDERS.get(endpoint.partition("/")[0], endpoint) or EMBEDDED
 
 
 def tell_question(part_of: Invocation, text: str) -> None:

@@ -229,3 +229,9 @@ def test_what_an_endpoint_tells_that_can_not_be_costs_an_unknown_sum_and_never_l
     own = cost_of("own", took, provider="", at=now, own={"own": Price(input=3, output=0, cached=0)})
     assert own is not None
     assert own >= 0
+
+
+def test_only_our_own_model_is_free_by_its_name() -> None:
+    prices: Any = {}
+    for provider, cost in (("embedded", Decimal(0)), ("gateway.example", None), ("", None)):
+        assert cost_of("embedded", Tokens(1, 1), provider=provider, at=datetime.now(UTC), own=prices) == cost

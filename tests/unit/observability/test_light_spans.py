@@ -11,7 +11,7 @@ from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, Statu
 from typing_extensions import override
 
 from observability import names
-from observability.light_spans import MOST, LightTracer
+from observability.light_spans import MOST, MOST_CHARS, LightTracer
 
 
 class Odd(str):
@@ -218,3 +218,14 @@ def test_what_is_being_told_when_a_span_ends_does_not_change_it_afterwards() -> 
     spans[1].add_event("late", late)
     spans[2].add_link(SpanContext(1, 2, is_remote=True), late)
     assert [(len(one.attributes or {}), len(one.events), len(one.links)) for one in ended] == [(0, 0, 0)] * 3
+
+
+def test_a_very_long_text_is_cut() -> None:
+    ended: list[ReadableSpan] = []
+    span = light_tracer(ended.append).start_span("one", attributes={"long": "x" * (MOST_CHARS + 1)})
+    span.set_attribute("as it is", "y" * MOST_CHARS)
+    span.end()
+    assert {name: len(str(held)) for name, held in (ended[0].attributes or {}).items()} == {
+        "long": MOST_CHARS,
+        "as it is": MOST_CHARS,
+    }
