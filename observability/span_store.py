@@ -158,10 +158,11 @@ def _take_long(spans: Sequence[ReadableSpan]) -> bool:
     """Return whether one of these spans holds what was asked or answered, or else a long text."""
     for span in spans:
         held = span.attributes or {}
-        if not _CONTENT.isdisjoint(held) or any(
-            type(one) is str and len(one) > _LONG for one in held.values()
-        ):
+        if not _CONTENT.isdisjoint(held):
             return True
+        for one in held.values():
+            if type(one) is str and len(one) > _LONG:
+                return True
     return False
 
 
