@@ -9,14 +9,17 @@ from core.worker import current_worker
 from memory.saver import Saver
 
 
-async def postgres_checkpointer() -> Saver:
+async def postgres_checkpointer(kind: type[Saver] = Saver) -> Saver:
     """Return the saver on this process's database, its tables in place.
+
+    Args:
+        kind: of saver.
 
     Raises:
         DatabaseError: the database can't be had.
     """
     database = await (await current_process()).database()
-    saver = Saver(database.pool, await current_worker())
+    saver = kind(database.pool, await current_worker())
     if not await _is_set_up(database, len(saver.MIGRATIONS) - 1):
         async with setup_lock(database.url):
             await saver.setup()

@@ -1,8 +1,8 @@
 """How new facts find their place among those that stand: the same, another version, or disputed.
 
 A fact whose words stand already under another subject is that fact, unless it corrects what stands under its
-own. What a person said is never superseded
-by what a document, a page or a tool says: such a fact goes into the history, disputed, and never holds.
+own. What a person said is never superseded by what a document, a page or a tool says: such a fact goes into
+the history, disputed, and never holds.
 """
 
 from collections.abc import Sequence

@@ -115,7 +115,11 @@ class Saver(AsyncPostgresSaver):
             await delete_for_runs(cursor, [str(one) for one in run_ids])
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy all that is kept of a thread, its whole history, to another id."""
+        """Copy all that is kept of a thread, its whole history, to an id that is free.
+
+        Raises:
+            ValueError: the source has no checkpoints, or the target has some or is the source.
+        """
         async with self._transaction() as cursor:
             await copy_thread(cursor, str(source_thread_id), str(target_thread_id))
 

@@ -33,13 +33,32 @@ _COPY: Final[tuple[LiteralString, ...]] = (
 )
 
 
+_THERE: Final[LiteralString] = """
+select exists (select from checkpoints where thread_id = %(source)s) as source,
+    exists (select from checkpoints where thread_id = %(target)s) as target
+"""
+
+
+class NothingToCopyError(ValueError):
+    """A thread was to be copied that has no checkpoints."""
+
+
 async def copy_thread(cursor: AsyncCursor[DictRow], source: str, target: str) -> None:
     """Copy a thread in an open transaction, which has to be the first thing that it does.
 
     Raises:
-        psycopg.errors.UniqueViolation: the target has checkpoints of the same ids already.
+        NothingToCopyError: the source has no checkpoints.
+        ValueError: the target is the source, or has checkpoints already.
+        psycopg.errors.UniqueViolation: somebody copies to the target at the same moment.
     """
+    if source == target:
+        raise ValueError(f"the thread {source!r} would be copied onto itself; expected another id")
     # One view of the three tables: a run may be writing to the source.
     await cursor.execute("set transaction isolation level repeatable read")
+    there = await (await cursor.execute(_THERE, {"source": source, "target": target})).fetchone()
+    if there is None or not there["source"]:
+        raise NothingToCopyError(f"there is no thread {source!r} with checkpoints; expected one to copy")
+    if there["target"]:
+        raise ValueError(f"the thread {target!r} has checkpoints already; expected an id that is free")
     for statement in _COPY:
         await cursor.execute(statement, {"source": source, "target": target})

@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp, Op, PutOp, SearchOp
 from langgraph.store.base import validate_op_namespace as check_labels
 
-from core.text import storable, storable_text
+from core.text import DEEPEST, storable, storable_text
 from memory.items import MAX_TTL_MINUTES
 from memory.store_text import asked_text
 
@@ -28,10 +28,12 @@ def checked(op: Op) -> Op:
         _check_namespace(op.namespace)
     if isinstance(op, PutOp):
         _check_put(op)
-    if isinstance(op, (SearchOp, ListNamespacesOp)) and not (
-        0 <= op.limit <= _MOST and 0 <= op.offset <= _MOST
-    ):
-        raise ValueError(f"limit is {op.limit} and offset {op.offset}; expected 0 to {_MOST}")
+    if isinstance(op, (SearchOp, ListNamespacesOp)) and not (_is_count(op.limit) and _is_count(op.offset)):
+        raise ValueError(
+            f"limit is {op.limit!r} and offset {op.offset!r}; expected whole numbers, 0 to {_MOST}"
+        )
+    if isinstance(op, ListNamespacesOp):
+        _check_listing(op)
     if isinstance(op, SearchOp):
         _check_namespace(op.namespace_prefix)
         _check_filter(op.filter or {})
@@ -39,11 +41,56 @@ def checked(op: Op) -> Op:
     return op
 
 
+def _is_count(number: object) -> bool:
+    return isinstance(number, int) and 0 <= number <= _MOST
+
+
+def _check_listing(op: ListNamespacesOp) -> None:
+    if op.max_depth is not None and not _is_count(op.max_depth):
+        raise ValueError(f"max_depth is {op.max_depth!r}; expected a whole number, 0 to {_MOST}")
+    for condition in op.match_conditions or ():
+        _check_namespace(condition.path)
+
+
 def _check_put(op: PutOp) -> None:
     if not op.namespace:
         raise InvalidNamespaceError("the namespace is empty; expected at least one label")
     if op.ttl is not None and not 0 <= op.ttl <= MAX_TTL_MINUTES:
         raise ValueError(f"ttl is {op.ttl!r}; expected a number of minutes, 0 to {MAX_TTL_MINUTES:,}")
+    if op.value is not None:
+        _check_value(op.key, op.value)
+
+
+def _check_value(key: str, value: object) -> None:
+    """Refuse what is no JSON data, level by level; what holds itself is nested too deep."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"the value of {key!r} is {_kind(value)}; expected a dict")  # noqa: TRY004 - as for every value
+    level: Sequence[Any] = [cast("Mapping[Any, Any]", value)]
+    for _ in range(DEEPEST):
+        below: dict[int, Any] = {}
+        for part in level:
+            if isinstance(part, Mapping):
+                _check_leaves(key, [one for one in cast("Mapping[Any, Any]", part) if type(one) is not str])
+            inner = cast("Sequence[Any]", part.values() if isinstance(part, Mapping) else part)
+            below |= {id(one): one for one in inner if isinstance(one, (dict, list, tuple))}
+            _check_leaves(key, [one for one in inner if not isinstance(one, (str, dict, list, tuple))])
+        if not below:
+            return
+        level = list(below.values())
+    raise ValueError(f"the value of {key!r} is nested too deep; expected at most {DEEPEST} levels")
+
+
+def _check_leaves(key: str, leaves: Sequence[object]) -> None:
+    for leaf in leaves:
+        if leaf is not None and not isinstance(leaf, (str, int, float)):
+            raise ValueError(
+                f"the value of {key!r} holds {_kind(leaf)}, which can't be stored; expected JSON data: dicts,"
+                " lists, texts, numbers, booleans and None"
+            )
+
+
+def _kind(value: object) -> str:
+    return f"a value of the type {type(value).__name__}"
 
 
 def _check_namespace(namespace: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from core.process import opened_process
 from core.settings import Settings
 from memory.checkpoints import postgres_checkpointer
 from memory.saver import Saver
+from memory.server_checkpoints import server_checkpointer
 
 EVERY = 4
 
@@ -117,6 +118,27 @@ async def test_a_copied_thread_lives_on_by_itself(saver: Saver) -> None:
     await saver.adelete_thread("t")
     assert await values(graph, "copy") == before
     assert await values(graph, "t") == {}
+
+
+async def test_a_thread_is_copied_to_an_id_that_is_free_only(saver: Saver) -> None:
+    graph = graph_on(saver)
+    before = await turns(graph, "t", 1)
+    other = await turns(graph, "other", 2)
+    for source, target, told in (
+        ("t", "t", "'t' would be copied onto itself"),
+        ("t", "other", "'other' has checkpoints already"),
+        ("gone", "new", "there is no thread 'gone'"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            await saver.acopy_thread(source, target)
+    assert [await values(graph, one) for one in ("t", "other", "new")] == [before, other, {}]
+
+
+async def test_a_thread_of_a_server_that_nobody_asked_in_yet_is_copied_as_one(postgres_url: str) -> None:
+    async with opened_process(Settings(database_url=SecretStr(postgres_url))):
+        saver = await server_checkpointer()
+        await saver.acopy_thread("empty", "copy")
+        assert await values(graph_on(saver), "copy") == {}
 
 
 async def test_set_up_at_the_same_moment_by_many_is_done_once(empty_postgres_url: str) -> None:

@@ -1,6 +1,7 @@
 """What LangGraph documents of a store, held by its own in memory, by ours and by those on vector stores."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,64 @@ async def test_what_would_be_kept_for_ages_is_refused(ours: BaseStore) -> None:
         await ours.aput(ADA, "drink", {"text": "tea"}, ttl=1e12)
     await ours.aput(ADA, "drink", {"text": "tea"}, ttl=4e9)
     assert await keys(ours) == ["drink"]
+
+
+LOOP: dict[str, Any] = {}
+LOOP["twice"] = [LOOP, LOOP]
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"in": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"a": {1}}, "type set"),
+        ({"a": [b"x"]}, "type bytes"),
+        ({"a": {"b": datetime.now(UTC)}}, "type datetime"),
+        ({"a": {(1, 2): "x"}}, "type tuple"),
+        (["a"], "type list"),
+        (nested(101), "nested too deep"),
+        (nested(3_000), "nested too deep"),
+        (LOOP, "nested too deep"),
+    ],
+    ids=["set", "bytes", "datetime", "tuple", "list", "101 levels", "3,000 levels", "holds itself"],
+)
+async def test_a_value_that_can_not_be_stored_is_told_with_its_key(
+    ours: BaseStore, value: Any, told: str
+) -> None:
+    with pytest.raises(ValueError, match=f"the value of 'odd' .*{told}"):
+        await ours.abatch([PutOp(ADA, "good", {"x": 1}), PutOp(ADA, "odd", value)])
+    assert await keys(ours) == []
+
+
+async def test_all_that_json_holds_is_stored(ours: BaseStore) -> None:
+    value = nested(100) | {"a": (1, 2.5, None, True), "b": []}
+    await ours.aput(ADA, "good", value)
+    item = await ours.aget(ADA, "good")
+    assert item is not None
+    assert item.value == value | {"a": [1, 2.5, None, True]}
+
+
+async def test_limits_and_depths_that_are_none_are_refused(ours: BaseStore) -> None:
+    await ours.aput(ADA, "k", {"x": 1})
+    options: dict[str, Any]
+    for options in ({"limit": 1.5}, {"limit": -1}, {"offset": "1"}):
+        with pytest.raises(ValueError, match="expected whole numbers"):
+            await ours.asearch(ADA, **options)
+        with pytest.raises(ValueError, match="expected whole numbers"):
+            await ours.alist_namespaces(**options)
+    for depth in (-1, 1.5):
+        with pytest.raises(ValueError, match="max_depth is"):
+            await ours.alist_namespaces(max_depth=depth)  # pyright: ignore[reportArgumentType] - as callers without types do
+    for name in ("suffix", "prefix"):
+        options = {name: ("a\ud800",)}
+        with pytest.raises(InvalidNamespaceError, match="half characters"):
+            await ours.alist_namespaces(**options)
 
 
 async def test_limit_and_offset_page_through_everything_once(store: BaseStore) -> None:
