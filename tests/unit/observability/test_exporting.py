@@ -24,7 +24,7 @@ from observability.destinations import destinations
 from observability.tracing import Tracing, current_tracing
 from tests.trace_places import Place, Request, opened_place, plain
 
-WHOSE = {names.USER: "ada", names.TENANT: "acme", names.CONVERSATION: "t1", names.SESSION: "t1"}
+WHOSE = {names.USER: "ada", names.TENANT: "acme", names.CONVERSATION: "t1"}
 PRICES = {"m": Price(input=1, output=10)}
 
 

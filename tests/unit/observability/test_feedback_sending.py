@@ -44,7 +44,7 @@ async def a_run(postgres_url: str, folder: Path, **told: Any) -> AsyncGenerator[
         await begins(await process.database(), RUN, thread_id="t1", user="ada", tenant="acme")
         tracing = await current_tracing()
         for _ in range(2):
-            whose = {names.USER: "ada", names.TENANT: "acme", names.SESSION: "t1"}
+            whose = {names.USER: "ada", names.TENANT: "acme", names.CONVERSATION: "t1"}
             with spans.invocation(tracing.tracer, "clerk", whose, decide=tracing.decisions.put) as one:
                 one.belongs_to(RUN, None)
                 with spans.step_span(one, "plan", {}):

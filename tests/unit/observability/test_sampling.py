@@ -74,7 +74,7 @@ def test_what_waits_for_the_end_of_traces_is_bounded() -> None:
 
 
 def written(tracing: Tracing) -> None:
-    whose = {names.USER: "ada", names.TENANT: "acme", names.CONVERSATION: "t1", names.SESSION: "t1"}
+    whose = {names.USER: "ada", names.TENANT: "acme", names.CONVERSATION: "t1"}
     with spans.invocation(tracing.tracer, "clerk", whose, decide=tracing.decisions.put) as one:
         one.belongs_to("run-1", None)
         with spans.step_span(one, "plan", {}), spans.model_span("embedded", "") as spoken:
