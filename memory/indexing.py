@@ -10,6 +10,7 @@ from pathlib import Path
 from core.database import Database
 from core.errors import InputError
 from core.text import storable_text, visible
+from memory.chunks import Chunk
 from memory.documents import DocumentStore, forget_documents
 from memory.reading import SUFFIXES, passages_of, suffix_of
 
@@ -74,24 +75,28 @@ async def index_path(
         name = _name(file, root)
         if advance:
             advance(done, len(files), visible(name))
-        before = known.pop(name, None)
         try:
-            content, digest = await asyncio.to_thread(_read, file, name)
-            if before == digest:
-                unchanged += 1
-                continue
-            chunks = await passages_of(content, suffix_of(file))
+            changed = await _changed(file, name, known.pop(name, None))
         except (OSError, ValueError) as error:
             skipped.append(f"{visible(name)}: {error}")
             continue
-        await store.put(tenant, name, digest, chunks)
+        if changed is None:
+            unchanged += 1
+            continue
+        await store.put(tenant, name, *changed)
         added += 1
-        passages += len(chunks)
+        passages += len(changed[1])
     for gone in known:
         await store.remove(tenant, gone)
     if advance:
         advance(len(files), len(files), "")
     return IndexReport(added, unchanged, len(known), passages, tuple(skipped))
+
+
+async def _changed(file: Path, name: str, before: str | None) -> tuple[str, list[Chunk]] | None:
+    """Return the digest of a file and its passages; None where the digest is the one of before."""
+    content, digest = await asyncio.to_thread(_read, file, name)
+    return None if before == digest else (digest, await passages_of(content, suffix_of(file)))
 
 
 async def forget_path(database: Database, path: Path, *, tenant: str, base: Path) -> int:
