@@ -99,11 +99,8 @@ async def become(connection: Connection, tenant: str) -> None:
 @lru_cache(maxsize=1000)
 def _becoming(tenant: str, *, reading: bool) -> bytes:
     """Return what binds a transaction to a tenant, written out: that takes longer than to ask it."""
-    return (
-        sql.SQL("select boring.become({}, {}, {})")
-        .format(literal(tenant), sql.Literal(APPLICATION_ROLE), sql.Literal(reading))
-        .as_bytes()
-    )
+    values = literal(tenant), sql.Literal(APPLICATION_ROLE), sql.Literal(reading)
+    return (_BECOME % tuple(value.as_string() for value in values)).encode()
 
 
 @contextmanager

@@ -29,6 +29,8 @@ from memory.store_search import found_alone
 from memory.store_text import asked_text, searchable
 from memory.store_uses import uses
 
+_USERS = "users"
+"""The label below which each user has a namespace."""
 _HISTORY = sql.SQL("""
 select {columns} from boring.memory_item
 where path = boring.path_of(%s) and key = %s order by valid_from, valid_to nulls last
@@ -128,12 +130,12 @@ async def forget(subject: str, *, kind: Kind = "fact", origin: Origin | None = N
 def user_namespace(user: str, kind: Kind | None = None) -> tuple[str, ...]:
     """Return where a user's memories stand; a label holds no period, so those of a name are escaped."""
     label = user.replace("%", "%25").replace(".", "%2E")
-    return ("users", label) if kind is None else ("users", label, kind)
+    return (_USERS, label) if kind is None else (_USERS, label, kind)
 
 
 def owner_of(namespace: Sequence[str]) -> str | None:
     """Return the user below whose namespace this one is; None where that is no user's."""
-    if len(namespace) < len(user_namespace("")) or namespace[0] != user_namespace("")[0]:
+    if tuple(namespace[:1]) != (_USERS,) or not namespace[1:]:
         return None
     return namespace[1].replace("%2E", ".").replace("%25", "%")
 

@@ -36,8 +36,8 @@ exists (
     select from unnest(%(threads)s::text[]) as thread
     where (place = thread or starts_with(place, thread || '|') or starts_with(place, thread || '#'))
         and not exists (
-            select from boring.run as made_in, lateral (select made_in.thread_id as other) as named
-            where made_in.run_id = plan.run_id and other <> thread
+            select from (select thread_id as other from boring.run where run_id = plan.run_id) as made_in
+            where other <> thread
                 and (place = other or starts_with(place, other || '|') or starts_with(place, other || '#'))))
 """
 """The condition that a plan was made on threads, whose names may go on as the places on others do."""

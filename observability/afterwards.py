@@ -7,12 +7,13 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, LiteralString
 
-from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanContext, TraceFlags
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, SpanContext
 
 from core.process import current_process
 from observability import names
 from observability.invocations import Invocation
 from observability.spans import step_span
+from observability.stored_spans import context_named
 from observability.tracing import current_tracing
 
 _FIRST: LiteralString = """
@@ -53,9 +54,7 @@ async def _first_of(run_id: str) -> SpanContext:
         async with database.pool.connection() as connection:
             row = await (await connection.execute(_FIRST, (run_id,))).fetchone()
         if row is not None:
-            flags = TraceFlags(TraceFlags.SAMPLED)
-            ids = int(row["trace_id"], 16), int(row["span_id"], 16)
-            return SpanContext(*ids, is_remote=False, trace_flags=flags)
+            return context_named(f"{row['trace_id']}-{row['span_id']}")
         if left:
             await asyncio.sleep(_PAUSE_S)
     return INVALID_SPAN_CONTEXT

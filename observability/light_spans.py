@@ -35,6 +35,7 @@ _OURS: Final = frozenset(held for held in vars(names).values() if isinstance(hel
 MOST_CHARS: Final = 2**18
 """Of a text in an attribute, which is cut there: more than anything that we write has."""
 _PLAIN: Final = frozenset({str, int, float, bool})
+_UNSET: Final = Status()
 _SAMPLED: Final = TraceFlags.SAMPLED
 _RANDOM: Final = TraceFlags.RANDOM_TRACE_ID
 
@@ -210,9 +211,6 @@ class LightSpan(Span):
             instrumentation_scope=self._tracer.scope,
         )
         self._tracer.on_end(finished)
-
-
-_UNSET: Final = Status()
 
 
 def _cleaned(attributes: Attributes) -> dict[str, Any]:

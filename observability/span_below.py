@@ -6,7 +6,7 @@ from asyncio import CancelledError
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from opentelemetry import context as current
@@ -70,20 +70,30 @@ class Below(AbstractContextManager[Span]):
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         part_of, span = self._part_of, self._span
-        if isinstance(error, GraphInterrupt):
-            span.set_attribute(names.OUTCOME, "interrupted")
-            part_of.interrupted()
-        elif isinstance(error, GraphBubbleUp | CancelledError):
-            if not isinstance(error, ParentCommand):  # which hands on to a graph around
-                span.set_attribute(names.OUTCOME, "abandoned")
-        elif error is not None:
+        outcome = "" if error is None else left_by(error)
+        if error is not None and outcome == "failed":
             failed(span, error)
+        elif outcome:
+            span.set_attribute(names.OUTCOME, outcome)
+        if outcome == "interrupted":
+            part_of.interrupted()
         current.detach(self._token)
         if self._running is not None:
             RUNNING.reset(self._running)
         if part_of.run_id and not self._knew_run:
             span.set_attribute(names.RUN, part_of.run_id)
         span.end()
+
+
+def left_by(error: BaseException) -> Literal["interrupted", "abandoned", "failed", ""]:
+    """Return how something ends that an error leaves; empty where that hands on to a graph around."""
+    if isinstance(error, GraphInterrupt):
+        return "interrupted"
+    if isinstance(error, ParentCommand):
+        return ""
+    if isinstance(error, GraphBubbleUp | CancelledError):  # such as a graph that is drained: nobody is asked
+        return "abandoned"
+    return "failed"
 
 
 def failed(span: Span, error: BaseException) -> None:

@@ -7,13 +7,11 @@ linked to the first. An interrupt is no error.
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph.errors import GraphBubbleUp, GraphInterrupt, ParentCommand
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
@@ -21,7 +19,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, S
 from observability import names, span_content
 from observability.costs import EMBEDDED, Tokens, tokens_of
 from observability.invocations import RUNNING, Invocation
-from observability.span_below import Below, failed
+from observability.span_below import Below, failed, left_by
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
@@ -85,17 +83,15 @@ def invocation(
         one.belongs_to(parent.run_id, None)
     try:
         yield one
-    except GraphInterrupt:
-        one.interrupted()
-        raise
-    except ParentCommand:
-        raise  # it hands on to a graph around
-    except (GraphBubbleUp, GeneratorExit, CancelledError):  # such as a graph that is drained: nobody is asked
-        one.outcome = one.outcome or "abandoned"
-        raise
     except BaseException as error:
-        one.outcome = "failed"
-        failed(span, error)
+        outcome = "abandoned" if isinstance(error, GeneratorExit) else left_by(error)
+        if outcome == "interrupted":
+            one.interrupted()
+        elif outcome == "abandoned":
+            one.outcome = one.outcome or outcome
+        elif outcome == "failed":
+            one.outcome = outcome
+            failed(span, error)
         raise
     finally:
         _closed(one)

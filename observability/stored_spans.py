@@ -67,14 +67,14 @@ def span_of(row: Mapping[str, Any]) -> ReadableSpan:
     if row["cost_usd"] is not None:
         attributes[names.COST] = float(row["cost_usd"])
     events = [{**event} for event in row["events"]]
-    parent = row["parent_id"] and _context(f"{row['trace_id']}-{row['parent_id']}")
+    parent = row["parent_id"] and context_named(f"{row['trace_id']}-{row['parent_id']}")
     return ReadableSpan(
         name=row["name"],
-        context=_context(f"{row['trace_id']}-{row['span_id']}"),
+        context=context_named(f"{row['trace_id']}-{row['span_id']}"),
         parent=parent or None,
         attributes=attributes,
         events=[Event(event.pop("name"), timestamp=event.pop("at_ns"), attributes=event) for event in events],
-        links=[Link(_context(link)) for link in row["links"]],
+        links=[Link(context_named(link)) for link in row["links"]],
         kind=SpanKind.CLIENT if row["operation"] == names.CHAT else SpanKind.INTERNAL,
         status=Status(StatusCode.ERROR, row["error_type"]) if row["status"] == "error" else Status(),
         start_time=begun,
@@ -82,7 +82,8 @@ def span_of(row: Mapping[str, Any]) -> ReadableSpan:
     )
 
 
-def _context(name: str) -> SpanContext:
+def context_named(name: str) -> SpanContext:
+    """Return the context of a span of this database that is named by its trace and itself: `trace-span`."""
     trace_id, _, span_id = name.partition("-")
     return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=_SAMPLED)
 
