@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from langchain_core.messages import AIMessage
 from langgraph.errors import GraphBubbleUp
@@ -22,75 +22,76 @@ class ModelRefusedError(BoringError):
     """The circuit breaker of the last model in line is open."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A plan, and how it came about.
+@dataclass(slots=True)
+class Line:
+    """Models that are asked for a plan one after the other, until one has planned.
 
     Attributes:
-        names: of the models that were looked at, in order; the last one planned.
-        reasons: why each of the others did not.
+        step: that is planned, for the record of decisions.
+        names: of the models that were looked at, in order.
+        reasons: why they did not plan; of the one that did there is none.
     """
 
-    message: AIMessage
-    names: tuple[str, ...]
-    reasons: tuple[str, ...]
+    models: Sequence[ModelSource]
+    breakers: Breakers
+    step: int = 0
+    names: list[str] = field(default_factory=list[str], init=False)
+    reasons: list[str] = field(default_factory=list[str], init=False)
 
+    async def plan(self, ask: Ask) -> AIMessage:
+        """Return the plan of the first model that can be used.
 
-async def first_to_plan(models: Sequence[ModelSource], ask: Ask, breakers: Breakers) -> Planned:
-    """Return the plan of the first model that can be used.
+        Raises:
+            ModelRefusedError: the last one's breaker is open.
+            Exception: what the last one failed with, or what no other model could do better with.
+        """
+        for place, source in enumerate(self.models, start=1):
+            try:
+                model = await source()
+                self.names.append(_distinct(model.profile.name, self.names))
+                return await self._asked(model, _breaker(model, self.names[-1]), ask)
+            except GraphBubbleUp:
+                raise
+            except Exception as error:
+                if len(self.names) < place:  # it could not be opened
+                    self.names.append(f"fallback {place - 1}" if place > 1 else "the model")
+                self.reasons.append(_reason(error))
+                refused = isinstance(error, ModelRefusedError)
+                if place == len(self.models) or not (refused or may_fall_back(error)):
+                    raise
+                self._pass_over(error)
+        raise ValueError("there is no model to ask")
 
-    Raises:
-        ModelRefusedError: the last one's breaker is open.
-        Exception: what the last one failed with, or what no other model could do better with.
-    """
-    names: list[str] = []
-    reasons: list[str] = []
-    for place, source in enumerate(models, start=1):
+    def _pass_over(self, error: Exception) -> None:
+        level = logging.ERROR if is_misconfigured(error) else logging.WARNING
+        passed = self.names[-1], self.reasons[-1]
+        _log.log(level, "Model %s is passed over: %s. The next in line is asked.", *passed)
+
+    async def _asked(self, model: Model, name: str, ask: Ask) -> AIMessage:
+        if refusal := await self.breakers.admit(name):
+            raise ModelRefusedError(refusal.message)
         try:
-            model = await source()
-            names.append(_distinct(model.profile.name, names))
-            message = await _asked(model, _breaker(model, names[-1]), ask, breakers)
+            return await self._answered(model, name, ask)
+        finally:
+            await self.breakers.give_back(name)
+
+    async def _answered(self, model: Model, name: str, ask: Ask) -> AIMessage:
+        try:
+            message = await ask(model)
         except GraphBubbleUp:
             raise
         except Exception as error:
-            if len(names) < place:
-                names.append(f"fallback {place - 1}")  # it could not be opened
-            if place == len(models) or not (isinstance(error, ModelRefusedError) or may_fall_back(error)):
-                raise
-            reasons.append(_reason(error))
-            level = logging.ERROR if is_misconfigured(error) else logging.WARNING
-            _log.log(level, "Model %s is passed over: %s. The next in line is asked.", names[-1], reasons[-1])
-        else:
-            return Planned(message, tuple(names), tuple(reasons))
-    raise ValueError("there is no model to ask")
-
-
-async def _asked(model: Model, name: str, ask: Ask, breakers: Breakers) -> AIMessage:
-    if refusal := await breakers.admit(name):
-        raise ModelRefusedError(refusal.message)
-    try:
-        return await _answered(model, name, ask, breakers)
-    finally:
-        await breakers.give_back(name)
-
-
-async def _answered(model: Model, name: str, ask: Ask, breakers: Breakers) -> AIMessage:
-    try:
-        message = await ask(model)
-    except GraphBubbleUp:
-        raise
-    except Exception as error:
-        if is_unreachable(error):
-            (await current_process()).forget(model)
-        if is_unhealthy(error):
-            await breakers.failed(name, error)
-        elif is_refused(error):
-            await breakers.succeeded(name)
-        if isinstance(error, TimeoutError):  # of the client, not of the run
-            raise TransientError(f"the model {model.profile.name} did not answer in time.") from error
-        raise
-    await breakers.succeeded(name)
-    return message
+            if is_unreachable(error):
+                (await current_process()).forget(model)
+            if is_unhealthy(error):
+                await self.breakers.failed(name, error, step=self.step)
+            elif is_refused(error):
+                await self.breakers.succeeded(name, step=self.step)
+            if isinstance(error, TimeoutError):  # of the client, not of the run
+                raise TransientError(f"the model {model.profile.name} did not answer in time.") from error
+            raise
+        await self.breakers.succeeded(name, step=self.step)
+        return message
 
 
 def _breaker(model: Model, distinct: str) -> str:

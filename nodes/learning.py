@@ -30,7 +30,7 @@ from memory.store_models import Asked, answered
 from memory.store_search import found_alone
 from memory.store_text import asked_text
 from nodes.extracting import Fact, asking, extracted, facts_form, spent_on
-from nodes.fallback import first_to_plan
+from nodes.fallback import Line
 from nodes.remembering import Memory, MemoryPolicy, policy_of
 from observability import names
 from observability.afterwards import step_afterwards
@@ -141,10 +141,10 @@ async def _facts(
     form = facts_form(policy.max_facts)
     known = await _known(turn, database)
     models = [mind.model, *(await mind.fallbacks())]
-    planned = await first_to_plan(models, asking(turn.messages, known, form), await current_breakers())
-    spent = spent_on(planned.message, turn.messages)
+    planned = await Line(models, await current_breakers()).plan(asking(turn.messages, known, form))
+    spent = spent_on(planned, turn.messages)
     try:
-        return extracted(planned.message, turn.messages, known, form), spent
+        return extracted(planned, turn.messages, known, form), spent
     except TransientError as error:
         raise _SpentError(str(error), spent) from error
 

@@ -15,7 +15,7 @@ from core.context import RunContext, context_of
 from core.protocols import FallbackSource, Model, ModelSource, PlanRequest, ResponseFormat, ToolSpec
 from core.state import AgentState, Stop, Turn
 from guardrails.limits import spent, time_left_s
-from nodes.fallback import Planned, first_to_plan
+from nodes.fallback import Line
 from nodes.faults import MODEL_ATTEMPTS, is_transient, readable
 from nodes.own_ids import with_own_ids
 from nodes.seeing import Frame
@@ -60,72 +60,81 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
             return {"stop": stop}
         await model()  # the time until it is open is not the turn's
         begun, models = time.monotonic(), [model, *(await fallbacks() if fallbacks else ())]
-        planned = await _asked(models, partial(show, state=state), state, runtime)
-        if not isinstance(planned, Planned):
+        line = Line(models, await current_breakers(), state["turn"]["step"] + 1)
+        planned = await _asked(line, partial(show, state=state, place=namespace_of(runtime)), state, runtime)
+        if not isinstance(planned, AIMessage):
             return planned
-        charged = _charged(state["turn"], state["messages"], planned.message, time.monotonic() - begun)
-        return _update(planned, charged, state, response_format, tools)
+        charged = _charged(state["turn"], state["messages"], planned, time.monotonic() - begun)
+        _note_plan(planned, line, tools)
+        return _update(planned, charged, state, response_format)
 
     return plan
 
 
 async def _asked(
-    models: Sequence[ModelSource],
-    ask: Callable[[Model], Awaitable[AIMessage]],
-    state: AgentState,
-    runtime: Runtime[RunContext],
-) -> Planned | dict[str, Any]:
+    line: Line, ask: Callable[[Model], Awaitable[AIMessage]], state: AgentState, runtime: Runtime[RunContext]
+) -> AIMessage | dict[str, Any]:
     """Ask the models in order; return what one has planned, or why the turn has to end."""
     turn, context = state["turn"], context_of(runtime)
-    breakers, begun = await current_breakers(), time.monotonic()
+    begun = time.monotonic()
     try:
         async with asyncio.timeout(time_left_s(turn, context)):
-            planned = await first_to_plan(models, ask, breakers)
+            planned = await line.plan(ask)
     except TimeoutError:
         used = {**turn, "elapsed_s": turn["elapsed_s"] + time.monotonic() - begun}
         return {"turn": used, "stop": _too_slow(context)}
     except GraphBubbleUp:
         raise
     except Exception as error:
-        if is_transient(error) and _attempt(runtime) < MODEL_ATTEMPTS:
+        attempt = _attempt(runtime)
+        if is_transient(error) and attempt < MODEL_ATTEMPTS:
+            _note_retry(line, attempt, runtime)
             raise  # to the retry policy of the node
         return {"stop": Stop(reason="failed", message=readable(error))}
-    if planned.reasons:
-        _note_fallback(planned, turn, runtime)
+    if line.reasons:
+        _note_fallback(line, runtime)
     return planned
 
 
-def _note(planned: Planned, step: int, tools: Sequence[ToolSpec]) -> None:
-    called = [choice_called(call["name"]) for call in planned.message.tool_calls]
-    candidates = [*(one.name for one in tools), ANSWER]
-    choice = ", ".join(called) or ANSWER
-    note_decision("plan", choice, step=step, by=planned.names[-1], candidates=candidates)
-
-
 def _update(
-    planned: Planned,
-    charged: Turn,
-    state: AgentState,
-    response_format: ResponseFormat | None,
-    tools: Sequence[ToolSpec],
+    message: AIMessage, charged: Turn, state: AgentState, response_format: ResponseFormat | None
 ) -> dict[str, Any]:
-    message = planned.message
-    _note(planned, charged["step"], tools)
     if stop := unfit(message, response_format):
         return {"turn": charged, "stop": stop}
     return {"messages": [with_own_ids(message, state["messages"])], "turn": charged}
 
 
-def _note_fallback(planned: Planned, turn: Turn, runtime: Runtime[RunContext]) -> None:
-    passed_over = zip(planned.names, planned.reasons, strict=False)
+def _note_plan(planned: AIMessage, line: Line, tools: Sequence[ToolSpec]) -> None:
+    called = [choice_called(call["name"]) for call in planned.tool_calls]
+    candidates = [*(one.name for one in tools), ANSWER]
+    choice = ", ".join(called) or ANSWER
+    note_decision("plan", choice, step=line.step, by=line.names[-1], candidates=candidates)
+
+
+def _note_fallback(line: Line, runtime: Runtime[RunContext]) -> None:
     note_decision(
         "fallback",
-        planned.names[-1],
-        step=turn["step"] + 1,
-        candidates=planned.names,
-        reason="; ".join(f"{name}: {why}" for name, why in passed_over),
+        line.names[-1],
+        step=line.step,
+        candidates=line.names,
+        reason=_passed_over(line),
         once=Once(namespace_of(runtime)),
     )
+
+
+def _note_retry(line: Line, attempt: int, runtime: Runtime[RunContext]) -> None:
+    note_decision(
+        "retry",
+        line.names[0],
+        step=line.step,
+        candidates=line.names,
+        reason=f"attempt {attempt} of {MODEL_ATTEMPTS} failed: {_passed_over(line)}",
+        once=Once(namespace_of(runtime), attempt - 1),
+    )
+
+
+def _passed_over(line: Line) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in zip(line.names, line.reasons, strict=False))
 
 
 def _attempt(runtime: Runtime[RunContext]) -> int:

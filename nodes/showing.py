@@ -17,6 +17,7 @@ from nodes.notes import known, with_notes
 from nodes.schema_planner import SchemaPlanner
 from nodes.seeing import Frame, after_summary, scale_of, with_estimate
 from nodes.tool_planner import ToolPlanner
+from observability.noting import Once, note_decision
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class _Request:
     state: AgentState
     frame: Frame
     make: Callable[..., PlanRequest]
+    place: str
 
     @property
     def by_schema(self) -> bool:
@@ -42,6 +44,7 @@ async def shown_to(
     state: AgentState,
     frame: Frame,
     request: Callable[..., PlanRequest],
+    place: str,
 ) -> AIMessage:
     """Return a model's plan for a turn, of which it is shown what it can take.
 
@@ -52,13 +55,15 @@ async def shown_to(
         state: of the agent.
         frame: what stands beside the conversation.
         request: makes the request of the planner.
+        place: where in the run the agent works, for the record of decisions.
     """
     summary, uncovered = after_summary(state)
-    asked = _Request(model, state, frame, request)
+    asked = _Request(model, state, frame, request, place)
     overhead = frame.overhead(state.get("notes") or [], summary)
     can_open = not asked.by_schema and len(frame.other_tools) < len(frame.tools)
     seen = partial(view_of, uncovered, scale=await scale_of(model, uncovered), can_open=can_open)
     view = seen(room=room_for(model.profile, overhead=overhead))
+    _note_trimmed(asked, view, f"for the room that {model.profile.name} has")
     try:
         return await _planned(asked, view, overhead, summary)
     except GraphBubbleUp:
@@ -67,7 +72,18 @@ async def shown_to(
         if not is_too_long(error):
             raise
         _log.warning("The request was too long for %s; it is asked again with less.", model.profile.name)
-    return await _planned(asked, seen(room=view.tokens // 2), overhead, summary)
+    view = seen(room=view.tokens // 2)
+    _note_trimmed(asked, view, f"since it was too long for {model.profile.name}")
+    return await _planned(asked, view, overhead, summary)
+
+
+def _note_trimmed(asked: _Request, view: View, why: str) -> None:
+    """Note what of the conversation is not shown; what is shown to the next model in line replaces it."""
+    missing = {"messages left out": view.left_out, "results of tools cut": len(view.referred)}
+    if not (told := [f"{count} {what}" for what, count in missing.items() if count]):
+        return
+    step = asked.state["turn"]["step"] + 1
+    note_decision("trimmed", ", ".join(told), step=step, reason=why, once=Once(asked.place))
 
 
 async def _planned(asked: _Request, view: View, overhead: int, summary: Summary | None) -> AIMessage:

@@ -81,11 +81,17 @@ def _refused(one: DecisionRow) -> str:
 
 
 def _retry(one: DecisionRow) -> str:
+    if one.candidates:
+        return f"In step {one.step} {one.choice} was asked again: {one.reason}."
     return f"The call of {one.choice} was tried again: {one.reason}."
 
 
 def _fallback(one: DecisionRow) -> str:
     return f"In step {one.step} {one.choice} stood in: {one.reason}."
+
+
+def _breaker(one: DecisionRow) -> str:
+    return f"The circuit breaker of the {one.choice.replace(':', ' ', 1)} {one.reason}."
 
 
 def _route(one: DecisionRow) -> str:
@@ -106,6 +112,10 @@ def _rules_left_out(one: DecisionRow) -> str:
 
 def _memory(one: DecisionRow) -> str:
     return f"The model was told what is known of the user: {one.reason}."
+
+
+def _trimmed(one: DecisionRow) -> str:
+    return f"In step {one.step} the model was not shown all of the conversation, {one.reason}: {one.choice}."
 
 
 def _folded(one: DecisionRow) -> str:
@@ -146,10 +156,12 @@ _TELL: Final[dict[str, Callable[[DecisionRow], str]]] = {
     "refused": _refused,
     "retry": _retry,
     "fallback": _fallback,
+    "breaker": _breaker,
     "route": _route,
     "rule_applied": _rules,
     "rule_left_out": _rules_left_out,
     "memory_used": _memory,
+    "trimmed": _trimmed,
     "folded": _folded,
     "asked": _asked,
     "approved": _approved,

@@ -24,6 +24,7 @@ from core.database import Database
 from core.process import current_process
 from core.text import storable_text
 from core.worker import current_worker
+from observability.noting import note_decision
 from tools.breaker_table import CHANNEL, PATIENCE_S, BreakerState, BreakerTable
 
 MAX_ERROR_CHARS: Final = 300
@@ -112,7 +113,7 @@ class Breakers:
             return None
         return self._refusal(state)
 
-    async def failed(self, name: str, error: BaseException | str) -> None:
+    async def failed(self, name: str, error: BaseException | str, *, step: int = 0) -> None:
         """Take note of a failure that speaks against the health of what was called.
 
         Those are timeouts, broken connections, HTTP 5xx and `TransientError`. An answer that the caller is to
@@ -122,6 +123,7 @@ class Breakers:
             name: of the breaker.
             error: the failure; of an exception only its class or HTTP status is kept. Text is kept, and
                 shown to everybody whose call is refused, so it must hold nothing of one tenant.
+            step: of the run that failed, in whose record of decisions it stands that this opened the breaker.
         """
         self._probe_of_this_task(name)
         state, _ = self._known.get(name, (None, 0.0))
@@ -129,13 +131,16 @@ class Breakers:
             return
         kept = storable_text(error) if isinstance(error, str) else failure_kind(error)
         try:
-            if not self._written(await self._table.failed(name, kept[:MAX_ERROR_CHARS])):
+            if (row := self._written(await self._table.failed(name, kept[:MAX_ERROR_CHARS]))) is None:
                 await self._reload(name)
+            elif row.state == "open":
+                why = f"{row.failures} failures in a row, the last one {row.last_error}"
+                note_decision("breaker", name, step=step, reason=f"opened for {row.cooldown_s:.0f} s: {why}")
         except psycopg.Error as away:
             _log.warning("A failure of %s could not be recorded: %s", name, away)
 
-    async def succeeded(self, name: str) -> None:
-        """Take note of an answer. It costs nothing while no failure is known."""
+    async def succeeded(self, name: str, *, step: int = 0) -> None:
+        """Take note of an answer; see `failed` for `step`. It costs nothing while no failure is known."""
         self._probe_of_this_task(name)
         state, _ = self._known.get(name, (None, 0.0))
         if state is None or state.failures == 0 or state.state == "open":
@@ -143,6 +148,8 @@ class Breakers:
         try:
             if not self._written(await self._table.succeeded(name)):
                 await self._reload(name)
+            elif state.state == "half_open":
+                note_decision("breaker", name, step=step, reason="closed: the call it let through went well")
         except psycopg.Error as away:
             _log.warning("A success of %s could not be recorded: %s", name, away)
 

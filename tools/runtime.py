@@ -237,7 +237,7 @@ class ToolRuntime:
         finally:
             slot.leave()
         if scope.breakers is not None and done is not None:
-            await _told(scope.breakers, f"tool:{tool.name}", done)
+            await _told(scope.breakers, f"tool:{tool.name}", done, scope.step)
         return outcome
 
     def _free(self, tool: Tool) -> asyncio.Semaphore:
@@ -289,9 +289,9 @@ def _of_read(tool: Tool, done: Attempted) -> Outcome:
     return Outcome("timeout" if done.failure.timed_out else "error", done.failure.text, done.attempts)
 
 
-async def _told(breakers: Breakers, name: str, done: Attempted) -> None:
+async def _told(breakers: Breakers, name: str, done: Attempted, step: int) -> None:
     """Tell the breaker how the tool did."""
     if done.failure is None or not done.failure.transient:
-        await breakers.succeeded(name)
+        await breakers.succeeded(name, step=step)
     elif done.failure.counts and isinstance(done.error, Exception):
-        await breakers.failed(name, done.error)
+        await breakers.failed(name, done.error, step=step)

@@ -1,0 +1,103 @@
+"""What is decided about models: to ask again, to stop asking, to show less. `boring why` tells it."""
+
+from typing import Any
+
+import pytest
+from langgraph.types import RetryPolicy
+
+from evals.scripted_model import Reply, ToolCall
+from graphs import loop
+from graphs.single import create_agent
+from guardrails.breaking import THRESHOLD
+from observability.story import sentences
+from tests.graphs.test_deciding import decided
+from tests.graphs.test_fallback import cooled_down, run
+from tests.graphs.test_long_conversations import TOO_LONG, say_many, sized
+from tools.contract import Retry, contract
+
+NOT_SHOWN = "a: In step 1 the model was not shown all of the conversation"
+
+
+@pytest.fixture(autouse=True)
+def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy: RetryPolicy = loop._MODEL_RETRY  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(loop, "_MODEL_RETRY", policy._replace(initial_interval=0.01))
+
+
+async def told(state: Any, *kinds: str) -> list[str]:
+    return sentences(
+        [one for one in await decided(state) if one.kind in kinds or one.kind in {"retry", "breaker"}]
+    )
+
+
+async def test_another_attempt_at_a_model_is_told(saver: Any, speaking: Any) -> None:
+    llm = await speaking([Reply(status=503), Reply(status=429), "Here."])
+    state = await run(create_agent(llm=llm, checkpointer=saver, name="a"))
+    assert await told(state, "plan") == [
+        "a: In step 1 scripted was asked again: attempt 1 of 3 failed: scripted: HTTP 503.",
+        "a: In step 1 scripted was asked again: attempt 2 of 3 failed: scripted: HTTP 429.",
+        "a: In step 1 scripted answered.",
+    ]
+
+
+async def test_the_last_attempt_is_not_followed_by_another(saver: Any, speaking: Any) -> None:
+    llm = await speaking([Reply(status=429)] * 3)
+    state = await run(create_agent(llm=llm, checkpointer=saver))
+    assert state["answer"]["status"] == "failed"
+    assert len(await told(state)) == 2
+
+
+async def test_a_line_of_models_that_is_gone_down_again_says_why_each_failed(
+    saver: Any, speaking: Any
+) -> None:
+    first, second = await speaking([Reply(status=500), "Back."]), await speaking([Reply(status=429)])
+    state = await run(create_agent(llm=first, fallbacks=[second], checkpointer=saver, name="a"))
+    (one,) = await told(state)
+    why = "attempt 1 of 3 failed: scripted: HTTP 500; scripted#2: HTTP 429."
+    assert one == f"a: In step 1 scripted was asked again: {why}"
+
+
+async def test_the_run_that_opens_the_breaker_of_a_model_tells_it_and_so_does_the_one_that_closes_it(
+    process: Any, saver: Any, speaking: Any
+) -> None:
+    first = await speaking([*[Reply(status=500)] * THRESHOLD, "Well again."])
+    agent = create_agent(llm=first, fallbacks=[await speaking(["Yes."] * 9)], checkpointer=saver)
+    states = [await run(agent) for _ in range(THRESHOLD + 1)]
+    *before, opening, after = [await told(state) for state in states]
+    assert (before, after) == ([[]] * (THRESHOLD - 1), [])
+    (one,) = opening
+    assert "The circuit breaker of the model scripted at 127.0.0.1:" in one
+    assert one.endswith(" opened for 10 s: 5 failures in a row, the last one HTTP 500.")
+    await cooled_down(process)
+    (one,) = await told(await run(agent))
+    assert one.endswith(" closed: the call it let through went well.")
+
+
+async def test_the_run_that_opens_the_breaker_of_a_tool_tells_it_by_its_step(
+    saver: Any, speaking: Any
+) -> None:
+    async def look(at: int) -> str:
+        """Look."""
+        raise ConnectionRefusedError(at)
+
+    calls = [Reply(tool_calls=(ToolCall("look", {"at": at}),)) for at in range(THRESHOLD)]
+    tool = contract(look, effect="read", retry=Retry(max_attempts=1))
+    agent = create_agent(llm=await speaking([*calls, "No."]), tools=[tool], checkpointer=saver)
+    rows = [one for one in await decided(await run(agent)) if one.kind == "breaker"]
+    assert [(one.choice, one.step, one.decided_by) for one in rows] == [("tool:look", THRESHOLD, "rule")]
+    assert rows[0].reason == "opened for 10 s: 5 failures in a row, the last one ConnectionRefusedError"
+    assert rows[0].span_id is not None
+
+
+async def test_what_a_model_is_not_shown_of_a_conversation_is_told(saver: Any, speaking: Any) -> None:
+    chat = await speaking([*["Noted."] * 3, Reply(status=500), "Noted.", Reply(status=500), "I go on."])
+    agent = create_agent(llm=sized(chat, 1200), checkpointer=saver, name="a")
+    (one,) = await told(await say_many(agent, 5), "trimmed")
+    assert one == f"{NOT_SHOWN}, for the room that scripted has: 2 messages left out."
+
+
+async def test_a_request_that_was_too_long_is_told_with_what_it_was_cut_to(saver: Any, speaking: Any) -> None:
+    chat = await speaking([*["Noted."] * 3, Reply(status=400, text=TOO_LONG), "Now it fits."])
+    agent = create_agent(llm=sized(chat, 2400), checkpointer=saver, name="a")
+    (one,) = await told(await say_many(agent, 4), "trimmed")
+    assert one == f"{NOT_SHOWN}, since it was too long for scripted: 4 messages left out."
