@@ -61,18 +61,21 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
         await model()  # the time until it is open is not the turn's
         begun, models = time.monotonic(), [model, *(await fallbacks() if fallbacks else ())]
         line = Line(models, await current_breakers(), state["turn"]["step"] + 1)
-        planned = await _asked(line, partial(show, state=state, place=namespace_of(runtime)), state, runtime)
+        ask = partial(show, state=state, place=namespace_of(runtime))
+        planned = await _asked(line, ask, state, runtime, tools)
         if not isinstance(planned, AIMessage):
             return planned
-        charged = _charged(state["turn"], state["messages"], planned, time.monotonic() - begun)
-        _note_plan(planned, line, tools)
-        return _update(planned, charged, state, response_format)
+        return _update(planned, time.monotonic() - begun, state, response_format)
 
     return plan
 
 
 async def _asked(
-    line: Line, ask: Callable[[Model], Awaitable[AIMessage]], state: AgentState, runtime: Runtime[RunContext]
+    line: Line,
+    ask: Callable[[Model], Awaitable[AIMessage]],
+    state: AgentState,
+    runtime: Runtime[RunContext],
+    tools: Sequence[ToolSpec],
 ) -> AIMessage | dict[str, Any]:
     """Ask the models in order; return what one has planned, or why the turn has to end."""
     turn, context = state["turn"], context_of(runtime)
@@ -93,12 +96,14 @@ async def _asked(
         return {"stop": Stop(reason="failed", message=readable(error))}
     if line.reasons:
         _note_fallback(line, runtime)
+    _note_plan(planned, line, tools)
     return planned
 
 
 def _update(
-    message: AIMessage, charged: Turn, state: AgentState, response_format: ResponseFormat | None
+    message: AIMessage, seconds: float, state: AgentState, response_format: ResponseFormat | None
 ) -> dict[str, Any]:
+    charged = _charged(state["turn"], state["messages"], message, seconds)
     if stop := unfit(message, response_format):
         return {"turn": charged, "stop": stop}
     return {"messages": [with_own_ids(message, state["messages"])], "turn": charged}
