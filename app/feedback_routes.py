@@ -185,6 +185,8 @@ def _score(said: Said) -> float | None:
 def _correction(given: str | dict[str, Any] | None) -> str | None:
     if not isinstance(given, dict):
         return given
+    if not given:  # nothing is said of what would have been right
+        return None
     held = [given[name] for name in _ANSWER_KEYS if isinstance(given.get(name), str)]
     return cast("str", held[0]) if held else json.dumps(given, ensure_ascii=False)
 

@@ -15,6 +15,7 @@ from app.running import run
 from app.since import SinceOption
 from app.trace_tree import dollars, trees
 from core.errors import InputError
+from observability.trace_log import InStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +36,7 @@ def runs(  # noqa: PLR0913 - each is an option of the command line
     agent: Annotated[str | None, typer.Option(help="Only runs of this agent.")] = None,
     user: Annotated[str | None, typer.Option(help="Only runs of this user.")] = None,
     thread: Annotated[str | None, typer.Option("--thread", "-t", help="Only runs of this thread.")] = None,
-    status: Annotated[
-        str | None, typer.Option(help="running, interrupted, finished, stopped or failed.")
-    ] = None,
+    status: Annotated[InStatus | None, typer.Option(help="Only runs in this status.")] = None,
     since: SinceOption = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most runs to list.")] = 20,
     follow: FollowOption = False,

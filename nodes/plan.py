@@ -58,9 +58,8 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
     async def plan(state: AgentState, runtime: Runtime[RunContext]) -> dict[str, Any]:
         if stop := spent(state["turn"], context_of(runtime)):
             return {"stop": stop}
-        await model()  # the time until it is open is not the turn's
-        begun, models = time.monotonic(), [model, *(await fallbacks() if fallbacks else ())]
-        line = Line(models, await current_breakers(), state["turn"]["step"] + 1)
+        line = await _line(model, fallbacks, state["turn"])
+        begun = time.monotonic()
         ask = partial(show, state=state, place=namespace_of(runtime))
         planned = await _asked(line, ask, state, runtime, tools)
         if not isinstance(planned, AIMessage):
@@ -68,6 +67,13 @@ def planning(  # noqa: PLR0913 - each is a part of a planner, named at the call
         return _update(planned, time.monotonic() - begun, state, response_format)
 
     return plan
+
+
+async def _line(model: ModelSource, fallbacks: FallbackSource | None, turn: Turn) -> Line:
+    """Return the models to ask; the time until the first is open is not the turn's."""
+    await model()
+    models = [model, *(await fallbacks() if fallbacks else ())]
+    return Line(models, await current_breakers(), turn["step"] + 1)
 
 
 async def _asked(

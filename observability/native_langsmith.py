@@ -25,6 +25,9 @@ _CLOSING_S: Final = 2.0
 _TIMEOUT_MS: Final = (3_000, 10_000)
 """Milliseconds to connect, and to wait for an answer."""
 
+_OWN_OR_ANONYMISED: Final = frozenset({"metadata", "runtime"})
+"""Of a run's `extra`: the anonymiser is asked about the first, the client itself writes the second."""
+
 
 @asynccontextmanager
 async def native_langsmith(settings: Settings) -> AsyncGenerator[Close]:
@@ -43,7 +46,7 @@ async def native_langsmith(settings: Settings) -> AsyncGenerator[Close]:
 
     sending = _Sending()
     key = settings.langsmith_api_key
-    client = langsmith.Client(
+    client = _redacting()(
         settings.langsmith_endpoint,
         api_key=key.get_secret_value() if key else None,
         session=sending.session(),
@@ -85,6 +88,29 @@ async def _closed(client: langsmith.Client) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CLOSING_S):
             await ended.wait()
+
+
+def _redacting() -> type[langsmith.Client]:
+    """Return a client that takes private data also out of what its anonymiser is not asked about."""
+    import langsmith  # noqa: PLC0415 - loaded by `native_langsmith`
+
+    class Client(langsmith.Client):
+        def create_run(self, name: str, *args: Any, **given: Any) -> None:
+            super().create_run(redacted_value(name), *args, **_without_private_data(given))
+
+        def update_run(self, run_id: Any, **given: Any) -> None:
+            super().update_run(run_id, **_without_private_data(given))
+
+    return Client
+
+
+def _without_private_data(given: dict[str, Any]) -> dict[str, Any]:
+    redacted = {name: redacted_value(given[name]) for name in ("name", "tags", "events") if given.get(name)}
+    if extra := given.get("extra"):
+        redacted["extra"] = {
+            name: held if name in _OWN_OR_ANONYMISED else redacted_value(held) for name, held in extra.items()
+        }
+    return given | redacted
 
 
 class _Sending:

@@ -13,7 +13,7 @@ from observability.plan_choices import ANSWER, names_in
 
 _OF_RUN: LiteralString = """
 select kind, choice, candidates, reason, decided_by, confidence, step, agent, decided_at, trace_id, span_id
-from boring.decision where run_id = %s order by decided_at, step, id
+from boring.decision where run_id = %s order by decided_at, step, id limit %s
 """
 
 
@@ -39,10 +39,10 @@ class DecisionRow:
     span_id: str | None
 
 
-async def decisions_of_run(database: Database, run_id: str) -> list[DecisionRow]:
-    """Return what a run has decided, the first decision first."""
+async def decisions_of_run(database: Database, run_id: str, most: int | None = None) -> list[DecisionRow]:
+    """Return what a run has decided, the first decision first, `most` at most."""
     async with database.pool.connection() as connection:
-        rows = await (await connection.execute(_OF_RUN, (run_id,))).fetchall()
+        rows = await (await connection.execute(_OF_RUN, (run_id, most))).fetchall()
     return [DecisionRow(**row) for row in rows]
 
 

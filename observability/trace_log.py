@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
+InStatus = Literal["running", "interrupted", "finished", "stopped", "failed"]
+"""How a run stands: `interrupted`, it waits for a person; `stopped`, a limit ended it or somebody did."""
 Rated = Literal[
     "rated", "liked", "disliked", "comment", "signal", "rephrased", "abandoned", "edited_approval"
 ]
@@ -32,7 +34,7 @@ class WantedRuns:
     user: str | None = None
     tenant: str | None = None
     thread_id: str | None = None
-    status: str | None = None
+    status: InStatus | None = None
     run_id: str | None = None
     run_ids: list[str] | None = None
     run_begins: str | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -23,7 +23,7 @@ from observability.feedback import WantedFeedback, feedback_found, ratings_of
 from observability.run_search import runs_found, spans_found
 from observability.span_counts import agents_seen
 from observability.story import decisions_of_run
-from observability.trace_log import WantedRuns
+from observability.trace_log import InStatus, WantedRuns
 
 if TYPE_CHECKING:
     from observability.run_search import Order
@@ -40,7 +40,7 @@ RATED: Final[Mapping[Rated, str]] = {
     "abandoned": "abandoned",
     "edited_approval": "edited approval",
 }
-STATUSES: Final = ("running", "interrupted", "finished", "stopped", "failed")
+STATUSES: Final[tuple[InStatus, ...]] = get_args(InStatus)
 PERIODS: Final = {
     "1h": timedelta(hours=1),
     "1d": timedelta(days=1),
@@ -97,7 +97,7 @@ async def list_runs(request: Request) -> Response:
         user=asked.get("user") or None,
         tenant=tenant,
         thread_id=asked.get("thread") or None,
-        status=asked.get("status") or None,
+        status=next((one for one in STATUSES if one == asked.get("status")), None),
         since=PERIODS.get(asked.get("since", "")),
         least_usd=_dollars(asked, "least"),
         most_usd=_dollars(asked, "most"),
@@ -135,6 +135,7 @@ async def run_page(request: Request, *, fault: str = "", fields: dict[str, str] 
     run, spans = await run_asked_for(request)
     database = await (await current_process()).database()
     said = await feedback_found(database, run.tenant, WantedFeedback(run_id=run.run_id), limit=_MOST_SAID + 1)
+    decisions = await decisions_of_run(database, run.run_id, _MOST_DECISIONS + 1)
     return await page(
         request,
         "run.html",
@@ -149,7 +150,8 @@ async def run_page(request: Request, *, fault: str = "", fields: dict[str, str] 
         is_live=_is_live(run),
         is_cut=len(spans) == _MOST_SPANS,
         most=_MOST_SPANS,
-        decisions=(await decisions_of_run(database, run.run_id))[:_MOST_DECISIONS],
+        decisions=decisions[:_MOST_DECISIONS],
+        most_decisions=_MOST_DECISIONS if len(decisions) > _MOST_DECISIONS else None,
     )
 
 

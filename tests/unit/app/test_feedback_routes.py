@@ -149,6 +149,7 @@ async def test_what_other_clients_send_is_understood(said: dict[str, Any], kept:
         ({"json": {"run_id": RUN, "score": "up"}}, "score"),
         ({"json": [1]}, "the body"),
         ({"json": {"run_id": RUN}}, "Nothing is said"),
+        ({"json": {"run_id": RUN, "correction": {}}}, "Nothing is said"),
         ({"content": b"{", "headers": {"content-type": "application/json"}}, "no JSON"),
         ({"content": b"[" * 50_000, "headers": {"content-type": "application/json"}}, "nested too deeply"),
         ({"content": b"{}", "headers": {"content-type": "text/plain"}}, "by its content-type"),

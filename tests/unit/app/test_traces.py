@@ -54,6 +54,12 @@ async def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DATABASE_URL": postgres_url, "COLUMNS": "200"}
 
 
+async def test_a_status_that_there_is_not_is_refused(env: dict[str, str]) -> None:
+    code, out, error = await command("runs", "--status", "weird", env=env)
+    assert (code, out) == (2, "")
+    assert "'running', 'interrupted', 'finished', 'stopped', 'failed'" in " ".join(error.split())
+
+
 async def test_runs_are_listed_with_what_they_took_and_an_unknown_price_is_no_zero(
     env: dict[str, str],
 ) -> None:

@@ -53,7 +53,8 @@ async def test_runs_arrive_at_langsmith_without_private_data(postgres_url: str, 
             await current_tracing()
             await compressing()
             echo = RunnableLambda(lambda said: f"heard {said}")
-            assert await echo.ainvoke(TOLD) == f"heard {TOLD}"
+            named: Any = {"run_name": TOLD, "tags": [TOLD], "metadata": {"told": TOLD}}
+            assert await echo.ainvoke(TOLD, named) == f"heard {TOLD}"
         assert not tracing_is_enabled()
         [request] = [one for one in place.requests if one.path == "/runs/multipart"]
     assert request.headers["x-api-key"] == "lsv2_1"
@@ -70,6 +71,7 @@ async def test_runs_arrive_at_langsmith_without_private_data(postgres_url: str, 
     assert (begun["run_type"], begun["session_name"]) == ("chain", "default")
     assert begun["start_time"] <= ended["end_time"]
     told = parts[f"post.{run_id}.inputs"]["input"]
+    assert (begun["name"], begun["tags"]) == (told, [told])
     assert told == "my token is [API_KEY], my mail [EMAIL]"
     assert parts[f"patch.{run_id}.outputs"] == {"output": f"heard {told}"}
 

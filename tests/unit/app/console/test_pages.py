@@ -106,6 +106,15 @@ async def test_a_run_shows_its_spans_and_decisions(browser: httpx.AsyncClient, p
     assert "There is no run" in await page(browser, "/runs/nonsense", 404)
 
 
+async def test_a_run_of_more_decisions_than_a_page_shows_says_so(
+    browser: httpx.AsyncClient, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.console.runs._MOST_DECISIONS", 2)
+    run_id = await run_id_of(process, "uma")
+    shown = await page(browser, f"/runs/{run_id}")
+    assert "Only its first 2 decisions are shown" in shown
+
+
 async def test_nothing_that_was_written_by_others_is_part_of_a_page(
     browser: httpx.AsyncClient, process: Process
 ) -> None:
