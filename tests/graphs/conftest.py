@@ -5,12 +5,21 @@ from typing import Any
 import pytest
 from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.types import RetryPolicy
 from pydantic import SecretStr
 
 from core.process import Process, opened_process
 from core.settings import Settings
 from evals.scripted_model import Line, ScriptedModel
+from graphs import loop
 from memory.checkpoints import postgres_checkpointer
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a model that fails be asked again at once, and not after half a second and more."""
+    policy: RetryPolicy = loop._MODEL_RETRY  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(loop, "_MODEL_RETRY", policy._replace(initial_interval=0.01, jitter=False))
 
 
 @pytest.fixture

@@ -2,11 +2,7 @@
 
 from typing import Any
 
-import pytest
-from langgraph.types import RetryPolicy
-
 from evals.scripted_model import Reply, ToolCall
-from graphs import loop
 from graphs.single import create_agent
 from guardrails.breaking import THRESHOLD
 from observability.story import sentences
@@ -16,12 +12,6 @@ from tests.graphs.test_long_conversations import TOO_LONG, say_many, sized
 from tools.contract import Retry, contract
 
 NOT_SHOWN = "a: In step 1 the model was not shown all of the conversation"
-
-
-@pytest.fixture(autouse=True)
-def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    policy: RetryPolicy = loop._MODEL_RETRY  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr(loop, "_MODEL_RETRY", policy._replace(initial_interval=0.01))
 
 
 async def told(state: Any, *kinds: str) -> list[str]:
