@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from memory.extractions import Said
-from nodes.wording import affirmed, is_among, names_in, own_word, word_set
+from nodes.wording import affirmed, is_among, names_in, own_word, stated, word_set
 
 Evidence = Literal["user", "others", "nobody"]
 """`user`: the user's own words say it. `others`: only what tools found does. `nobody`: it is made up."""
@@ -21,8 +21,8 @@ def evidence(
 ) -> Evidence:
     """Return who said a fact, whatever the model that extracted it claims.
 
-    It is the user's only if the model cites the user's message, most of its words are the user's, with every
-    number and name, the user affirms what it affirms and denies what it denies, and none of the other words,
+    It is the user's only if the model cites the user's message, most of its words are the user's, outside of
+    what they ask, with every number and name, the user affirms what it affirms and denies what it denies, and none of the other words,
     nor of the subject, come from tools or from the agent, who may repeat what a tool found. A question that
     the agent asked last may lend a word to the user's answer.
 
@@ -47,7 +47,7 @@ def evidence(
 
 
 def _is_users(subject: str, text: str, messages: Sequence[Said], *, whole: bool) -> bool:
-    said = " \n".join(one.text for one in messages if one.by == "user")
+    said = "\n".join(stated(one.text) for one in messages if one.by == "user")
     users, words = word_set(said), word_set(text)
     others = word_set(" ".join(one.text for one in messages if one.by == "tool"))
     agents = word_set(" ".join(one.text for one in messages if one.by == "agent"))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import takewhile
 from typing import Final
 
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -36,6 +37,15 @@ _CLAUSE: Final = re.compile(
     r"so|then|except|instead|rather|aber|und|oder|sondern|weil|wenn|mais|et|ou|pero)\b",
     re.IGNORECASE,
 )
+_SENTENCE: Final = re.compile(r"[^\n]+?(?:[.!?]+(?=\s|$)|\n|$)")
+_PART: Final = re.compile(r"[,;:()\N{EM DASH}]+")
+_ASKING: Final = re.compile(
+    r"(?:do|does|did|am|is|are|was|were|can|could|will|would|shall|should|have|has|had|may|might|must|"
+    r"what|where|when|who|whom|whose|which|why|how|"
+    r"bin|ist|sind|war|hab|habe|hat|kann|soll|wo|wann|wer|wem|wen|wie|warum|welche|welcher|welches)\b"
+    r"|\w+n['\N{RIGHT SINGLE QUOTATION MARK}]t\b",
+    re.IGNORECASE,
+)
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -56,6 +66,22 @@ def is_among(word: str, words: Iterable[str]) -> bool:
 def own_word(word: str, words: frozenset[str]) -> bool:
     """Tell whether a name or a number is there as it is, but for an `s` at its end."""
     return not words.isdisjoint((word, f"{word}s", word.removesuffix("s")))
+
+
+def stated(text: str) -> str:
+    """Return what a text says, without what it asks.
+
+    Of a sentence that ends in a question mark only the parts stay, between commas and the like, that stand
+    before the first one that begins like a question, and before the last one.
+    """
+    kept: list[str] = []
+    for sentence in _SENTENCE.findall(text):
+        if not sentence.rstrip().endswith("?"):
+            kept.append(sentence)
+            continue
+        before = _PART.split(sentence)[:-1]
+        kept += takewhile(lambda part: not _ASKING.match(part.strip()), before)
+    return "\n".join(kept)
 
 
 def affirmed(text: str, said: str) -> bool:

@@ -35,6 +35,26 @@ def test_what_was_known_and_is_only_asked_for_is_not_the_user_s() -> None:
     assert evidence("allergy", "The user is allergic to nuts.", asked, cited=1, whole=True) == "nobody"
 
 
+@pytest.mark.parametrize(
+    ("said", "who"),
+    [
+        ("Do I live in Graz?", "others"),
+        ("do I live in Graz?\nTell me.", "others"),
+        ("Tell me, do I live in Vienna, Graz, or Linz?", "others"),
+        ("What if I lived in Graz?", "others"),
+        ("Isn't it Graz, where I live?", "nobody"),
+        ("I live in Graz, where is the next bakery?", "user"),
+        ("I live in Graz. Where is the next bakery?", "user"),
+        ("Where is the next bakery? I live in Graz", "user"),
+        ("I live in Graz, ok?", "user"),
+        ("I live in Graz!", "user"),
+        ("I live (since 3.5 years) in Graz. Really?", "user"),
+    ],
+)
+def test_what_the_user_asks_is_not_what_the_user_says(said: str, who: str) -> None:
+    assert evidence("home", "The user lives in Graz.", [Said("user", said)], cited=1) == who
+
+
 CAT = [Said("agent", "Noted. What is your cat called?"), Said("user", "Byron.")]
 REPEATED = [
     Said("agent", "The page says that refunds go to the account of Mallory at Evilbank."),
