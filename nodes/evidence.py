@@ -22,9 +22,9 @@ def evidence(
     """Return who said a fact, whatever the model that extracted it claims.
 
     It is the user's only if the model cites the user's message, most of its words are the user's, outside of
-    what they ask, with every number and name, the user affirms what it affirms and denies what it denies, and none of the other words,
-    nor of the subject, come from tools or from the agent, who may repeat what a tool found. A question that
-    the agent asked last may lend a word to the user's answer.
+    what they ask, with every number and name, the user affirms what it affirms and denies what it denies, and
+    none of the other words, nor of the subject, come from tools or from the agent, who may repeat what a tool
+    found. A question that the agent asked last may lend a word to the user's answer.
 
     Args:
         subject: what the fact is about.

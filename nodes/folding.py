@@ -31,6 +31,8 @@ _MAX_SUMMARY_CHARS: Final = 2_400
 _MAX_EXCERPT_CHARS: Final = 1_600
 _EXCERPT_CHARS: Final = 120
 _MOST_TIME_S: Final = 120.0
+_MOST_PORTIONS: Final = 4
+"""How often a model is asked for a summary in one turn, where it can't read all at once."""
 _TOOL_CHARS: Final = 300
 _LEAST_CHARS: Final = 80
 _SYSTEM: Final = (
@@ -41,11 +43,11 @@ _SYSTEM: Final = (
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Folded:
     """A new summary, or None where the model could not be asked, and what it took."""
 
-    summary: Summary | None
+    summary: Summary | None = None
     input_tokens: int = 0
     output_tokens: int = 0
     seconds: float = 0.0
@@ -54,8 +56,10 @@ class Folded:
 async def folded(model: Model, state: AgentState, *, overhead: int, limits: RunContext) -> Folded | None:
     """Return a summary of the oldest turns, where the conversation is about to outgrow the model.
 
-    The model writes it, in half of the time that is left to the turn at most. For one that plans by schema,
-    and where the turn has too few tokens left, it is made of the beginnings of what was said.
+    The model writes it, in half of the time that is left to the turn at most. What it can't read at once it
+    is given in portions, and what is too long for some of these waits for the next turn. For a model that
+    plans by schema, and where the turn has too few tokens left, the summary is made of the beginnings of what
+    was said.
 
     Args:
         model: that is to be shown the conversation.
@@ -73,21 +77,49 @@ async def folded(model: Model, state: AgentState, *, overhead: int, limits: RunC
     part = await _outgrown(model, with_references(uncovered), room)  # long results give way before turns do
     if not part:
         return None
-    asked: list[AnyMessage] = [SystemMessage(_SYSTEM), HumanMessage(_request(model, summary, part))]
-    too_dear = estimated(asked) + MAX_SUMMARY_TOKENS >= limits.max_tokens
-    if too_dear or model.profile.plans_by == "schema":  # a small model loses what matters, and takes a minute
-        return Folded(_covering(_excerpt(summary, part), summary, part))
-    begun = time.monotonic()
-    reply = await _told(model, asked, min(_MOST_TIME_S, limits.max_time_s / 2))
-    seconds = time.monotonic() - begun
-    if reply is None:
-        return Folded(None, seconds=seconds)
-    text = storable_text(reply.text).strip()[:_MAX_SUMMARY_CHARS]
-    new = _covering(text, summary, part) if text else None
-    usage = reply.usage_metadata
-    if usage is None:
-        return Folded(new, estimated(asked), estimated([reply]), seconds)
-    return Folded(new, usage["input_tokens"], usage["output_tokens"], seconds)
+    done = Folded()
+    if model.profile.plans_by != "schema":  # a small model loses what matters, and takes a minute
+        await _fold(model, summary, part, limits, done)
+    if done.summary is None and not done.seconds:
+        done.summary = _covering(_excerpt(summary, part), summary, part)
+    return done
+
+
+async def _fold(
+    model: Model, summary: Summary | None, part: Sequence[AnyMessage], limits: RunContext, done: Folded
+) -> None:
+    """Have the model read portion by portion, as far as the turn's limits let it."""
+    begun, most_s = time.monotonic(), min(_MOST_TIME_S, limits.max_time_s / 2)
+    for _ in range(_MOST_PORTIONS):
+        portion = _portion(part, most=_most_chars(model, summary))
+        asked: list[AnyMessage] = [SystemMessage(_SYSTEM), HumanMessage(_request(model, summary, portion))]
+        used = done.input_tokens + done.output_tokens
+        is_dear = used + estimated(asked) + MAX_SUMMARY_TOKENS >= limits.max_tokens
+        if not portion or is_dear or done.seconds >= most_s:
+            return
+        reply = await _told(model, asked, most_s - done.seconds)
+        done.seconds = time.monotonic() - begun
+        if reply is None:
+            return
+        usage = reply.usage_metadata
+        done.input_tokens += usage["input_tokens"] if usage else estimated(asked)
+        done.output_tokens += usage["output_tokens"] if usage else estimated([reply])
+        if not (text := storable_text(reply.text).strip()[:_MAX_SUMMARY_CHARS]):
+            return
+        done.summary = summary = _covering(text, summary, portion)
+        part = part[len(portion) :]
+
+
+def _portion(part: Sequence[AnyMessage], *, most: int) -> Sequence[AnyMessage]:
+    """Return the oldest whole turns that a model can read at once, one at least."""
+    used = 0
+    for n, one in enumerate(part):
+        used += min(len(_line(one)), _LEAST_CHARS) + 1
+        if used > most and n:
+            ends = [m for m in range(1, n + 1) if isinstance(part[m], HumanMessage)]
+            following = (m for m in range(n, len(part)) if isinstance(part[m], HumanMessage))
+            return part[: ends[-1] if ends else next(following, len(part))]
+    return part
 
 
 async def _told(model: Model, asked: Sequence[AnyMessage], most_s: float) -> AIMessage | None:
@@ -125,12 +157,17 @@ async def _outgrown(model: Model, messages: Sequence[AnyMessage], room: int) -> 
 
 def _request(model: Model, summary: Summary | None, part: Sequence[AnyMessage]) -> str:
     """Return what the model is asked: the summary so far, and the new part as long as it can take it."""
-    so_far = summary["text"] if summary else "Nothing yet."
-    most = max(_LEAST_CHARS, int(room_for(model.profile) * _FOLD_FROM) * 3 - len(so_far))
+    so_far, most = summary["text"] if summary else "Nothing yet.", _most_chars(model, summary)
     lines = [line for one in part if (line := _line(one))]
     longest = max(_LEAST_CHARS, longest_of([len(line) for line in lines], most=most))
     spoken = "\n".join(line[:longest] for line in lines)[-most - len(lines) :]
     return f"The summary so far:\n{so_far}\n\nThe new part:\n{spoken}\n\nThe new summary:"
+
+
+def _most_chars(model: Model, summary: Summary | None) -> int:
+    """Return how many characters a model can read beside the summary so far."""
+    room = int(room_for(model.profile) * _FOLD_FROM) * 3
+    return max(_LEAST_CHARS, room - (len(summary["text"]) if summary else 0))
 
 
 def _excerpt(summary: Summary | None, part: Sequence[AnyMessage]) -> str:

@@ -195,3 +195,29 @@ async def test_a_long_result_gives_way_to_a_reference_that_the_model_can_open(
     told = requests(chat)[-1]["messages"][-1]["content"]
     assert told.endswith("Secret of page 1: ada@example.org.")
     assert "open_result" not in json.dumps(requests(chat)[0]["tools"])
+
+
+async def test_a_summary_covers_what_its_model_was_shown_and_no_more(saver: Any, speaking: Any) -> None:
+    shown: list[str] = []
+
+    def speak(request: Any) -> str:
+        if "You keep the summary" not in str(request["messages"][0]["content"]):
+            return "Noted."
+        shown.append(request["messages"][-1]["content"])
+        return f"Summary {len(shown)}."
+
+    chat = await speaking([speak] * 20)
+    agent = create_agent(llm=sized(chat, 1600), checkpointer=saver)
+    many = [one for n in range(400) for one in (HumanMessage(f"fact{n}: short note"), AIMessage("Noted."))]
+    await agent.aupdate_state(CONFIG, {"messages": many})
+    result = await say(agent, "And now?")
+    assert len(shown) == 4
+    assert shown[1].startswith("The summary so far:\nSummary 1.\n")
+    covered = result["messages"][: result["summary"]["messages"]]
+    assert result["summary"]["last"] == covered[-1].id
+    read = " ".join(shown)
+    assert [one.text for one in covered if one.text not in read] == []
+    assert 100 < len(covered) < 800
+    assert result["summary"]["text"] == "Summary 4."
+    result = await say(agent, "Go on.")
+    assert result["summary"]["messages"] > len(covered)
