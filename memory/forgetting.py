@@ -14,7 +14,7 @@ from psycopg.rows import DictRow
 from core.worker import LOCK_OF
 from memory.facts import user_namespace
 from memory.plans import PLANS_OF_THREADS
-from memory.rules_listing import RULES_OF_USER
+from memory.rules_listing import REPLACED_BY_OTHERS, RULES_OF_USER
 from memory.store_scopes import SCOPE_OF_USER
 
 
@@ -251,6 +251,7 @@ async def erase(connection: AsyncConnection[DictRow], of: Traces) -> dict[str, i
     What others know from a thread of the user stays theirs, and no longer says that it is from there.
     """
     erased: dict[str, int] = {}
+    await connection.execute(REPLACED_BY_OTHERS, of.values())
     for part in PARTS:
         erased[part.name] = 0
         if await _is_there(connection, part.table):
