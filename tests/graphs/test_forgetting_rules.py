@@ -36,7 +36,7 @@ async def listed(process: Process) -> list[tuple[int, str]]:
     return sorted((one.version, one.status) for one in found)
 
 
-async def test_a_rule_by_hand_stays_when_somebody_is_forgotten_who_had_said_the_same(process: Process) -> None:
+async def test_a_rule_by_hand_stays_when_one_is_forgotten_who_had_said_the_same(process: Process) -> None:
     await activated(process, "Be brief.")
     again = NewRule(SCOPE, "tone", "Be brief.", "feedback", "ada", OF_ADA)
     await propose(await process.database(), again)
