@@ -177,7 +177,9 @@ async def test_without_the_old_model_words_serve_and_the_command_is_named(
             assert len(await keys("what is it")) == 4
 
 
-async def test_a_model_that_gives_other_vectors_under_its_old_name_is_noticed(before: Settings) -> None:
+async def test_a_model_that_gives_other_vectors_under_its_old_name_is_noticed(
+    before: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
     async with opened_process(before):
         await fill()
     async with (
@@ -185,8 +187,10 @@ async def test_a_model_that_gives_other_vectors_under_its_old_name_is_noticed(be
         opened_process(before.model_copy(update={"embedding_base_url": other.base_url})),
     ):
         assert (await keys("tea 2"))[0] == "2"
+        assert "in 64 dimensions, and it has 32 now" in caplog.text
+        assert "boring memory reembed" in caplog.text
         assert await reembed("local") == 3
-        assert (await keys("tea 2"))[0] == "2"
+        assert len(await keys("sencha")) == 3
 
 
 async def test_a_tenant_without_vectors_takes_the_new_model_at_once(
