@@ -119,13 +119,13 @@ class Claims:
                 await self.release(claim)
 
     @asynccontextmanager
-    async def held(self, thread_id: str) -> AsyncGenerator[None]:
-        """Hold the thread for this process, whatever it runs on it.
+    async def held(self, thread_id: str, *, alone: bool = False) -> AsyncGenerator[None]:
+        """Hold the thread for this process, whatever it runs on it; `alone` keeps that off it too.
 
         Raises:
-            ThreadBusyError: another process is working on it.
+            ThreadBusyError: another process is working on it, or with `alone` anybody is.
         """
-        async with self.working(thread_id, None) as claim:
+        async with self.working(thread_id, object() if alone else None) as claim:
             yield
             claim.ending = True
 

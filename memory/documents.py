@@ -98,9 +98,10 @@ class DocumentStore:
     table: str
 
     async def hashes(self, tenant: str, folder: str) -> dict[str, str]:
-        """Return the content hash of every indexed document whose source lies in `folder` or is it.
+        """Return the content hash of every document whose source lies in `folder` or is it.
 
-        The folder `.` holds the documents that are named by a relative path.
+        It is empty where the indexing was cut off. The folder `.` holds the documents that are named by a
+        relative path.
         """
         async with self.database.pool.connection() as connection:
             rows = await connection.execute(_HASHES, {"table": self.table, **_below(tenant, folder)})
@@ -110,7 +111,8 @@ class DocumentStore:
         """Return how many documents the tenant has."""
         async with self.database.pool.connection() as connection:
             rows = await connection.execute(
-                "select count(*) as n from boring.document where tenant = %s and chunk_table = %s",
+                "select count(*) as n from boring.document"
+                " where tenant = %s and chunk_table = %s and content_hash <> ''",
                 (tenant, self.table),
             )
             row = await rows.fetchone()
@@ -119,9 +121,11 @@ class DocumentStore:
     async def put(self, tenant: str, source: str, content_hash: str, chunks: Sequence[Chunk]) -> None:
         """Store a document's passages in place of its earlier ones.
 
-        Killed in the middle, the document counts as not indexed and the next `put` replaces what is there.
+        Killed in the middle, the document is on record without a hash: the next `put` replaces what is there,
+        and `remove` finds it.
         """
         await self.remove(tenant, source)
+        await self._note(tenant, source, "", chunks=0)
         documents = [
             Document(
                 id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{tenant}|{source}|{content_hash}|{position}")),
@@ -132,12 +136,15 @@ class DocumentStore:
         ]
         if documents:
             await self.vectors.aadd_documents(documents)
+        await self._note(tenant, source, content_hash, chunks=len(chunks))
+
+    async def _note(self, tenant: str, source: str, content_hash: str, *, chunks: int) -> None:
         async with self.database.pool.connection() as connection:
             await connection.execute(
                 "insert into boring.document (tenant, source, chunk_table, content_hash, chunks) "
                 "values (%s, %s, %s, %s, %s) on conflict (tenant, source, chunk_table) do update "
                 "set content_hash = excluded.content_hash, chunks = excluded.chunks, indexed_at = now()",
-                (tenant, source, self.table, content_hash, len(chunks)),
+                (tenant, source, self.table, content_hash, chunks),
             )
 
     async def remove(self, tenant: str, source: str) -> None:

@@ -60,8 +60,8 @@ insert into boring.memory_model (tenant, model, dimensions) select %(tenant)s, m
 """
 _SERVE_INSTEAD = """
 update boring.memory_model set model = %(model)s, dimensions = vector_dims(%(embedding)s::halfvec)
-where not exists (select from boring.memory_item where valid_to is null
-    and embedding_model = memory_model.model and embedding_dimensions = memory_model.dimensions)
+where not exists (select from boring.memory_item where valid_to is null and (memory_model.model,
+    memory_model.dimensions) in ((embedding_model, embedding_dimensions), (next_model, next_dimensions)))
 returning model
 """
 _DELETE = "delete from boring.memory_item where path = boring.path_of(%s) and key = %s"

@@ -185,7 +185,7 @@ async def _threads(saver: Saver, retention: Retention, thread: str | None = None
 async def _deleted(saver: Saver, thread: str, retention: Retention, swept: Swept, *, dry_run: bool) -> Swept:
     claims = await current_claims()
     try:
-        async with claims.held(thread):
+        async with claims.held(thread, alone=True):
             rows = await _threads(saver, retention, thread)
             if not any(row["idle"] and not row["unfinished"] for row in rows):
                 return replace(swept, busy=swept.busy + 1)  # it has been used meanwhile

@@ -52,6 +52,8 @@ order by wrong.started_at
 """
 _MISTAKE = re.compile(r"^- ([A-Za-z_][A-Za-z0-9_.]{0,59}): ([^\n]*?)(?: \(given: .*)?$", re.MULTILINE)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
+_BY_TOOL = re.compile(r"^(?:Value error|Assertion failed), .*")
+"""What a tool's own check says: nobody knows whether it repeats what it was given."""
 
 
 async def learn_from_words(
@@ -223,7 +225,8 @@ def _value(value: Any) -> str:
 def _mistakes(error: str) -> Iterable[tuple[str, str]]:
     """Yield what was wrong with which argument, without the values that a model wrote."""
     for argument, mistake in _MISTAKE.findall(error):
-        plain = " ".join(_QUOTED.sub("...", mistake).split()).rstrip(". ")
+        told = _BY_TOOL.sub("the tool refused what was given", mistake)
+        plain = " ".join(_QUOTED.sub("...", told).split()).rstrip(". ")
         if plain:
             yield argument, _shortened(plain, _MAX_MISTAKE_CHARS)
 

@@ -275,7 +275,9 @@ async def _indexes(connection: AsyncConnection[DictRow], pattern: str) -> list[D
 
 async def _drop(connection: AsyncConnection[DictRow], scope: int) -> None:
     await _drop_indexes(connection, scope)
-    await connection.execute("delete from boring.memory_scope where id = %s", (scope,))
+    async with connection.transaction():  # writers hold words, and then want the scope: the other way round
+        await connection.execute("lock table boring.memory_words in share row exclusive mode")
+        await connection.execute("delete from boring.memory_scope where id = %s", (scope,))
 
 
 async def _drop_indexes(connection: AsyncConnection[DictRow], scope: int) -> None:

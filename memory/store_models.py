@@ -144,14 +144,16 @@ async def question_for(tenant: str, question: str) -> Asked:
     process = await current_process()
     settings, usual = process.settings, _usual.setdefault(process, {})
     served = usual.pop(tenant, None) or await _served(tenant)
-    if served is not None and served.model == embedding_name(settings):
-        usual[tenant] = served
-        if len(usual) > _MOST_USUAL:
-            del usual[next(iter(usual))]
     if served is None or served.model == embedding_name(settings):
         vector, model = await embedded_question(question)
-        fits = served is None or len(vector) == served.dimensions
-        return Asked(model, vector if fits else None)
+        if served is not None and len(vector) != served.dimensions:
+            _warn_of_size(process, served, len(vector))
+            return Asked(model, None)
+        if served is not None:
+            usual[tenant] = served
+            if len(usual) > _MOST_USUAL:
+                del usual[next(iter(usual))]
+        return Asked(model, vector)
     embeddings = await _embeddings_of(served.model)
     if embeddings is None:
         return Asked(served.model, None)
@@ -191,6 +193,21 @@ async def _embeddings_of(model: str) -> Embeddings | None:
     except ConfigurationError as error:
         await _note_missing(model, error)
         return None
+
+
+def _warn_of_size(process: Process, served: Served, size: int) -> None:
+    """Say, once a while, that a model makes other vectors than it did under the same name."""
+    missing, name = _missing.setdefault(process, {}), f"{served.model} {served.dimensions}"
+    if missing.get(name, 0.0) <= time.monotonic():
+        missing[name] = time.monotonic() + _ASK_AGAIN_S
+        _log.warning(
+            "Memories were embedded by %r in %d dimensions, and it has %d now; they are searched by words"
+            " only until `%s` has embedded them anew.",
+            served.model,
+            served.dimensions,
+            size,
+            REEMBED,
+        )
 
 
 async def _note_missing(model: str, error: ConfigurationError) -> None:

@@ -32,7 +32,8 @@ select id, text from boring.memory_item where {lacking} and id > %(after)s order
 _ADD = """
 update boring.memory_item set next_embedding = %(embedding)s::halfvec, next_model = %(model)s,
     next_dimensions = %(dimensions)s
-where id = %(id)s and text = %(text)s and valid_to is null
+where id = %(id)s and text = %(text)s and valid_to is null and not exists (
+    select from boring.memory_model where (model, dimensions) = (next_model, next_dimensions))
 """
 _SWITCH = sql.SQL("""
 update boring.memory_model set model = %(model)s, dimensions = %(dimensions)s
@@ -42,11 +43,13 @@ _HOLD = "select from boring.memory_model for update"
 _PROMOTE = """
 update boring.memory_item set embedding = next_embedding, embedding_model = next_model,
     embedding_dimensions = next_dimensions, next_embedding = null, next_model = null, next_dimensions = null
-where id = any(%(ids)s) and next_embedding is not null
+from boring.memory_model
+where id = any(%(ids)s) and (next_model, next_dimensions) = (model, dimensions)
 """
 _WAITING = """
-select id from boring.memory_item where next_model = %(model)s and next_dimensions = %(dimensions)s
-    and id > %(after)s order by id limit %(most)s
+select id from boring.memory_item join boring.memory_model
+    on (next_model, next_dimensions) = (model, dimensions)
+where id > %(after)s order by id limit %(most)s
 """
 _LEAST = UUID(int=0)
 
@@ -70,11 +73,12 @@ async def reembed(tenant: str, progress: Progress | None = None) -> int:
     values = {"model": wanted.model, "dimensions": wanted.dimensions, "most": _BATCH}
     done = 0
     while True:
+        await _promote(process, tenant)  # what a killed one has left: it is searched, and not to be lost
         done += await _add_vectors(process, tenant, values, progress=progress)
         await index_tenant(tenant, wanted)
         if await _switched(process, tenant, wanted, values):
             break
-    await _promote(process, tenant, values)
+    await _promote(process, tenant)
     await index_tenant(tenant)
     return done
 
@@ -119,14 +123,14 @@ async def _switched(process: Process, tenant: str, wanted: Served, values: dict[
         return row is not None
 
 
-async def _promote(process: Process, tenant: str, values: dict[str, Any]) -> None:
-    """Put the new vectors in the place of the old ones."""
+async def _promote(process: Process, tenant: str) -> None:
+    """Put the new vectors that are searched in the place of the old ones."""
     after = _LEAST
     while True:
         async with as_tenant(await process.database(), tenant) as connection:
-            rows = await (await connection.execute(_WAITING, {**values, "after": after})).fetchall()
-            if not rows:
+            waiting = await connection.execute(_WAITING, {"after": after, "most": _BATCH})
+            ids = [row["id"] for row in await waiting.fetchall()]
+            if not ids:
                 return
-            ids = [row["id"] for row in rows]
             await connection.execute(_PROMOTE, {"ids": ids})
         after = ids[-1]

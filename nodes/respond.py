@@ -11,6 +11,7 @@ from core.state import AgentState, Answer
 from core.structured import STRUCTURED_RESPONSE
 from memory.buffer import turn_start
 from memory.extractions import Extraction
+from memory.rules import is_trial
 from memory.run_ends import end_run, enqueue_turn
 from memory.runs import charge_run
 from nodes.attribution import cited_sources, sources_found
@@ -78,7 +79,7 @@ async def _finished(
     database = await (await current_process()).database()
     learn = None
     is_asked_by_agent = context_of(runtime).depth > 0 or is_asked_in_tool()
-    if answer["status"] == "answered" and not is_asked_by_agent:
+    if answer["status"] == "answered" and not is_asked_by_agent and not is_trial():
         learn = await _to_learn(state, mind, runtime)
     if not is_part_of_run(runtime):
         is_known = await end_run(database, state["turn"], answer, learn=learn)

@@ -103,9 +103,10 @@ def describe_invalid(tool: ToolSpec, error: ValidationError, given: Mapping[str,
         lines = [f"The arguments of {tool.name} are not valid:"]
         found = error.errors(include_url=False)
         for item in found[:MAX_MISTAKES]:
-            where = ".".join(shortened(str(part)) for part in item["loc"][:MAX_DEPTH]) or "arguments"
+            parts = (shortened(" ".join(str(part).split())) for part in item["loc"][:MAX_DEPTH])
+            where, what = ".".join(parts) or "arguments", " ".join(item["msg"].split())
             value = "" if item["type"] == "missing" else f" (given: {cut(repr(item['input']), 80)})"
-            lines.append(f"- {where}: {shortened(item['msg'], MAX_MISTAKE_CHARS)}{value}")
+            lines.append(f"- {where}: {shortened(what, MAX_MISTAKE_CHARS)}{value}")
         if len(found) > MAX_MISTAKES:
             lines.append(f"- and {len(found) - MAX_MISTAKES} more like these")
     expected = json.dumps(tool.arguments_schema().get("properties", {}))

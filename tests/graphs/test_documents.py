@@ -98,6 +98,26 @@ async def test_an_indexing_that_was_cut_off_is_completed(store: DocumentStore, f
     assert len({passage["text"] for passage in found}) == len(found) == 3
 
 
+async def test_a_file_that_is_gone_after_its_indexing_was_cut_off_is_forgotten(
+    store: DocumentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = type(store.vectors).aadd_documents
+
+    async def killed(*arguments: Any, **options: Any) -> None:
+        await kept(*arguments, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(store.vectors), "aadd_documents", killed)
+        with pytest.raises(KeyboardInterrupt):
+            await index_path(store, folder / "guide.md", tenant="local", base=folder)
+    assert await store.count("local") == 0
+    (folder / "guide.md").unlink()
+    report = await index(store, folder)
+    assert (report.added, report.removed) == (1, 1)
+    assert [one["source"] for one in await store.search("local", "port", limit=9)] == ["deep/note.txt"]
+
+
 async def test_files_that_are_no_text_are_named_and_the_rest_is_indexed(
     store: DocumentStore, folder: Path
 ) -> None:

@@ -20,6 +20,7 @@ from graphs.single import create_agent
 from memory.rules import Rule, RuleRefusedError, Scope
 from memory.rules_changing import activate, reject, retire
 from memory.rules_listing import Wanted, rules
+from nodes.remembering import MemoryPolicy
 from tests.unit.memory.rulebook import active, events, proposed, told
 
 CASES = [Question(question=f"How high is tower {n}?", facts=[["metres"]], source=None) for n in range(10)]
@@ -57,9 +58,9 @@ class Watched:
         return "metres" in answer
 
 
-def agent_of(model: ScriptedModel, name: str = "towers") -> Any:
+def agent_of(model: ScriptedModel, name: str = "towers", **options: Any) -> Any:
     chat = ChatOpenAI(base_url=model.base_url, api_key=SecretStr(model.api_key), model="s", max_retries=0)
-    return create_agent(llm=chat, name=name)
+    return create_agent(llm=chat, name=name, **options)
 
 
 async def tried(rule: Rule, model: ScriptedModel, **options: Any) -> Any:
@@ -202,3 +203,13 @@ async def test_questions_of_a_trial_propose_nothing(process: Process, model: Scr
 def test_wins_have_to_be_more_than_chance(won: int, lost: int, p: float, better: bool) -> None:  # noqa: FBT001 - a case
     result = Compared(won, lost, 3, 2)
     assert (result.p_value, result.is_better, result.cases) == (pytest.approx(p), better, won + lost + 5)
+
+
+async def test_nothing_is_learnt_of_the_user_from_the_questions_of_a_trial(
+    process: Process, model: ScriptedModel
+) -> None:
+    database = await process.database()
+    rule = await proposed(database, HELPS)
+    await tried(rule, model, agent=agent_of(model, memory=MemoryPolicy(recall=False)))
+    async with database.pool.connection() as connection:
+        assert await (await connection.execute("select run_id from boring.extraction")).fetchall() == []

@@ -14,10 +14,11 @@ from pydantic import SecretStr
 from typing_extensions import TypedDict
 
 from core.context import RunContext
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, ThreadBusyError
 from core.message_log import MessageLog
 from core.process import current_process, opened_process
 from core.settings import Settings
+from memory import retention
 from memory.checkpoints import postgres_checkpointer
 from memory.claims import current_claims
 from memory.retention import Retention, Swept, sweep, swept_regularly
@@ -129,16 +130,33 @@ async def test_a_thread_that_is_being_used_stays(saver: Saver) -> None:
     assert await texts(saver, "used") == said
 
 
+async def test_nothing_of_this_process_runs_on_a_thread_that_goes(
+    saver: Saver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await talk(saver, "old", 1)
+    await age("old", 31)
+    sized, claims = retention.thread_size, await current_claims()
+
+    async def use(cursor: Any, thread: str) -> tuple[int, int]:
+        with pytest.raises(ThreadBusyError):
+            async with claims.working(thread, object()):
+                pass
+        return await sized(cursor, thread)
+
+    monkeypatch.setattr(retention, "thread_size", use)
+    assert (await sweep(MONTH)).deleted == 1
+
+
 @pytest.mark.parametrize("keep", [1, 2, 7])
 async def test_of_a_long_thread_the_newest_checkpoints_stay_and_read_as_before(
     saver: Saver, keep: int
 ) -> None:
     said = await talk(saver, "long", 20)
     before = [one async for one in graph_on(saver).aget_state_history(on("long"), limit=keep)]
-    retention = Retention(checkpoints=keep)
-    foreseen = await sweep(retention, dry_run=True)
+    kept = Retention(checkpoints=keep)
+    foreseen = await sweep(kept, dry_run=True)
     assert await count("checkpoints", "long") == 60
-    assert await sweep(retention) == foreseen
+    assert await sweep(kept) == foreseen
     assert (foreseen.pruned, foreseen.checkpoints) == (1, 60 - keep)
     after = [one async for one in graph_on(saver).aget_state_history(on("long"))]
     assert [one.values for one in after] == [one.values for one in before]

@@ -10,14 +10,18 @@ import pytest
 from langgraph.store.base import PutOp
 from psycopg import AsyncConnection
 
+from core.embedding import embedding_name
 from core.errors import ConfigurationError
-from core.process import opened_process
+from core.process import current_process, opened_process
 from core.settings import Settings
+from core.tenants import as_tenant
 from evals.scripted_model import ScriptedModel
+from memory import store_reembedding
 from memory.facts import recall, remember
 from memory.items import Origin
 from memory.store import MemoryStore
 from memory.store_building import index_namespace
+from memory.store_models import served_model
 from memory.store_reembedding import reembed
 from tests.unit.memory.crowds import crowded_settings
 
@@ -173,7 +177,9 @@ async def test_without_the_old_model_words_serve_and_the_command_is_named(
             assert len(await keys("what is it")) == 4
 
 
-async def test_a_model_that_gives_other_vectors_under_its_old_name_is_noticed(before: Settings) -> None:
+async def test_a_model_that_gives_other_vectors_under_its_old_name_is_noticed(
+    before: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
     async with opened_process(before):
         await fill()
     async with (
@@ -181,8 +187,10 @@ async def test_a_model_that_gives_other_vectors_under_its_old_name_is_noticed(be
         opened_process(before.model_copy(update={"embedding_base_url": other.base_url})),
     ):
         assert (await keys("tea 2"))[0] == "2"
+        assert "in 64 dimensions, and it has 32 now" in caplog.text
+        assert "boring memory reembed" in caplog.text
         assert await reembed("local") == 3
-        assert (await keys("tea 2"))[0] == "2"
+        assert len(await keys("sencha")) == 3
 
 
 async def test_a_tenant_without_vectors_takes_the_new_model_at_once(
@@ -207,3 +215,54 @@ async def test_tenants_change_on_their_own(before: Settings, after: Settings, po
         assert [item.key for item in await acme.asearch((), query="green tea")] == ["theirs"]
         assert (await keys("tea 2"))[0] == "2"
     assert [row[0] for row in await models(postgres_url)] == ["another?query=query%3A+", OLD]
+
+
+async def served() -> str | None:
+    async with as_tenant(await (await current_process()).database(), "local") as connection:
+        model = await served_model(connection)
+        return model and model.model
+
+
+async def interrupted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embed anew by the settings' model, killed when searches have gone over to it."""
+
+    async def killed(*_: object) -> None:
+        if await served() == embedding_name(settings):
+            raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store_reembedding, "_promote", killed)
+        with pytest.raises(asyncio.CancelledError):
+            await reembed("local")
+
+
+async def test_what_searches_have_gone_over_to_is_kept_while_a_third_model_embeds(
+    before: Settings, after: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened_process(before):
+        await fill(250)
+    async with opened_process(after):
+        await interrupted(after, monkeypatch)
+
+    def half(*, done: int, total: int, what: str) -> None:
+        raise RuntimeError(f"{done} of {total}: {what}")
+
+    async with opened_process(before.model_copy(update={"embedding_model": "third"})):
+        with pytest.raises(RuntimeError, match="100 of 250"):
+            await reembed("local", half)
+        found = await MemoryStore().asearch((), query="sencha", limit=300)
+        assert len([one for one in found if one.score]) == 250
+
+
+async def test_a_writer_of_before_does_not_bring_the_old_vectors_back(
+    before: Settings, after: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened_process(before):
+        await fill()
+    async with opened_process(after):
+        await interrupted(after, monkeypatch)
+    async with opened_process(before):
+        await MemoryStore().aput(ADA, "late", {"text": "a kettle"})
+        assert await served() == embedding_name(after)
+    async with opened_process(after):
+        assert sorted(await keys("sencha")) == ["0", "1", "2", "late"]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from psycopg import AsyncConnection
 from core.process import current_process, opened_process
 from core.tenants import as_tenant
 from evals.scripted_model import ScriptedModel
+from memory import store_building
+from memory.facts import fact_item
 from memory.items import Origin
+from memory.items_writing import write
 from memory.store import MemoryStore
 from memory.store_building import index_namespace
 from memory.store_models import question_for
@@ -164,6 +168,35 @@ async def test_a_namespace_that_has_shrunk_loses_its_indexes(store: MemoryStore,
     assert not await index_namespace("local", NOTES)
     assert await indexes(postgres_url) == []
     assert len(await keys(store, text(1), limit=5)) == 5
+
+
+async def test_who_writes_while_a_namespace_loses_its_indexes_is_not_in_its_way(
+    store: MemoryStore, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(*_: object) -> None:
+        """Leave the indexes: dropping them would wait for the writer."""
+
+    await fill(store)
+    await index_namespace("local", NOTES)
+    await store.abatch([PutOp(NOTES, str(n), None) for n in range(1, LARGE)])
+    monkeypatch.setattr(store_building, "_drop_indexes", none)
+    origin = Origin("local", "ada")
+    new = replace(await fact_item("a new one", "new", origin=origin), namespace=NOTES)
+    async with as_tenant(await (await current_process()).database(), "local") as connection:
+        await write(connection, "local", gone=[(NOTES, "0")])
+        losing = asyncio.create_task(index_namespace("local", NOTES))
+        await somebody_waits(postgres_url)
+        await write(connection, "local", items=[new])
+    assert not await losing
+    assert await keys(store, "new", limit=5) == ["new"]
+
+
+async def somebody_waits(url: str) -> None:
+    """Wait until a session waits for a lock of another."""
+    async with asyncio.timeout(20), await AsyncConnection.connect(url, autocommit=True) as connection:
+        waiting = "select from pg_locks where not granted and locktype <> 'advisory'"
+        while not (await connection.execute(waiting)).rowcount:  # noqa: ASYNC110 - its event is in the database
+            await asyncio.sleep(0.01)
 
 
 async def test_a_search_of_the_whole_tenant_and_one_inside_have_indexes_of_their_own(
