@@ -7,8 +7,10 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, LiteralString, cast
+from uuid import uuid4
 
 from psycopg import AsyncConnection, sql
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -32,11 +34,13 @@ class Database:
         url: its address as libpq reads it, password included.
         pool: its connections: autocommit, rows as dicts, statements prepared at once.
         embedded: whether it is the embedded Postgres.
+        client: what its connections are called at the server, unless the address calls them otherwise.
     """
 
     url: str = field(repr=False)
     pool: Pool
     embedded: bool
+    client: str = ""
 
 
 @asynccontextmanager
@@ -55,6 +59,8 @@ async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
         )
         await (check_database(url) if given is not None else _settled(url))
         await apply_migrations(url)
+        client = f"boring {uuid4().hex[:12]}"
+        named = "application_name" in conninfo_to_dict(url)
         pool = Pool(
             url,
             open=False,
@@ -62,10 +68,10 @@ async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
             max_size=settings.database_pool_size,
             timeout=_POOL_TIMEOUT_S,
             check=_check_connection,
-            kwargs=_connection_options(),
+            kwargs=_connection_options() | ({} if named else {"application_name": client}),
         )
         await stack.enter_async_context(pool)
-        yield Database(url, pool, embedded=given is None)
+        yield Database(url, pool, embedded=given is None, client=client)
 
 
 async def _settled(url: str) -> None:

@@ -65,6 +65,8 @@ class Settings(TraceSettings, BaseSettings):
     """A Postgres with pgvector, as `postgresql://user:password@host:port/name`. Unset: the embedded one."""
     database_pool_size: int = Field(default=10, ge=2, le=200)
     """Most connections this process holds at once."""
+    lease_s: float = Field(default=30.0, ge=1.0, le=86_400.0)
+    """Seconds that this process may stand still before others may take its threads over."""
 
     openai_api_key: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("OPENAI_API_KEY", "openai_api_key")

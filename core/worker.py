@@ -1,8 +1,12 @@
-"""This event loop's presence in the database: alive to others as long as one connection of it is.
+"""This event loop's presence in the database: alive to others as long as one connection of it is heard of.
 
 The connection holds an advisory lock on the worker's id, which Postgres gives up by itself when the process
 is killed, and one on its epoch, which no later connection has: it tells for ever whether this one has lasted.
 It listens for what other processes announce, and is used for nothing else.
+
+A process that is stopped, or whose event loop stands still, keeps its connections, and with them what it
+holds. So each worker is heard of by a statement now and then, and cuts off those that were not for the
+seconds that they have promised: their lease is over.
 """
 
 import asyncio
@@ -35,6 +39,21 @@ _SERVER_KEEPALIVE: Final = (
     "select set_config('tcp_keepalives_idle', '10', false), "
     "set_config('tcp_keepalives_interval', '5', false), set_config('tcp_keepalives_count', '3', false)"
 )
+_BEATS: Final = 6
+"""How often a worker is heard of in the time of its lease."""
+_CUT_OFF: Final = """
+with known as (
+    select pid, application_name as name, substring(application_name from '^boring [0-9a-f]{12}') as client,
+        state = 'idle' and clock_timestamp() - state_change
+            > make_interval(secs => substring(application_name from ' lease ([0-9.]+)$')::float8) as is_over
+    from pg_stat_activity
+    where datname = current_database() and usename = session_user and pid <> pg_backend_pid()
+        and application_name ~ '^boring [0-9a-f]{12}'
+)
+select client, pg_terminate_backend(pid) from known
+where client in (select client from known where is_over) order by is_over
+"""
+"""Ends all connections of workers whose lease is over; the one that tells of the lease comes last."""
 _log = logging.getLogger(__name__)
 
 Heard = Callable[[str | None], None]
@@ -48,10 +67,11 @@ class Worker:
         epoch: counts the connections; what was known of the database before it changed may be wrong now.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, database: Database, lease_s: float) -> None:
         self.id: Final = uuid.uuid4().hex
         self.epoch = 0
-        self._url = url
+        self._database = database
+        self._lease_s = lease_s
         self._present = asyncio.Event()
         self._heard: dict[str, list[Heard]] = {channel: [] for channel in CHANNELS}
 
@@ -92,9 +112,13 @@ class Worker:
             await asyncio.sleep(_RETRY_S)
 
     async def _one_connection(self) -> None:
-        connection = await AsyncConnection.connect(self._url, autocommit=True, **_KEEPALIVE)
+        name = f"{self._database.client} lease {self._lease_s:g}"
+        connection = await AsyncConnection.connect(
+            self._database.url, autocommit=True, application_name=name, **_KEEPALIVE
+        )
         async with connection:
             await connection.execute(_SERVER_KEEPALIVE)
+            await self._beat(connection)
             await self.take_lock(connection, self.id)
             await self.take_lock(connection, f"{self.id} {self.epoch + 1}")
             for channel in CHANNELS:
@@ -103,9 +127,17 @@ class Worker:
             self._present.set()
             for heard in [heard for of_channel in self._heard.values() for heard in of_channel]:
                 heard(None)
-            async for notification in connection.notifies():
-                for heard in self._heard.get(notification.channel, ()):
-                    heard(notification.payload)
+            while True:
+                async for notification in connection.notifies(timeout=self._lease_s / _BEATS):
+                    for heard in self._heard.get(notification.channel, ()):
+                        heard(notification.payload)
+                await self._beat(connection)
+
+    async def _beat(self, connection: AsyncConnection[Any]) -> None:
+        """Be heard of, and cut off those that were not in time."""
+        ended = await (await connection.execute(_CUT_OFF)).fetchall()
+        for client in {name for name, _ in ended}:
+            _log.warning("The process %s stands still: its lease is over, and it is cut off.", client)
 
     async def take_lock(self, connection: AsyncConnection[Any], name: str) -> None:
         """Take the lock of this worker or epoch; for a moment another one may be testing it."""
@@ -118,9 +150,9 @@ class Worker:
 
 
 @asynccontextmanager
-async def opened_worker(database: Database) -> AsyncGenerator[Worker]:
-    """Be present in the database until the block ends."""
-    worker = Worker(database.url)
+async def opened_worker(database: Database, lease_s: float = 30.0) -> AsyncGenerator[Worker]:
+    """Be present in the database until the block ends, as long as the event loop stands still no longer."""
+    worker = Worker(database, lease_s)
     keeping = asyncio.create_task(worker.keep(), name="keep worker present")
     try:
         yield worker
@@ -138,6 +170,6 @@ async def current_worker() -> Worker:
     """
     process = await current_process()
     database = await process.database()
-    worker = await process.once("worker", lambda: opened_worker(database))
+    worker = await process.once("worker", lambda: opened_worker(database, process.settings.lease_s))
     await worker.present()
     return worker

@@ -46,18 +46,62 @@ async def saved(job: Job) -> dict[str, list[Any]]:
         return kept
 
 
-@pytest.mark.parametrize("durability", ["sync", "async"])
-async def test_a_stopped_worker_whose_thread_was_taken_over_and_given_back_saves_nothing_and_says_why(
-    workers: Workers, job: Job, durability: Any
-) -> None:
-    stopped = await workers.start(replace(job, durability=durability))
-    assert await workers.ended(stopped) == (stopped, "stopped")
-    await disconnect(job)
+async def taken_over(workers: Workers, job: Job) -> None:
+    """Resume the run as soon as it may be, and to its end."""
     taking_over = replace(job, do="resume", stop="")
-    assert await workers.done(taking_over) == Report(answer="It is done.", status="answered")
+    while isinstance(report := await workers.done(taking_over), Report) and report.error:
+        assert report.error.startswith("ThreadBusyError: Another process or request is working"), report
+    assert report == Report(answer="It is done.", status="answered")
+
+
+@pytest.mark.parametrize("durability", ["sync", "async"])
+@pytest.mark.parametrize("ends", ["lease", "connection"])
+async def test_a_stopped_worker_whose_thread_was_taken_over_and_given_back_saves_nothing_and_says_why(
+    workers: Workers, job: Job, durability: Any, ends: str
+) -> None:
+    lease_s = 1.0 if ends == "lease" else 3600.0
+    stopped = await workers.start(replace(job, durability=durability, lease_s=lease_s))
+    assert await workers.ended(stopped) == (stopped, "stopped")
+    if ends == "connection":
+        await disconnect(job)
+    await taken_over(workers, job)
     before = await saved(job)
     os.kill(stopped, signal.SIGCONT)
     _, refused = await workers.ended(stopped)
     assert isinstance(refused, Report)
     assert refused.error.startswith(LOST)
     assert await saved(job) == before
+
+
+async def test_a_stopped_worker_holds_its_thread_as_long_as_its_lease_lasts_and_then_goes_on(
+    workers: Workers, job: Job
+) -> None:
+    stopped = await workers.start(job)
+    assert await workers.ended(stopped) == (stopped, "stopped")
+    refused = await workers.done(replace(job, do="resume", stop="", lease_s=1.0))
+    assert isinstance(refused, Report)
+    assert refused.error.startswith("ThreadBusyError")
+    os.kill(stopped, signal.SIGCONT)
+    assert await workers.ended(stopped) == (stopped, Report(answer="It is done.", status="answered"))
+
+
+async def test_a_worker_whose_lease_is_over_goes_on_if_nobody_took_its_thread(
+    workers: Workers, job: Job
+) -> None:
+    stopped = await workers.start(replace(job, lease_s=1.0))
+    assert await workers.ended(stopped) == (stopped, "stopped")
+    async with await AsyncConnection.connect(job.database_url, autocommit=True) as connection:
+        while await others(connection):
+            await workers.done(replace(job, thread_id="other", stop=""))  # its worker cuts off the other one
+    os.kill(stopped, signal.SIGCONT)
+    assert await workers.ended(stopped) == (stopped, Report(answer="It is done.", status="answered"))
+
+
+async def others(connection: AsyncConnection[Any]) -> int:
+    """Return how many connections there are by the name of a process of ours."""
+    found = await connection.execute(
+        "select count(*) from pg_stat_activity where datname = current_database()"
+        " and application_name like 'boring %'"
+    )
+    row = await found.fetchone()
+    return row[0] if row else 0

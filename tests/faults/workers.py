@@ -56,6 +56,7 @@ class Job:
     stop: Stop = ""
     answers: Mapping[str, Any] = field(default_factory=dict[str, Any])
     durability: Literal["sync", "async"] = "sync"
+    lease_s: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Report:
 
 
 async def work(job: Job) -> Report:
-    settings = Settings(database_url=SecretStr(job.database_url), database_pool_size=4)
+    url = SecretStr(job.database_url)
+    settings = Settings(database_url=url, database_pool_size=4, lease_s=job.lease_s)
     async with opened_process(settings):
         try:
             return reported(await _values(await agent_of(job), job))
