@@ -12,6 +12,7 @@ import httpx
 
 from core.errors import TransientError
 from core.trust import system_trust
+from observability import names
 from observability.destinations import Destination, destinations, langsmith_itself
 from observability.feedback_forms import FORMS, Call, Root
 from observability.outlet import Outlet, RefusedError
@@ -33,11 +34,11 @@ _PAUSES_S: Final = (0.2, 0.6)
 """Places store spans in the background: how long one that does not know a run is given, before it is left for
 later."""
 _TIMEOUT_S: Final = 10.0
-_ROOT: LiteralString = """
-select trace_id, span_id, started_at from boring.span
+_ROOT: LiteralString = f"""
+select trace_id, span_id, started_at, attributes ->> '{names.LANGSMITH_RUN}' as langsmith_run from boring.span
 where run_id = %s and operation = 'invoke_agent' and parent_id is null
 order by started_at desc limit 1
-"""
+"""  # noqa: S608 - a constant
 
 
 _Version = tuple[UUID, "datetime"]
