@@ -72,10 +72,7 @@ async def remember(
             `ttl_minutes` is no number from 0 to `MAX_TTL_MINUTES`.
         ConfigurationError: the embedding model or the database can't be used.
     """
-    if not text.strip():
-        raise ValueError("the text is empty; expected something to remember")
-    if ttl_minutes is not None and not 0 <= ttl_minutes <= MAX_TTL_MINUTES:
-        raise ValueError(f"ttl_minutes is {ttl_minutes!r}; expected a number, 0 to {MAX_TTL_MINUTES:,}")
+    _check_said(text, ttl_minutes)
     whose = origin or current_origin()
     database = await (await current_process()).database()
 
@@ -86,6 +83,13 @@ async def remember(
             return await _standing(connection, item)
 
     return await unless_overtaken(settled)
+
+
+def _check_said(text: str, ttl_minutes: float | None) -> None:
+    if not text.strip():
+        raise ValueError("the text is empty; expected something to remember")
+    if ttl_minutes is not None and not 0 <= ttl_minutes <= MAX_TTL_MINUTES:
+        raise ValueError(f"ttl_minutes is {ttl_minutes!r}; expected a number, 0 to {MAX_TTL_MINUTES:,}")
 
 
 async def recall(
