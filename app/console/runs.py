@@ -150,6 +150,7 @@ async def run_page(request: Request, *, fault: str = "", fields: dict[str, str] 
         is_live=_is_live(run),
         is_cut=len(spans) > _MOST_SPANS,
         most=_MOST_SPANS,
+        shown_spans={one.span_id for one in spans[:_MOST_SPANS]},
         decisions=decisions[:_MOST_DECISIONS],
         most_decisions=_MOST_DECISIONS if len(decisions) > _MOST_DECISIONS else None,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from psycopg import AsyncConnection
 
 from tests.unit.app.approval_desk import Desk
 
@@ -136,3 +137,28 @@ async def test_every_page_can_be_used_by_everybody_and_runs_nothing_planted(
     assert await page.evaluate("window.planted") is None
     assert serious == []
     assert [fault for fault in faults if "404" not in fault] == []
+
+
+async def test_words_that_are_being_written_are_not_taken_by_a_page_that_follows_its_run(
+    desk: Desk, console: str, browser: Browser
+) -> None:
+    page, faults = await opened(browser)
+    await page.goto(f"{console}/runs")
+    await page.get_by_role("row").nth(1).get_by_role("link").click()
+    await page.get_by_role("heading", name="Decisions").wait_for()
+    async with await AsyncConnection.connect(desk.url, autocommit=True) as connection:
+        await connection.execute("update boring.run set status = 'running'")
+        await page.reload()
+        why = page.get_by_label("Why", exact=True)
+        await why.fill("It is")
+        await page.get_by_role("heading", level=1).click()  # leaves the field
+        await connection.execute("update boring.run set question = 'Another one'")
+        async with page.expect_response(lambda one: "/runs/" in one.url):
+            pass
+        async with page.expect_response(lambda one: "/runs/" in one.url):
+            pass
+        assert await why.input_value() == "It is"
+        await why.fill("")
+        await page.get_by_role("heading", level=1).click()
+        await page.get_by_text("Another one").wait_for()
+    assert faults == []

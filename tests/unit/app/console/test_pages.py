@@ -103,6 +103,10 @@ async def test_a_run_shows_its_spans_and_decisions(browser: httpx.AsyncClient, p
     for name in ("invoke_agent by_scripted", "step plan", "chat scripted", "execute_tool multiply"):
         assert name in shown
     assert "because" in shown
+    _, _, decisions = shown.partition("<h2>Decisions</h2>")
+    link = re.search(rf'href="/console(/runs/{run_id}/spans/\w+)">plan</a>', decisions)
+    assert link is not None
+    assert "step plan" in await page(browser, link[1])
     assert "There is no run" in await page(browser, "/runs/nonsense", 404)
 
 
