@@ -88,6 +88,7 @@ async def index_path(
         passages += len(changed[1])
     for gone in known:
         await store.remove(tenant, gone)
+    await store.tidy(tenant)
     if advance:
         advance(len(files), len(files), "")
     return IndexReport(added, unchanged, len(known), passages, tuple(skipped))
