@@ -107,7 +107,7 @@ async def test_the_old_vectors_serve_until_no_document_is_missing(
         assert asked_models(model) == {OLD}
         assert await reembed_documents("local") == 2
         assert await held(postgres_url) == [(NEW, 3)]
-        assert await rows(postgres_url, "select from boring.chunk_text_embedding_3_small") == []
+        assert await rows(postgres_url, "select source from boring.chunk_text_embedding_3_small") == []
         model.embedding_requests.clear()
         assert set(await found()) == ALL
         assert asked_models(model) == {"another"}
@@ -167,7 +167,7 @@ async def test_killed_in_the_middle_it_goes_on_where_it_was(
 
 
 async def test_without_the_old_model_words_serve_and_the_command_is_named(
-    before: Settings, alone: Settings, folder: Path, caplog: pytest.LogCaptureFixture
+    before: Settings, alone: Settings, folder: Path, postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened_process(before):
         await index(folder)
@@ -179,6 +179,7 @@ async def test_without_the_old_model_words_serve_and_the_command_is_named(
             await found("what is it")
         (folder / "green.md").write_text("The green tea steeps for nine minutes.")
         await index(folder / "green.md")
+        assert await held(postgres_url) == [(OLD, 2), ("another", 1)]
         texts = await found("tea")
         assert set(texts) == ALL
         assert "nine" in texts["green.md"]
@@ -186,12 +187,15 @@ async def test_without_the_old_model_words_serve_and_the_command_is_named(
         assert set(await found("what is it")) == ALL
 
 
+@pytest.mark.parametrize("name", ["another", "zeta"])
 async def test_contents_of_which_newer_ones_are_in_another_table_are_not_found(
-    before: Settings, after: Settings, folder: Path, postgres_url: str
+    before: Settings, name: str, folder: Path, postgres_url: str
 ) -> None:
     async with opened_process(before):
         await index(folder)
-    async with opened_process(after):  # as versions of before have left it, which wrote one table only
+    async with opened_process(
+        before.model_copy(update={"embedding_model": name})
+    ):  # as versions of before have left it, which wrote one table only
         (folder / "green.md").write_text("The green tea steeps for nine minutes.")
         await rows(postgres_url, KEEP)
         await index(folder / "green.md")
@@ -283,20 +287,20 @@ async def test_searches_and_writers_succeed_at_every_moment(before: Settings, af
 
 
 async def test_two_at_once_embed_each_document_once(
-    before: Settings, after: Settings, folder: Path, postgres_url: str
+    before: Settings, after: Settings, folder: Path, model: ScriptedModel, postgres_url: str
 ) -> None:
     async with opened_process(before):
         await index(folder)
     async with opened_process(after):
-        done = [asyncio.create_task(reembed_documents("local")) for _ in range(2)]
-        done.append(asyncio.create_task(_added(folder)))
-        assert sum([await one for one in done]) == 3
+        model.embedding_requests.clear()
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(2):
+                tasks.create_task(reembed_documents("local"))
+            tasks.create_task(index(folder))
+        texts = [str(request["input"]) for request in model.embedding_requests]
+        assert len([text for text in texts if "tea steeps" in text]) == 3
         assert await held(postgres_url) == [(NEW, 3)]
         assert set(await found()) == ALL
-
-
-async def _added(folder: Path) -> int:
-    return (await index(folder)).added
 
 
 async def test_what_is_forgotten_while_it_is_embedded_stays_forgotten(
@@ -345,5 +349,5 @@ async def test_of_two_contents_at_once_the_later_one_is_there_as_a_whole(
         texts = [one["text"] for one in await store.search("local", "price", limit=9)]
         assert texts == ["new price"] * 2
         assert await rows(postgres_url, "select content_hash, chunks from boring.document") == [("h2", 2)]
-        locks = "select from pg_locks where locktype = 'advisory'"
+        locks = "select objid from pg_locks where locktype = 'advisory'"
         assert await rows(postgres_url, locks) == []
