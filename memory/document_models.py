@@ -30,13 +30,21 @@ held as (
 """
 """The tenant's documents in each table, and the hash of each one's newest content."""
 _TABLES = sql.SQL("""
-with {held}
-select chunk_table, max(embedding_model) as model,
-    count(*) filter (where content_hash = newest) = (select count(distinct source) from held) as is_whole,
+with {held}, filled as (
+    select chunk_table, max(embedding_model) as model, max(indexed_at) as written from boring.document
+    where tenant = %(tenant)s and content_hash <> ''
+        and chunk_table in (select tablename from pg_tables where schemaname = 'boring')
+    group by chunk_table
+)
+select chunk_table, model,
     (select atttypmod from pg_attribute where attname = 'embedding'
-        and attrelid = to_regclass(format('boring.%%I', chunk_table))) as dimensions
-from held group by chunk_table order by max(indexed_at) desc, chunk_table
+        and attrelid = to_regclass(format('boring.%%I', chunk_table))) as dimensions,
+    case when (select count(*) from filled) = 1 then true else
+        (select count(*) from held where held.chunk_table = filled.chunk_table and content_hash = newest)
+        = (select count(distinct source) from held) end as is_whole
+from filled order by written desc, chunk_table
 """).format(held=sql.SQL(HELD))
+"""The only table is whole; what is compared where there are several takes three times as long."""
 _NAME: LiteralString = """
 update boring.document set embedding_model = names.model
 from unnest(%(models)s::text[], %(tables)s::text[]) as names (model, own)

@@ -84,8 +84,7 @@ async def index_path(
             unchanged += 1
             continue
         await store.put(tenant, name, *changed)
-        added += 1
-        passages += len(changed[1])
+        added, passages = added + 1, passages + len(changed[1])
     for gone in known:
         await store.remove(tenant, gone)
     await store.tidy(tenant)
