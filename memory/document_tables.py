@@ -105,6 +105,8 @@ async def fit_table(database: Database, connection: Connection, table: str, size
 
 
 async def _set_apart(connection: Connection, table: str, size: int) -> None:
+    # Writers take rows of `boring.document` before they take passages: none is in the middle from here on.
+    await connection.execute("lock table boring.document in exclusive mode")
     name = f"{table}_{size}"
     while await dimensions_of(connection, name) is not None:
         name += "_"

@@ -38,6 +38,10 @@ where own.tenant = %(tenant)s and own.chunk_table = %(own)s and own.content_hash
     and (old.content_hash in ('', own.content_hash) or old.indexed_at <= own.indexed_at)
 returning old.chunk_table
 """
+_HOLD: LiteralString = """
+select from boring.document where tenant = %(tenant)s and chunk_table <> %(own)s
+order by source, chunk_table for update
+"""
 _LEFT: LiteralString = """
 delete from {} old where tenant = %(tenant)s and not exists (
     select from boring.document kept
@@ -115,7 +119,8 @@ async def delete_superseded(database: Database, tenant: str, own: str) -> bool:
     async with document_lock(database, tenant) as connection, connection.transaction():
         names = await _others_if_whole(connection, tenant, own)
         if names:
-            await connection.execute(_SUPERSEDED, {"tenant": tenant, "own": own})
+            for statement in (_HOLD, _SUPERSEDED):
+                await connection.execute(statement, {"tenant": tenant, "own": own})
         for name in names or ():
             statement = sql.SQL(_LEFT).format(identifier(name))
             await connection.execute(statement, {"tenant": tenant, "table": name})

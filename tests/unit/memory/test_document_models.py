@@ -14,7 +14,7 @@ from core.errors import ConfigurationError
 from core.process import opened_process
 from core.settings import Settings
 from evals.scripted_model import ScriptedModel
-from memory import document_reembedding
+from memory import document_reembedding, documents
 from memory.chunks import Chunk
 from memory.document_reembedding import reembed_documents
 from memory.document_tables import passages_in
@@ -263,6 +263,40 @@ async def test_tenants_change_on_their_own(
         assert asked_models(model) == {"another"}
         assert set(await found()) == ALL
         assert asked_models(model) == {"another", OLD}
+
+
+async def test_a_search_during_which_the_new_model_takes_over_finds_all(
+    before: Settings, after: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened_process(before):
+        await index(folder)
+    kept = documents.question_by
+
+    async def later(*arguments: Any) -> Any:
+        vector = await kept(*arguments)
+        assert await reembed_documents("local") == 3
+        return vector
+
+    async with opened_process(after):
+        monkeypatch.setattr(documents, "question_by", later)
+        assert set(await found()) == ALL
+
+
+async def test_a_process_that_goes_on_with_the_old_model_takes_nothing_away(
+    before: Settings, after: Settings, folder: Path, postgres_url: str
+) -> None:
+    async with opened_process(before):
+        await index(folder)
+        async with opened_process(after):
+            await reembed_documents("local")
+        (folder / "oolong.txt").write_text("The oolong tea steeps for long.")
+        await index(folder / "oolong.txt")
+        assert await held(postgres_url) == [(OLD, 1), (NEW, 4)]
+        assert set(await found()) == ALL | {"oolong.txt"}
+        async with opened_process(after):
+            assert set(await found()) == ALL | {"oolong.txt"}
+            assert (await index(folder)).unchanged == 4
+            assert await held(postgres_url) == [(NEW, 4)]
 
 
 async def test_searches_and_writers_succeed_at_every_moment(before: Settings, after: Settings) -> None:
