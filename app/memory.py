@@ -156,7 +156,7 @@ def learn(
 @memory.command()
 def reembed(
     *,
-    tenant: TenantOption = _DEFAULT.tenant,
+    tenant: Annotated[str, typer.Option(help="Whose memories and documents.")] = _DEFAULT.tenant,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     as_json: JsonOption = False,
 ) -> None:
