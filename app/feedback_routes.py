@@ -78,7 +78,7 @@ async def post_feedback(request: Request) -> Response:
             run_id,
             by,
             _score(said),
-            said.comment,
+            _comment(said),
             _correction(said.correction),
             said.key or USER_SCORE,
             is_operator=role_of(request.scope) in {"approver", "operator"},
@@ -97,7 +97,8 @@ async def get_feedback(request: Request) -> Response:
     asked = request.query_params
     try:
         limit, offset = _number(asked.get("limit"), _MOST_LISTED), _number(asked.get("offset"), 0)
-        found = await _found(request, asked.getlist("run")[:_MOST_LISTED], asked.getlist("key"))
+        runs = [*dict.fromkeys(asked.getlist("run"))][:_MOST_LISTED]
+        found = await _found(request, runs, asked.getlist("key"))
     except BoringError as error:
         return _refusal(error)
     return JSONResponse([_shown(one) for one in found[offset : offset + min(limit, _MOST_LISTED)]])
@@ -180,6 +181,15 @@ def _field(user: Any, name: str) -> str:
 def _score(said: Said) -> float | None:
     given = said.score if said.score is not None else said.value
     return float(given) if isinstance(given, bool | int | float) else None
+
+
+def _comment(said: Said) -> str | None:
+    """Return the comment, with a value before it that is no number, such as a category."""
+    value = said.value
+    if value is None or isinstance(value, bool | int | float):
+        return said.comment
+    told = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return ": ".join(part for part in (told.strip(), said.comment) if part) or None
 
 
 def _correction(given: str | dict[str, Any] | None) -> str | None:

@@ -1,12 +1,18 @@
 """The log of a command: lines on its error output, without private data."""
 
+from __future__ import annotations
+
 import logging
 import sys
+import threading
+from typing import Any
 
 from typing_extensions import override
 
 from core.errors import ConfigurationError
 from core.settings import settings
+
+_log = logging.getLogger(__name__)
 
 
 class LogLines(logging.Handler):
@@ -24,10 +30,29 @@ class LogLines(logging.Handler):
 
 
 def write_log() -> None:
-    """Let warnings and errors of this process be written by `LogLines`."""
+    """Let warnings and errors of this process be written by `LogLines`, those of Python itself too."""
     root = logging.getLogger()
     if not any(isinstance(handler, LogLines) for handler in root.handlers):
         root.addHandler(LogLines(logging.WARNING))
+    logging.captureWarnings(capture=True)
+    threading.excepthook = _thread_failed
+    sys.unraisablehook = _unraisable
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_type is SystemExit:
+        return
+    name = failed.thread.name if failed.thread else "?"
+    _log.error("The thread %s has failed.", name, exc_info=_raised(failed))
+
+
+def _unraisable(failed: sys.UnraisableHookArgs) -> None:
+    where = getattr(failed.object, "__qualname__", type(failed.object).__qualname__)
+    _log.error("%s: %s.", failed.err_msg or "Exception ignored in", where, exc_info=_raised(failed))
+
+
+def _raised(failed: threading.ExceptHookArgs | sys.UnraisableHookArgs) -> Any:
+    return failed.exc_type, failed.exc_value, failed.exc_traceback
 
 
 def _as_json() -> bool:

@@ -1,7 +1,8 @@
 """The commands that show what runs did and took: runs, trace, why."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from itertools import compress, count
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -29,6 +30,12 @@ FollowOption = Annotated[
     bool, typer.Option("--follow", "-f", help="Go on, and show what is new; Ctrl-C ends it.")
 ]
 _MOST_QUESTION_CHARS = 48
+_WIDE = 130
+"""Columns of a terminal from which on questions and whole ids have room."""
+_UNTOLD_WIDTH, _PIPE_WIDTH = 80, 500
+"""Of a pipe, which Rich takes to be so wide; nothing is cut there."""
+_SHORT_ID = 8
+_COLUMNS = ("began", "agent", "status", "seconds", "tokens", "cost", "rating", "question", "run")
 
 
 def runs(  # noqa: PLR0913 - each is an option of the command line
@@ -61,7 +68,10 @@ def runs(  # noqa: PLR0913 - each is an option of the command line
     if not found:
         typer.echo('No such runs. Begin one with: boring ask "What is 17 * 23?"')
         return
-    Console().print(_listed(found, ratings))
+    console = Console()
+    if not console.is_terminal and console.width == _UNTOLD_WIDTH:
+        console = Console(width=_PIPE_WIDTH)
+    console.print(_listed(found, ratings, is_narrow=console.width < _WIDE))
 
 
 def trace(
@@ -125,21 +135,28 @@ def why(
     console = Console()
     console.print(Text(f"{one_line(one.graph)} was asked: {one_line(one.question or '')}"), highlight=False)
     for number, sentence in enumerate(sentences(decisions), start=1):
-        console.print(Text(f"{number:>3}. {one_line(sentence)}"), highlight=False)
+        console.print(Text(f"{number:>3}. {one_line(sentence)}"), highlight=False, soft_wrap=True)
     if not decisions:
         console.print("No decisions are on record of it.")
     _show_said(console, feedback)
 
 
-def _listed(found: "list[RunFigures]", ratings: "Mapping[str, Rating]") -> Table:
-    table = Table("began", "agent", "status", box=None, pad_edge=False)
-    for name in ("seconds", "tokens", "cost"):
-        table.add_column(name, justify="right")
-    table.add_column("rating")
-    table.add_column("question", overflow="ellipsis", no_wrap=True)
-    table.add_column("run", no_wrap=True)
+def _listed(found: "list[RunFigures]", ratings: "Mapping[str, Rating]", *, is_narrow: bool) -> Table:
+    """Return the runs as a table; a narrow one has no questions, and of ids what tells them apart."""
+    left_out = set[str]()
+    if is_narrow:
+        left_out = {"question"} | ({"rating"} if not ratings else set[str]())
+    shown = [name not in left_out for name in _COLUMNS]
+    table = Table(box=None, pad_edge=False)
+    for name in compress(_COLUMNS, shown):
+        justify: Literal["left", "right"] = "right" if name in {"seconds", "tokens", "cost"} else "left"
+        table.add_column(name, justify=justify, no_wrap=True)
+    ids = {one.run_id for one in found}
+    length = next(n for n in count(_SHORT_ID) if len({one[:n] for one in ids}) == len(ids))
     for one in found:
-        table.add_row(*(Text(cell) for cell in _cells(one, ratings.get(one.run_id))))
+        *cells, run_id = _cells(one, ratings.get(one.run_id))
+        cells.append(run_id[:length] if is_narrow else run_id)
+        table.add_row(*(Text(cell) for cell in compress(cells, shown)))
     return table
 
 

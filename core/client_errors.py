@@ -14,6 +14,8 @@ MAX_TEXT_CHARS: Final = 4000
 """Most characters of an exception's text that anybody is told."""
 _LONGEST_WAIT_S: Final = 365 * 86_400.0
 _FIRST_ERROR, _LAST_ERROR = 400, 600
+# HTTP clients are many, and their errors are told by name: httpx, httpx2, requests, aiohttp.
+_NEVER_SENT_NAMES = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,12 @@ def http_status(error: BaseException) -> int | None:
     """Return the status of the HTTP answer that an exception is about, 400 to 599, or None."""
     answer = http_answer(error)
     return None if answer is None else answer.status
+
+
+def is_never_sent(error: BaseException) -> bool:
+    """Tell whether there was no connection, so that nobody has heard of a request."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, ConnectionRefusedError) or bool(names & _NEVER_SENT_NAMES)
 
 
 def error_text(error: BaseException) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final, cast
+from uuid import UUID
 
+from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_config
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
+from typing_extensions import override
 
 from core.context import RunContext, field_of
 from core.errors import InputError
@@ -52,6 +55,8 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
             one.tells_content = tracing.tells_content(whose[names.TENANT])
             carried = cast("RunnableConfig", {**(config or {})})
             carried["configurable"] = {**carried.get("configurable", {}), KEY: one}
+            if tracing.is_native and parent is None:
+                carried = merge_configs(carried, {"callbacks": [_LangSmithRun(one)]})
             async with nullcontext() if parent else self._called(one, input, carried, options):
                 async for part in super().astream(input, carried, **options):
                     if _holds_interrupt(part):
@@ -76,6 +81,23 @@ class TracedGraph(CompiledStateGraph[AgentState, RunContext, AgentInput, AgentSt
                 database = await (await current_process()).database()
                 async with database.pool.connection() as connection:
                     await mark_run(connection, one.run_id, "interrupted")
+
+
+class _LangSmithRun(AsyncCallbackHandler):
+    """Notes in the span of an invocation under which id LangSmith's own client traces it."""
+
+    run_inline = True
+
+    def __init__(self, one: Invocation) -> None:
+        self._one: Invocation | None = one
+
+    @override
+    async def on_chain_start(
+        self, serialized: dict[str, Any], inputs: Any, *, run_id: UUID, **more: Any
+    ) -> None:
+        if self._one is not None:  # the first to begin is the graph
+            self._one.span.set_attribute(names.LANGSMITH_RUN, str(run_id))
+            self._one = None
 
 
 def traced(graph: CompiledStateGraph[AgentState, RunContext, AgentInput, AgentState]) -> TracedGraph:

@@ -24,7 +24,7 @@ from memory.items import (
     memory_of,
 )
 from memory.items_writing import write
-from memory.store_models import Asked, answered, embedded_for
+from memory.store_models import Asked, answered, embedded_for, unless_overtaken
 from memory.store_search import found_alone
 from memory.store_text import asked_text, searchable
 from memory.store_uses import uses
@@ -72,16 +72,24 @@ async def remember(
             `ttl_minutes` is no number from 0 to `MAX_TTL_MINUTES`.
         ConfigurationError: the embedding model or the database can't be used.
     """
+    _check_said(text, ttl_minutes)
+    whose = origin or current_origin()
+    database = await (await current_process()).database()
+
+    async def settled() -> Memory:
+        item = await fact_item(text, subject, kind=kind, ttl_minutes=ttl_minutes, origin=whose)
+        async with as_tenant(database, whose.tenant) as connection:
+            await settle(connection, whose.tenant, [item], elsewhere=False)
+            return await _standing(connection, item)
+
+    return await unless_overtaken(settled)
+
+
+def _check_said(text: str, ttl_minutes: float | None) -> None:
     if not text.strip():
         raise ValueError("the text is empty; expected something to remember")
     if ttl_minutes is not None and not 0 <= ttl_minutes <= MAX_TTL_MINUTES:
         raise ValueError(f"ttl_minutes is {ttl_minutes!r}; expected a number, 0 to {MAX_TTL_MINUTES:,}")
-    whose = origin or current_origin()
-    item = await fact_item(text, subject, kind=kind, ttl_minutes=ttl_minutes, origin=whose)
-    database = await (await current_process()).database()
-    async with as_tenant(database, whose.tenant) as connection:
-        await settle(connection, whose.tenant, [item], elsewhere=False)
-        return await _standing(connection, item)
 
 
 async def recall(
@@ -177,7 +185,7 @@ async def fact_item(
         ttl_minutes=ttl_minutes,
         origin=origin,
         other_embedding=made.others[0] if made.others else None,
-        other_model=made.other_model if made.others else None,
+        other_model=made.other_model,
     )
 
 

@@ -75,8 +75,9 @@ class NewItem:
         text: what it is found by; None is found by its namespace, its key and filters only.
         embedding: of `text`; None where there is no text.
         model: which the embedding came from.
-        other_embedding: of the text by another model, for as long as one takes the place of the other.
-        other_model: which that came from.
+        other_embedding: of the text by another model, for as long as one takes the place of the other; None
+            where that one can't be asked.
+        other_model: which that comes from.
         kind: a fact, an episode (something that happened) or a summary.
         ttl_minutes: how long it is kept after it was last read or written; None keeps it.
         origin: where it came from.

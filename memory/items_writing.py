@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from core.tenants import Connection
 from memory.items import NewItem, lock_number
+from memory.store_models import OvertakenError
 
 _LOCK: LiteralString = """
 select pg_advisory_xact_lock(number)
@@ -82,6 +83,9 @@ async def write(
         tenant: the same one; also the one of the items' origins.
         items: at most one for each key.
         gone: namespaces and keys.
+
+    Raises:
+        OvertakenError: searches have gone over to a model since an item was embedded, and not by that one.
     """
     await lock_places(connection, tenant, [*((item.namespace, item.key) for item in items), *gone])
     row = await (await connection.execute("select clock_timestamp() as moment")).fetchone()
@@ -124,7 +128,10 @@ async def _served(connection: Connection, tenant: str, items: Sequence[NewItem])
             break
     if row is not None and row["model"] != made.model:
         row = await (await connection.execute(_SERVE_INSTEAD, values)).fetchone() or row
-    return made.model or "" if row is None else row["model"]
+    served: str = (made.model or "") if row is None else row["model"]
+    if served not in {made.model, made.other_model}:
+        raise OvertakenError(f"a memory was embedded by {made.model!r} when searches went over to {served!r}")
+    return served
 
 
 def _values(item: NewItem, moment: datetime, served: str) -> dict[str, Any]:

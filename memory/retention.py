@@ -28,7 +28,9 @@ with newest as (
     select distinct on (thread_id) thread_id, (checkpoint ->> 'ts')::timestamptz as used_at
     from checkpoints order by thread_id, checkpoint_id desc
 )
-select thread_id, coalesce(idle, false) as idle, last.ours, coalesce(last.unfinished, exists (
+select thread_id, coalesce(idle, false) as idle, last.ours or exists (
+        select from boring.thread_copy as copy where copy.thread_id = newest.thread_id
+    ) as ours, coalesce(last.unfinished, exists (
         select from checkpoint_writes as write
         where write.thread_id = newest.thread_id and write.channel = '__interrupt__'
     )) as unfinished

@@ -33,14 +33,11 @@ select name, user_id as user, said_by, thread_id, run_id, message_id, call_id, a
 from boring.rule_evidence where rule_id = %s order by number
 """
 RULES_OF_USER: Final[LiteralString] = """
-tenant = %(tenant)s and (user_id = %(user)s or source <> 'person' and (proposed_by = %(user)s or exists (
+tenant = %(tenant)s and (user_id = %(user)s or (proposed_by = %(user)s and source <> 'person') or exists (
     select from boring.rule_evidence evidence
-    where evidence.rule_id = rule.id and %(user)s in (evidence.user_id, evidence.said_by))))
+    where evidence.rule_id = rule.id and %(user)s in (evidence.user_id, evidence.said_by)))
 """
-"""The condition that a rule is for a user or was derived from them, for `memory.forgetting`.
-
-One that a person has written by hand is theirs, also where a user has said the same.
-"""
+"""The condition that a rule is for a user or was derived from them, for `memory.forgetting`."""
 REPLACED_BY_OTHERS: Final[LiteralString] = f"""
 with recursive gone as (select id, replaced from boring.rule where {RULES_OF_USER}),
 earlier (id, before) as (

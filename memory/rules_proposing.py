@@ -89,7 +89,8 @@ async def propose(database: Database, new: NewRule) -> Rule:
     """Propose a rule; return its version, which waits for a decision.
 
     What is proposed again in the same words gathers evidence and makes no new version. That holds too for
-    what was rejected, unless a person proposes it.
+    what was rejected, unless a person proposes it. What a person has proposed by hand is theirs: it gathers
+    no evidence of what others say, with whom it would have to be forgotten.
 
     Raises:
         RuleRefusedError: the key or the text is empty or too long, or too many proposals wait already.
@@ -105,7 +106,8 @@ async def propose(database: Database, new: NewRule) -> Rule:
                 connection, new.scope.tenant, values["id"], by=values["by"], to="proposed", why=new.source
             )
         rule_id = values["id"] if row is None else row["id"]
-        for one in new.evidence:
+        is_by_hand = row is not None and row["source"] == "person" != new.source
+        for one in () if is_by_hand else new.evidence:
             evidence = {**storable(asdict(one)), "tenant": new.scope.tenant, "rule_id": rule_id}
             await connection.execute(_ADD_EVIDENCE, {**evidence, "quote": one.quote[:MAX_QUOTE_CHARS]})
         return await the_rule(connection, new.scope.tenant, rule_id)

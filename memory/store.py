@@ -10,6 +10,7 @@ from uuid import UUID
 from langgraph.store.base import GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp
 from typing_extensions import override
 
+from core.database import Database
 from core.process import current_process
 from core.tenants import Connection, as_tenant
 from core.text import storable
@@ -18,7 +19,7 @@ from memory.items import SHOWN, NewItem, Origin, check_names
 from memory.items_writing import Place, write
 from memory.store_base import TenantStore
 from memory.store_checks import checked
-from memory.store_models import NOTHING, Asked, answered, embedded_for
+from memory.store_models import NOTHING, Asked, OvertakenError, answered, embedded_for
 from memory.store_namespaces import namespaces
 from memory.store_search import found, found_alone, got, item, search_item
 from memory.store_uses import uses
@@ -63,8 +64,10 @@ class MemoryStore(TenantStore):
             results = await answered(origin.tenant, _questions(wanted), read)
         (await uses()).add(origin.tenant, used)
         if puts:
-            async with as_tenant(database, origin.tenant) as connection:
-                await write(connection, origin.tenant, items=items, gone=gone)
+            try:
+                await _write(database, origin.tenant, items, gone)
+            except OvertakenError:
+                await _write(database, origin.tenant, await self._items(puts, origin), gone)
         return results
 
     async def _items(self, puts: dict[Place, PutOp], origin: Origin) -> list[NewItem]:
@@ -86,7 +89,7 @@ class MemoryStore(TenantStore):
                 ttl_minutes=op.ttl,
                 origin=self._whose(op, origin),
                 other_embedding=None if text is None else next(others, None),
-                other_model=None if text is None or made.others is None else made.other_model,
+                other_model=None if text is None else made.other_model,
             )
             for op, text in zip(kept, texts, strict=True)
         ]
@@ -96,6 +99,11 @@ class MemoryStore(TenantStore):
         owner = owner_of(op.namespace)
         is_of_nobody = self._origin is None and origin.thread_id is None and origin.run_id is None
         return replace(origin, user=owner) if owner and is_of_nobody else origin
+
+
+async def _write(database: Database, tenant: str, items: Sequence[NewItem], gone: Sequence[Place]) -> None:
+    async with as_tenant(database, tenant) as connection:
+        await write(connection, tenant, items=items, gone=gone)
 
 
 def _questions(ops: Sequence[Op]) -> list[str]:

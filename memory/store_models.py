@@ -45,7 +45,7 @@ class Served:
 
 
 class OvertakenError(BoringError):
-    """A question was embedded by a model that the tenant's memories no longer go by."""
+    """A text was embedded by a model that the tenant's memories no longer go by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,14 @@ async def answered(
     except OvertakenError:
         _usual.setdefault(await current_process(), {}).pop(tenant, None)
         return await search({text: await question_for(tenant, text) for text in texts})
+
+
+async def unless_overtaken(write: Callable[[], Awaitable[T]]) -> T:
+    """Return what a write gives that embeds what it stores, and embeds it again if the model has changed."""
+    try:
+        return await write()
+    except OvertakenError:
+        return await write()
 
 
 async def question_for(tenant: str, question: str) -> Asked:

@@ -122,6 +122,8 @@ def extracted(
     Raises:
         TransientError: the answer does not have the form.
     """
+    if answer.tool_calls:
+        raise TransientError("The model called a tool where it was asked for facts, and there is none.")
     if (stop := unfit(answer, form)) is not None:
         raise TransientError(stop["message"])
     given: list[dict[str, Any]] = json.loads(answer.text)["facts"]

@@ -19,8 +19,8 @@ from core.state import AgentState, Summary
 from core.text import storable_text
 from memory.buffer import turn_start
 from memory.view import estimated, longest_of, room_for, with_references
+from nodes.replies import reply_of
 from nodes.seeing import after_summary, scale_of
-from observability.spans import model_span
 
 _FOLD_FROM: Final = 0.8
 """Share of a conversation's room from which on it is folded."""
@@ -92,17 +92,17 @@ async def _fold(
     begun, most_s = time.monotonic(), min(_MOST_TIME_S, limits.max_time_s / 2)
     for _ in range(_MOST_PORTIONS):
         portion = _portion(part, most=_most_chars(model, summary))
-        asked: list[AnyMessage] = [SystemMessage(_SYSTEM), HumanMessage(_request(model, summary, portion))]
+        request: list[AnyMessage] = [SystemMessage(_SYSTEM), HumanMessage(_request(model, summary, portion))]
         used = done.input_tokens + done.output_tokens
-        is_dear = used + estimated(asked) + MAX_SUMMARY_TOKENS >= limits.max_tokens
+        is_dear = used + estimated(request) + MAX_SUMMARY_TOKENS >= limits.max_tokens
         if not portion or is_dear or done.seconds >= most_s:
             return
-        reply = await _told(model, asked, most_s - done.seconds)
+        reply = await _told(model, request, most_s - done.seconds)
         done.seconds = time.monotonic() - begun
         if reply is None:
             return
         usage = reply.usage_metadata
-        done.input_tokens += usage["input_tokens"] if usage else estimated(asked)
+        done.input_tokens += usage["input_tokens"] if usage else estimated(request)
         done.output_tokens += usage["output_tokens"] if usage else estimated([reply])
         if not (text := storable_text(reply.text).strip()[:_MAX_SUMMARY_CHARS]):
             return
@@ -122,14 +122,13 @@ def _portion(part: Sequence[AnyMessage], *, most: int) -> Sequence[AnyMessage]:
     return part
 
 
-async def _told(model: Model, asked: Sequence[AnyMessage], most_s: float) -> AIMessage | None:
+async def _told(model: Model, request: Sequence[AnyMessage], most_s: float) -> AIMessage | None:
     """Return what the model says; None where it can't be asked. That, and an empty answer, is logged."""
     chat = model.chat.bind(max_completion_tokens=MAX_SUMMARY_TOKENS)
     try:
         async with asyncio.timeout(most_s):
-            with model_span(model.profile.name, model.profile.endpoint, asked) as spoken:
-                reply = await chat.ainvoke(asked, RunnableConfig(tags=[TAG_NOSTREAM], run_name="summarise"))
-                spoken.by(reply)
+            config = RunnableConfig(tags=[TAG_NOSTREAM], run_name="summarise")
+            reply = await reply_of(model, chat, request, config)
     except GraphBubbleUp:
         raise
     except Exception as error:  # noqa: BLE001 - clients raise what they like, and the turn can do without

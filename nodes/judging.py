@@ -14,7 +14,7 @@ _NOT_MADE = {
 
 
 def note_call(record: CallRecord, step: int) -> None:
-    """Note whether a call was made, refused or tried again, and who agreed to it or settled it."""
+    """Note whether a call was made or refused, and who agreed to it or settled it."""
     tool = record["tool"]
     refused = _refused(record)
     if refused is not None:
@@ -24,8 +24,6 @@ def note_call(record: CallRecord, step: int) -> None:
     if record["approved_by"]:
         edited = f"with arguments that {record['edited_by']} changed" if "edited_by" in record else ""
         note_decision("approved", tool, step=step, by=_named(record["approved_by"]), reason=edited)
-    if record["attempt"] > 1:
-        note_decision("retry", tool, step=step, reason=f"{record['attempt']} attempts")
     handed_on = record.get("handed_on")
     if handed_on is not None:
         how = "ok" if record["outcome"] == "ok" else handed_on["status"]

@@ -6,7 +6,7 @@ has lost the turn to another one, leaves nothing half done.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,8 +25,8 @@ from core.worker import current_worker
 from memory.extractions import Extraction, Spent, Wanted, claimed, finish, let_go, put_back
 from memory.facts import fact_item, user_namespace
 from memory.facts_settling import settle
-from memory.items import Origin
-from memory.store_models import Asked, answered
+from memory.items import NewItem, Origin
+from memory.store_models import Asked, answered, unless_overtaken
 from memory.store_search import found_alone
 from memory.store_text import asked_text
 from nodes.extracting import Fact, asking, extracted, facts_form, spent_on
@@ -116,10 +116,17 @@ async def _learnt(turn: Extraction, mind: Mind, database: Database, worker: str)
     whose = {names.TENANT: turn.tenant, names.USER: turn.user, names.CONVERSATION: turn.thread_id}
     async with step_afterwards("learn", agent=turn.graph, run_id=turn.run_id, whose=whose):
         facts, spent = await _facts(turn, mind, policy, database)
+    kept = facts[: policy.max_facts]
+    held = await unless_overtaken(lambda: _settled(turn, kept, spent, database, worker))
+    return Learnt(turn.run_id, turn.thread_id, tuple(str(one.value["text"]) for one in held), spent)
+
+
+async def _settled(
+    turn: Extraction, facts: Sequence[Fact], spent: Spent, database: Database, worker: str
+) -> list[NewItem]:
+    """Remember facts, and record that the turn is learnt from."""
     made = Origin(turn.tenant, turn.user, turn.thread_id or None, turn.run_id)
-    items = [
-        await fact_item(one.text, one.subject, origin=_origin(made, one)) for one in facts[: policy.max_facts]
-    ]
+    items = [await fact_item(one.text, one.subject, origin=_origin(made, one)) for one in facts]
     async with as_tenant(database, turn.tenant) as connection:
         await pass_gate(connection, turn.tenant, turn.user)
         held = await settle(connection, turn.tenant, items)
@@ -128,7 +135,7 @@ async def _learnt(turn: Extraction, mind: Mind, database: Database, worker: str)
             raise _LostError(
                 f"The run {turn.run_id} is forgotten, or another worker learns from it; nothing is learnt."
             )
-    return Learnt(turn.run_id, turn.thread_id, tuple(str(one.value["text"]) for one in held), spent)
+        return held
 
 
 def _origin(made: Origin, fact: Fact) -> Origin:

@@ -99,6 +99,8 @@ async def _asked(
         if is_transient(error) and attempt < MODEL_ATTEMPTS:
             _note_retry(line, attempt, runtime)
             raise  # to the retry policy of the node
+        if len(line.names) > 1:
+            _note_fallback(line, runtime)
         return {"stop": Stop(reason="failed", message=readable(error))}
     if line.reasons:
         _note_fallback(line, runtime)

@@ -19,8 +19,8 @@ from core.protocols import Model, PlanRequest
 from memory.buffer import with_earlier_turns
 from nodes.plan_examples import plan_prefix, plan_text
 from nodes.plan_schema import ANSWER, MAX_CALLS, bounded_schema, plan_schema
+from nodes.replies import reply_of
 from nodes.structured import fitting
-from observability.spans import model_span
 from tools.records import CallRecord
 
 MAX_PLAN_TOKENS = 160
@@ -66,13 +66,8 @@ class SchemaPlanner:
             extra_body=_constrained_to("plan", plan_schema(request.tools, several=request.several)),
             max_completion_tokens=MAX_PLAN_TOKENS * (MAX_CALLS if request.several else 1),
         )
-        asked = [*prefix, *_turn_as_chat(request)]
-        with model_span(self._model.profile.name, self._model.profile.endpoint, asked) as spoken:
-            reply = await chooser.ainvoke(
-                asked,
-                config={"tags": [TAG_NOSTREAM], "run_name": "choose"},
-            )
-            spoken.by(reply)
+        config = RunnableConfig(tags=[TAG_NOSTREAM], run_name="choose")
+        reply = await reply_of(self._model, chooser, [*prefix, *_turn_as_chat(request)], config)
         return AIMessage(content="", tool_calls=_calls(reply.text), usage_metadata=reply.usage_metadata)
 
     async def _answer(self, request: PlanRequest) -> AIMessage:
@@ -106,10 +101,7 @@ class SchemaPlanner:
         if (wanted := request.response_format) is not None:
             chat = chat.bind(extra_body=_constrained_to(wanted.name, bounded_schema(wanted.schema)))
         config = RunnableConfig(tags=[TAG_NOSTREAM]) if quiet or request.quiet else None
-        with model_span(self._model.profile.name, self._model.profile.endpoint, messages) as spoken:
-            reply = await chat.ainvoke([*messages], config)
-            spoken.by(reply)
-            return reply
+        return await reply_of(self._model, chat, messages, config)
 
 
 def _own_words(turn: Sequence[AnyMessage]) -> str:

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from core.errors import TransientError
 from core.protocols import Model, PlanRequest, ResponseFormat, ToolSpec
+from nodes.replies import reply_of
 from nodes.response_schema import strict_schema
 from nodes.structured import MALFORMED, fitting
-from observability.spans import model_span
 
 _UNHEARD = RunnableConfig(tags=[TAG_NOSTREAM])
 
@@ -44,10 +44,7 @@ class ToolPlanner:
         system = SystemMessage(request.system_prompt + self._instruction(request.response_format))
         try:
             config = _UNHEARD if said or request.quiet else None
-            asked = [system, *messages]
-            with model_span(self._model.profile.name, self._model.profile.endpoint, asked) as spoken:
-                reply = await self._bound(request).ainvoke(asked, config)
-                spoken.by(reply)
+            reply = await reply_of(self._model, self._bound(request), [system, *messages], config)
         except (ValidationError, JSONDecodeError) as error:
             raise TransientError("what the model's endpoint sent can't be read as a message.") from error
         return _repairable(reply)

@@ -60,6 +60,8 @@ def cost_of(
         at: when it was made; prices change.
         own: the operator's prices by the model's name, which go before public ones.
     """
+    if min(tokens.input, tokens.output, tokens.cached, tokens.cache_write) < 0:
+        return None
     if model in own:
         return _by(own[model], tokens)
     if provider == EMBEDDED and model in FREE:

@@ -21,6 +21,8 @@ Signal = Literal["rephrased", "abandoned", "edited_approval"]
 USER_SCORE: Final = "user_score"
 """The key of what is said without naming another one."""
 MAX_KEY_CHARS: Final = 100
+MAX_BY_CHARS: Final = 500
+"""Of the name of who says something: it stands in an index, which takes 2,700 bytes."""
 MAX_TEXT_CHARS: Final = 10_000
 MAX_KEYS: Final = 20
 """Under how many keys one person may say something of one run."""
@@ -277,6 +279,8 @@ def _checked(new: NewFeedback) -> dict[str, Any]:
         raise InputError(f"The key {new.key!r} has {len(key)} characters. Give 1 to {MAX_KEY_CHARS}.")
     if not by:
         raise InputError("Nobody says so: `by` is empty. Name who gives the feedback.")
+    if len(by) > MAX_BY_CHARS:
+        raise InputError(f"The name of who says so has {len(by)} characters. Give {MAX_BY_CHARS} at most.")
     if new.score is not None and not (isfinite(new.score) and 0 <= new.score <= 1):
         raise InputError(f"The score is {new.score}. Give one from 0 (thumbs down) to 1 (thumbs up).")
     if new.score is None and not any(texts.values()):

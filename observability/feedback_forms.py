@@ -25,12 +25,14 @@ class Root:
     """The span that feedback is about: that of the invocation which came to the answer.
 
     Attributes:
+        langsmith_run: under which LangSmith's own client has traced it, where that is known.
         project: the id of the project that it is in, where LangSmith has told it.
     """
 
     trace_id: str
     span_id: str
     started_at: datetime
+    langsmith_run: str | None = None
     project: str | None = None
 
 
@@ -76,7 +78,7 @@ def langsmith(address: str, one: Feedback, root: Root) -> Call:
 def native_langsmith(address: str, one: Feedback, root: Root) -> Call:
     """Return the feedback on a run that LangSmith's own client has traced, under its own id."""
     try:
-        run_id = UUID(one.run_id)
+        run_id = UUID(root.langsmith_run or one.run_id)
     except ValueError:
         raise RefusedError("the run's id is none of LangSmith's") from None
     return _langsmith(address, one, run_id, root)

@@ -12,11 +12,14 @@ import httpx
 
 from core.errors import TransientError
 from core.trust import system_trust
+from observability import names
 from observability.destinations import Destination, destinations, langsmith_itself
 from observability.feedback_forms import FORMS, Call, Root
 from observability.outlet import Outlet, RefusedError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from opentelemetry.sdk.trace import ReadableSpan
 
     from core.database import Database
@@ -31,11 +34,15 @@ _PAUSES_S: Final = (0.2, 0.6)
 """Places store spans in the background: how long one that does not know a run is given, before it is left for
 later."""
 _TIMEOUT_S: Final = 10.0
-_ROOT: LiteralString = """
-select trace_id, span_id, started_at from boring.span
+_ROOT: LiteralString = f"""
+select trace_id, span_id, started_at, attributes ->> '{names.LANGSMITH_RUN}' as langsmith_run from boring.span
 where run_id = %s and operation = 'invoke_agent' and parent_id is null
 order by started_at desc limit 1
-"""
+"""  # noqa: S608 - a constant
+
+
+_Version = tuple[UUID, "datetime"]
+"""What names feedback until it is replaced."""
 
 
 class UnknownRunError(TransientError):
@@ -58,13 +65,14 @@ class FeedbackSender:
         self._database = database
         self._spans = spans
         self._client = client
-        self._tries: dict[UUID, int] = {}
+        self._tries: dict[_Version, int] = {}
+        self._settled: dict[_Version, str] = {}
         self._project: str | None = None
 
     async def deliver(self, batch: Sequence[Feedback]) -> int:
         """Send a batch; return how many of it were not taken.
 
-        What was taken before one that is to be sent later is sent again with it; its id tells the place so.
+        What a place has taken or refused is not sent again when the batch comes again for the sake of others.
 
         Raises:
             TransientError: the place can't be reached, or does not know a run yet.
@@ -72,21 +80,35 @@ class FeedbackSender:
         """
         if self._spans is not None:
             await self._spans.flush()
-        refused: list[str] = []
-        for one in batch:
-            try:
-                await self._send(one)
-            except UnknownRunError as error:
-                self._tries[one.id] = self._tries.get(one.id, 0) + 1
-                if self._tries[one.id] < TRIES:
-                    raise
-                refused.append(str(error))
-            except RefusedError as error:
-                refused.append(str(error))
-            self._tries.pop(one.id, None)
-        if len(refused) == len(batch):
+        newest = {one.id: one for one in batch}
+        versions = [(one.id, one.updated_at) for one in newest.values()]
+        self._settled = {one: why for one in versions if (why := self._settled.get(one)) is not None}
+        self._tries = {one: tries for one in versions if (tries := self._tries.get(one))}
+        unknown = [error for one in newest.values() if (error := await self._settle(one))]
+        if unknown:
+            raise unknown[0]
+        refused = [why for why in self._settled.values() if why]
+        if len(refused) == len(newest):
             raise RefusedError(refused[0])
         return len(refused)
+
+    async def _settle(self, one: Feedback) -> UnknownRunError | None:
+        """Send one, unless it is settled; return what is wrong if it is to be sent later."""
+        version = one.id, one.updated_at
+        if version in self._settled:
+            return None
+        why = ""
+        try:
+            await self._send(one)
+        except UnknownRunError as error:
+            self._tries[version] = self._tries.get(version, 0) + 1
+            if self._tries[version] < TRIES:
+                return error
+            why = str(error)
+        except RefusedError as error:
+            why = str(error)
+        self._settled[version] = why
+        return None
 
     async def _send(self, one: Feedback) -> None:
         root = None

@@ -25,6 +25,8 @@ _CLOSING_S: Final = 2.0
 _TIMEOUT_MS: Final = (3_000, 10_000)
 """Milliseconds to connect, and to wait for an answer."""
 
+_NOT_ASKED_ABOUT: Final = ("name", "tags", "events", "serialized")
+"""Of a run, what its anonymiser is not asked about; `serialized` holds how a model or a prompt was made."""
 _OWN_OR_ANONYMISED: Final = frozenset({"metadata", "runtime"})
 """Of a run's `extra`: the anonymiser is asked about the first, the client itself writes the second."""
 
@@ -105,7 +107,7 @@ def _redacting() -> type[langsmith.Client]:
 
 
 def _without_private_data(given: dict[str, Any]) -> dict[str, Any]:
-    redacted = {name: redacted_value(given[name]) for name in ("name", "tags", "events") if given.get(name)}
+    redacted = {name: redacted_value(given[name]) for name in _NOT_ASKED_ABOUT if given.get(name)}
     if extra := given.get("extra"):
         redacted["extra"] = {
             name: held if name in _OWN_OR_ANONYMISED else redacted_value(held) for name, held in extra.items()

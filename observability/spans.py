@@ -16,6 +16,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 
+from core.client_errors import http_status, is_never_sent
 from observability import names, span_content
 from observability.costs import EMBEDDED, Tokens, tokens_of
 from observability.invocations import RUNNING, Invocation
@@ -175,8 +176,20 @@ def model_span(model: str, endpoint: str, asked: Sequence[BaseMessage] = ()) -> 
     with Below(part_of, f"{names.CHAT} {model}", attributes, kind=SpanKind.CLIENT) as span:
         try:
             yield spoken
+        except Exception as error:
+            if http_status(error) is not None or _reached_nobody(error):
+                spoken.tokens = Tokens()  # who answers with an error, or was never asked, charges nothing
+            raise
         finally:
             span.set_attributes(_said(spoken))
+
+
+def _reached_nobody(error: BaseException) -> bool:
+    """Tell whether there was no connection, whatever clients have wrapped that into."""
+    one: BaseException | None = error
+    while one is not None and not is_never_sent(one):
+        one = one.__cause__ or one.__context__
+    return one is not None
 
 
 def tool_span(tool: str, call_id: str, arguments: Any = None) -> AbstractContextManager[Span | None]:

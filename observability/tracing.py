@@ -75,6 +75,7 @@ class Tracing:
         feedback: where what people say of runs goes.
         tells_content: whether spans of a tenant's runs hold what was asked and answered.
         room: before all ways, for that.
+        is_native: LangSmith's own client traces too.
     """
 
     tracer: Tracer
@@ -83,6 +84,7 @@ class Tracing:
     feedback: Sequence[Outlet[Feedback]]
     tells_content: Callable[[str], bool]
     room: ContentRoom
+    is_native: bool = False
 
     @property
     def outlets(self) -> list[Outlet[ReadableSpan]]:
@@ -126,7 +128,8 @@ async def _opened() -> AsyncGenerator[Tracing]:
                 way.put(taken)
 
         tracer, tells = LightTracer("boring_agents", into_ways), process.settings.tells_content
-        yield Tracing(tracer, ways, decisions, feedback, tells, room)
+        native = process.settings.langsmith_tracing
+        yield Tracing(tracer, ways, decisions, feedback, tells, room, native)
 
 
 @asynccontextmanager

@@ -3,11 +3,13 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.client_errors import error_text, named_error
+from observability.noting import note_decision
 from observability.spans import note_attempt
+from tools.breakers import Breakers, failure_kind
 from tools.contract import Retry, Tool, ToolResult
 from tools.failures import Failure, failure_of, passing
 from tools.results import as_result
@@ -24,6 +26,7 @@ class Attempted:
         result: of the attempt that succeeded.
         failure: of the last attempt, where none succeeded.
         error: what it raised.
+        tried_again: why the attempts failed that another one followed.
         unreadable: why the result of a call that was carried out can't be shown.
     """
 
@@ -32,6 +35,7 @@ class Attempted:
     failure: Failure | None = None
     error: BaseException | None = None
     unreadable: str | None = None
+    tried_again: tuple[str, ...] = ()
 
 
 def delay_s(retry: Retry, attempt: int, retry_after_s: float = 0.0) -> float:
@@ -53,7 +57,7 @@ async def attempted(tool: Tool, attempt: Attempt, *, time_limit_s: float) -> Att
     """
     now, task = asyncio.get_running_loop().time, asyncio.current_task()
     deadline = now() + time_limit_s
-    number = 0
+    number, why = 0, list[str]()
     while True:
         number += 1
         limit = min(tool.timeout_s, deadline - now())
@@ -69,10 +73,24 @@ async def attempted(tool: Tool, attempt: Attempt, *, time_limit_s: float) -> Att
             pause = delay_s(tool.retry, number, failure.retry_after_s)
             note_attempt(number, type(error).__qualname__)
             if not failure.transient or number >= tool.retry.max_attempts or now() + pause >= deadline:
-                return Attempted(number, failure=failure, error=error)
+                return Attempted(number, failure=failure, error=error, tried_again=tuple(why))
+            why.append(failure_kind(error))
         else:
-            return _with_result(tool, number, value)
+            return replace(_with_result(tool, number, value), tried_again=tuple(why))
         await asyncio.sleep(pause)
+
+
+async def report(done: Attempted, tool: str, breakers: Breakers | None, step: int) -> None:
+    """Note what was tried again in the record of decisions, and tell the breaker how the tool did."""
+    if done.tried_again:
+        why = "; ".join(f"attempt {number} failed: {one}" for number, one in enumerate(done.tried_again, 1))
+        note_decision("retry", tool, step=step, reason=why)
+    if breakers is None:
+        return
+    if done.failure is None or not done.failure.transient:
+        await breakers.succeeded(f"tool:{tool}", step=step)
+    elif done.failure.counts and isinstance(done.error, Exception):
+        await breakers.failed(f"tool:{tool}", done.error, step=step)
 
 
 def _with_result(tool: Tool, number: int, value: Any) -> Attempted:

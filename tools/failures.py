@@ -11,15 +11,14 @@ import psycopg
 from langgraph.errors import GraphBubbleUp
 from psycopg_pool import PoolTimeout
 
-from core.client_errors import HttpAnswer, error_text, http_answer, named_error
+from core.client_errors import HttpAnswer, error_text, http_answer, is_never_sent, named_error
 from core.errors import ThreadBusyError, ToolError, TransientError
 
 Happened = Literal["no", "unknown", "failed"]
 """`no`: it certainly did not happen. `unknown`: nobody answered. `failed`: the tool itself says it failed."""
 _LOST = (TransientError, TimeoutError, ConnectionError, EOFError, HTTPException, SSLError)
 _LOST_ERRNO = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ETIMEDOUT, errno.EPIPE}
-# HTTP clients are many, and their errors are told by name: httpx, httpx2, requests, aiohttp.
-_NEVER_SENT_NAMES = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ClientConnectorError"}
+# Clients' errors are told by name, as in `core.client_errors`.
 _LOST_NAMES = {
     *("TransportError", "ConnectionError", "Timeout", "ClientConnectionError", "APIConnectionError"),
     *("URLError", "ChunkedEncodingError", "ReadTimeoutError", "ProtocolError", "SMTPServerDisconnected"),
@@ -75,7 +74,7 @@ def failure_of(name: str, error: BaseException, timeout_s: float) -> Failure:
 def _of_exception(name: str, error: BaseException, timeout_s: float) -> Failure:
     text = f"{name} failed: {named_error(error)}"
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    if isinstance(error, ConnectionRefusedError) or kinds & _NEVER_SENT_NAMES:
+    if is_never_sent(error):
         return Failure(text, transient=True, happened="no", counts=True)
     if isinstance(error, psycopg.OperationalError):
         happened: Happened = "unknown" if is_connection_lost(error) else "no"

@@ -22,7 +22,7 @@ from observability.spans import end_of_call, tool_span
 from tools.actions import Action
 from tools.approving import Approved, Asker, Asking, approved, checked_roles
 from tools.attempt_values import each_anew
-from tools.attempts import Attempted, attempted
+from tools.attempts import Attempted, attempted, report
 from tools.breakers import Breakers, Refusal
 from tools.contract import Tool
 from tools.injection import filled_in
@@ -236,8 +236,8 @@ class ToolRuntime:
                 outcome, done = await perform(_journal(tool, scope), call)
         finally:
             slot.leave()
-        if scope.breakers is not None and done is not None:
-            await _told(scope.breakers, f"tool:{tool.name}", done, scope.step)
+        if done is not None:
+            await report(done, tool.name, scope.breakers, scope.step)
         return outcome
 
     def _free(self, tool: Tool) -> asyncio.Semaphore:
@@ -287,11 +287,3 @@ def _of_read(tool: Tool, done: Attempted) -> Outcome:
     if done.failure is None:
         return Outcome("error", done.unreadable or "", done.attempts)
     return Outcome("timeout" if done.failure.timed_out else "error", done.failure.text, done.attempts)
-
-
-async def _told(breakers: Breakers, name: str, done: Attempted, step: int) -> None:
-    """Tell the breaker how the tool did."""
-    if done.failure is None or not done.failure.transient:
-        await breakers.succeeded(name, step=step)
-    elif done.failure.counts and isinstance(done.error, Exception):
-        await breakers.failed(name, done.error, step=step)

@@ -132,7 +132,7 @@ async def run_page(request: Request, *, fault: str = "", fields: dict[str, str] 
         fault: why what was said of the run is not taken.
         fields: what was said so; None where nothing was.
     """
-    run, spans = await run_asked_for(request)
+    run, spans = await run_asked_for(request, most=_MOST_SPANS + 1)
     database = await (await current_process()).database()
     said = await feedback_found(database, run.tenant, WantedFeedback(run_id=run.run_id), limit=_MOST_SAID + 1)
     decisions = await decisions_of_run(database, run.run_id, _MOST_DECISIONS + 1)
@@ -146,16 +146,16 @@ async def run_page(request: Request, *, fault: str = "", fields: dict[str, str] 
         is_more_said=len(said) > _MOST_SAID,
         form=form_shown(request, run, said, fields),
         fault=fault,
-        traces=_traces(spans),
+        traces=_traces(spans[:_MOST_SPANS]),
         is_live=_is_live(run),
-        is_cut=len(spans) == _MOST_SPANS,
+        is_cut=len(spans) > _MOST_SPANS,
         most=_MOST_SPANS,
         decisions=decisions[:_MOST_DECISIONS],
         most_decisions=_MOST_DECISIONS if len(decisions) > _MOST_DECISIONS else None,
     )
 
 
-async def run_asked_for(request: Request) -> tuple[RunFigures, list[SpanRow]]:
+async def run_asked_for(request: Request, *, most: int = _MOST_SPANS) -> tuple[RunFigures, list[SpanRow]]:
     """Return the run that an address names, with its first spans.
 
     Raises:
@@ -166,7 +166,7 @@ async def run_asked_for(request: Request) -> tuple[RunFigures, list[SpanRow]]:
     found = await runs_found(database, wanted, limit=1)
     if not found:
         raise HTTPException(404, "There is no run with this id. It may have been forgotten or pruned.")
-    return found[0], await spans_found(database, found[0], limit=_MOST_SPANS)
+    return found[0], await spans_found(database, found[0], limit=most)
 
 
 async def list_threads(request: Request) -> Response:

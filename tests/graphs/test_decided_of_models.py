@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from evals.scripted_model import Reply, ToolCall
 from graphs.single import create_agent
 from guardrails.breaking import THRESHOLD
@@ -91,3 +93,41 @@ async def test_a_request_that_was_too_long_is_told_with_what_it_was_cut_to(saver
     agent = create_agent(llm=sized(chat, 2400), checkpointer=saver, name="a")
     (one,) = await told(await say_many(agent, 4), "trimmed")
     assert one == f"{NOT_SHOWN}, since it was too long for scripted: 4 messages left out."
+
+
+async def test_models_that_all_fail_for_good_are_told_with_why(saver: Any, speaking: Any) -> None:
+    first, second = await speaking([Reply(status=404)]), await speaking([Reply(status=401)])
+    state = await run(create_agent(llm=first, fallbacks=[second], checkpointer=saver, name="a"))
+    assert state["answer"]["status"] == "failed"
+    (one,) = await told(state, "fallback")
+    assert one.startswith("a: In step 1 scripted#2 stood in: scripted: HTTP 404")
+    assert "scripted#2: HTTP 401" in one
+
+
+async def test_another_attempt_at_a_call_is_told_with_why(saver: Any, speaking: Any) -> None:
+    failing = [TimeoutError(), ConnectionRefusedError()]
+
+    async def look() -> str:
+        """Look."""
+        if failing:
+            raise failing.pop(0)
+        return "nothing"
+
+    tool = contract(look, effect="read", retry=Retry(max_attempts=3, base_s=0.01))
+    llm = await speaking([Reply(tool_calls=(ToolCall("look"),)), "Nothing."])
+    state = await run(create_agent(llm=llm, tools=[tool], checkpointer=saver, name="a"))
+    why = "attempt 1 failed: TimeoutError; attempt 2 failed: ConnectionRefusedError"
+    assert await told(state, "tool") == [
+        f"a: The call of look was tried again: {why}.",
+        "a: The tool look was run: it went well.",
+    ]
+
+
+@pytest.mark.parametrize("tokens", [3_000_000_000, 10**20, -5])
+async def test_tokens_that_can_not_be_are_not_believed(saver: Any, speaking: Any, tokens: int) -> None:
+    llm = await speaking([Reply(text="Fine.", prompt_tokens=tokens), "Again."])
+    agent = create_agent(llm=llm, checkpointer=saver)
+    state = await run(agent)
+    assert (state["answer"]["text"], state["answer"]["status"]) == ("Fine.", "answered")
+    assert 0 < state["turn"]["input_tokens"] < 10_000
+    assert (await run(agent))["answer"]["text"] == "Again."

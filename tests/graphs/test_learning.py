@@ -168,6 +168,7 @@ async def test_two_workers_on_the_queue_learn_once(saver: Any, speaking: Any) ->
     [
         Reply(status=400, text="no"),
         Reply(text="no facts here", prompt_tokens=5, completion_tokens=1),
+        Reply(tool_calls=(ToolCall("Other"),), prompt_tokens=15, completion_tokens=1),
     ],
 )
 async def test_a_failure_is_on_record_and_the_turn_is_tried_again_and_given_up(
@@ -182,6 +183,7 @@ async def test_a_failure_is_on_record_and_the_turn_is_tried_again_and_given_up(
             (row,) = await rows("select state, attempts, last_error from boring.extraction")
             assert (row["attempts"], row["state"]) == (attempts, "failed" if attempts == 3 else "waiting")
             assert row["last_error"]
+            assert "JSONDecodeError" not in row["last_error"]
             await rows("update boring.extraction set due_at = now() returning run_id")
             await learn_next(mind, Wanted())
     assert await learn_next(mind, Wanted()) is None

@@ -125,7 +125,9 @@ async def test_who_is_not_signed_in_where_a_server_asks_gives_and_reads_nothing(
     ("said", "kept"),
     [
         ({"value": 0.5}, (0.5, None, None)),
-        ({"value": "good", "comment": "Yes."}, (None, "Yes.", None)),
+        ({"value": "good", "comment": "Yes."}, (None, "good: Yes.", None)),
+        ({"value": "good"}, (None, "good", None)),
+        ({"value": {"tone": "rude"}}, (None, '{"tone": "rude"}', None)),
         ({"correction": {"answer": "It is 42."}}, (None, None, "It is 42.")),
         ({"correction": {"a": 1}}, (None, None, '{"a": 1}')),
         (

@@ -54,6 +54,19 @@ async def env(postgres_url: str, tmp_path: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DATABASE_URL": postgres_url, "COLUMNS": "200"}
 
 
+async def test_a_narrow_list_of_runs_can_be_read_and_one_in_a_pipe_is_whole(env: dict[str, str]) -> None:
+    _, out, _ = await command("runs", env=env | {"COLUMNS": "79"})
+    head, *rows = out.splitlines()
+    assert head.split() == ["began", "agent", "status", "seconds", "tokens", "cost", "run"]
+    assert "…" not in out
+    short = rows[0].split()[-1]
+    assert "by_other was asked: Hello" in (await command("why", short, env=env))[1]
+    wide = {name: held for name, held in env.items() if name != "COLUMNS"}
+    _, out, _ = await command("runs", env=wide)
+    _, listed, _ = await command("runs", "--json", env=env)
+    assert all(f"{one['question']:.5} " and one["run_id"] in out for one in json.loads(listed))
+
+
 async def test_a_status_that_there_is_not_is_refused(env: dict[str, str]) -> None:
     code, out, error = await command("runs", "--status", "weird", env=env)
     assert (code, out) == (2, "")

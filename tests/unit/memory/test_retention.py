@@ -164,6 +164,14 @@ async def test_of_a_long_thread_the_newest_checkpoints_stay_and_read_as_before(
     assert [one.text for one in more["messages"]] == [*said, "Once more.", "Answer 41."]
 
 
+async def test_a_copy_of_a_thread_is_pruned_as_the_first_one_is(saver: Saver) -> None:
+    said = await talk(saver, "first", 20)
+    await saver.acopy_thread("first", "copy")
+    await sweep(Retention(checkpoints=3))
+    assert [await count("checkpoints", one) for one in ("first", "copy")] == [3, 3]
+    assert await texts(saver, "copy") == said
+
+
 async def test_forks_of_a_pruned_thread_read_as_before(saver: Saver) -> None:
     await talk(saver, "forked", 6)
     graph = graph_on(saver)

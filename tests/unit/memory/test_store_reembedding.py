@@ -16,7 +16,7 @@ from core.process import current_process, opened_process
 from core.settings import Settings
 from core.tenants import as_tenant
 from evals.scripted_model import ScriptedModel
-from memory import store_reembedding
+from memory import facts, store, store_reembedding
 from memory.facts import recall, remember
 from memory.items import Origin
 from memory.store import MemoryStore
@@ -266,3 +266,35 @@ async def test_a_writer_of_before_does_not_bring_the_old_vectors_back(
         assert await served() == embedding_name(after)
     async with opened_process(after):
         assert sorted(await keys("sencha")) == ["0", "1", "2", "late"]
+
+
+async def changed(settings: Settings) -> None:
+    async with opened_process(settings):
+        await reembed("local")
+
+
+@pytest.mark.parametrize("kind", ["put", "fact"])
+async def test_what_was_embedded_before_the_change_and_is_stored_after_it_is_embedded_again(
+    before: Settings, after: Settings, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    module = store if kind == "put" else facts
+    original, times = module.embedded_for, list[int]()
+
+    async def late(*given: Any) -> Any:
+        made = await original(*given)
+        if not times:
+            times.append(1)
+            await asyncio.to_thread(asyncio.run, changed(after))
+        return made
+
+    async with opened_process(before):
+        await fill()
+        monkeypatch.setattr(module, "embedded_for", late)
+        if kind == "put":
+            await MemoryStore().aput(ADA, "late", {"text": "a kettle"})
+        else:
+            await remember("a kettle", subject="late", origin=Origin("local", "ada"))
+        assert await served() == embedding_name(after)
+    async with opened_process(after):
+        assert "late" in await keys("sencha")
+        assert await reembed("local") == 0  # nothing is missing

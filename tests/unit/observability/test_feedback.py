@@ -1,6 +1,7 @@
 """What is said of runs is kept by tenant, refused where it makes no sense, and replaced by who said it."""
 
 import asyncio
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -85,6 +86,7 @@ async def test_nobody_says_something_of_a_run_under_keys_without_end(database: D
         ({"comment": "x" * 10_001}, "10001 characters"),
         ({"score": 1, "key": ""}, "Give 1 to 100"),
         ({"score": 1, "by": " "}, "Name who"),
+        ({"score": 1, "by": token_hex(1500)}, "3000 characters. Give 500"),
         ({"score": 1, "run_id": "none"}, "There is no run 'none'"),
         ({"score": 1, "run_id": "r3"}, "There is no run 'r3'"),
     ],

@@ -21,6 +21,7 @@ from core.settings import Settings
 from observability import names, spans
 from observability.feedback import Feedback, NewFeedback
 from observability.feedback_forms import FORMS, Root
+from observability.feedback_sending import TRIES
 from observability.rating import give_feedback
 from observability.tracing import Tracing, current_tracing
 from tests.canaries import SENTENCES, left_in
@@ -202,6 +203,24 @@ async def test_a_place_that_does_not_know_the_run_yet_is_told_again(
             [outlet] = tracing.feedback
             await outlet.flush()
             assert (outlet.delivered, outlet.dropped) == (1, 0)
+
+
+async def test_ratings_of_runs_that_a_place_never_knows_hold_up_no_other(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("observability.feedback_sending._PAUSES_S", ())
+    async with opened_place() as place:
+        settings: Any = {"traces": ("phoenix",), "phoenix_endpoint": place.url}
+        async with a_run(postgres_url, tmp_path, **settings) as tracing:
+            place.statuses = [404, 404, 200, *[404] * 8]
+            for who in ("ada", "bob", "eve"):
+                await give_feedback("acme", NewFeedback(RUN, who, score=1))
+            [outlet] = tracing.feedback
+            for _ in range(TRIES):
+                await outlet.flush()
+            assert (outlet.waiting, outlet.delivered, outlet.dropped) == (0, 1, 2)
+        sent = [one for one in place.requests if one.path == "/v1/span_annotations"]
+        assert len(sent) == 2 * TRIES + 1
 
 
 async def test_a_place_that_is_down_holds_up_no_rating_and_no_exit_and_the_loss_is_counted(

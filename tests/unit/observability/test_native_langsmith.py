@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import zstandard
+from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
+from langchain_openai import ChatOpenAI
 from langsmith.run_trees import get_cached_client
 from langsmith.utils import tracing_is_enabled
 from pydantic import SecretStr
 
 from core.process import opened_process
 from core.settings import Settings
+from evals.scripted_model import ScriptedModel
 from observability.tracing import CLOSING_S, current_tracing
 from tests.trace_places import LANGSMITH_INFO, opened_place
 
@@ -74,6 +77,39 @@ async def test_runs_arrive_at_langsmith_without_private_data(postgres_url: str, 
     assert (begun["name"], begun["tags"]) == (told, [told])
     assert told == "my token is [API_KEY], my mail [EMAIL]"
     assert parts[f"patch.{run_id}.outputs"] == {"output": f"heard {told}"}
+
+
+async def test_how_a_model_and_a_prompt_were_made_arrives_without_private_data(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with opened_place() as place, ScriptedModel(["Hello."]) as model:
+        place.answers = LANGSMITH_INFO
+        settings = Settings(
+            database_url=SecretStr(postgres_url),
+            data_dir=tmp_path,
+            cache_dir=tmp_path,
+            langsmith_tracing=True,
+            langsmith_endpoint=place.url,
+            langsmith_api_key=SecretStr("lsv2_1"),
+        )
+        async with opened_process(settings):
+            await current_tracing()
+            await compressing()
+            llm = ChatOpenAI(
+                base_url=model.base_url.replace("//", "//ada:analytical1@"),
+                api_key=SecretStr("unused"),
+                default_headers={"X-Token": SECRET},
+            )
+            await (ChatPromptTemplate.from_messages([("system", TOLD), ("user", "{asked}")]) | llm).ainvoke(
+                {"asked": "?"}
+            )
+        sent = "".join(
+            zstandard.ZstdDecompressor().decompressobj().decompress(one.body).decode()
+            for one in place.requests
+            if one.path == "/runs/multipart"
+        )
+    assert sent.count(".serialized") == 2
+    assert [left for left in (SECRET, "ada@", "analytical1") if left in sent] == []
 
 
 def parts_of(content_type: str, body: bytes) -> dict[str, Any]:

@@ -67,6 +67,16 @@ def test_a_trace_with_an_error_is_sent_whole_wherever_the_error_is() -> None:
     assert found == ["2", "1"]
 
 
+def test_of_agents_below_one_caller_each_is_left_out_or_sent_by_itself() -> None:
+    first = [span(OUT, 12, above=11), span(OUT, 13, above=12), span(OUT, 11, above=10)]
+    second = [span(OUT, 23, above=22), span(OUT, 24, above=22, error=True), span(OUT, 22, above=21)]
+    tops = [span(OUT, 10, above=None), span(OUT, 21, above=None)]
+    found, sampled = passed(*first, tops[0], *second, tops[1])
+    assert (found, sampled.left_out) == (["23", "24", "22", "21"], 4)
+    found, sampled = passed(first[1], second[0], first[0], first[2], tops[0], *second[1:], tops[1])
+    assert (found, sampled.left_out) == (["23", "24", "22", "21"], 4)
+
+
 def test_what_waits_for_the_end_of_traces_is_bounded() -> None:
     held = [span(OUT - 2**64 * number, 2) for number in range(-50, 0)]
     _, sampled = passed(*held, room=10)
