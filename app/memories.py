@@ -24,6 +24,7 @@ from app.pending import Request, all_written_down, strike_off
 from core.errors import InputError
 from core.process import Process, opened_process
 from core.tenants import as_tenant
+from memory.document_reembedding import reembed_documents
 from memory.extractions import GivenUp, Wanted, given_up
 from memory.facts import forget, history, recall, remember, subject_key, user_namespace
 from memory.forgetting import named
@@ -137,8 +138,8 @@ async def learnt(tenant: str | None, *, failed: bool) -> tuple[list[Learnt], lis
             done.append(one)
 
 
-async def reembedded(tenant: str, *, quiet: bool) -> int:
-    """Have a tenant's memories embedded anew; return how many there were."""
+async def reembedded(tenant: str, *, quiet: bool) -> tuple[int, int]:
+    """Have a tenant's memories and documents embedded anew; return how many there were of each."""
     errors = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     async with _opened():
@@ -150,7 +151,7 @@ async def reembedded(tenant: str, *, quiet: bool) -> int:
             def advance(*, done: int, total: int, what: str) -> None:
                 bars.update(task, completed=done, total=total, description=escape(what))
 
-            return await reembed(tenant, advance)
+            return await reembed(tenant, advance), await reembed_documents(tenant, advance)
 
 
 def print_memories(memories: Sequence[Memory], *, as_json: bool) -> None:

@@ -156,21 +156,22 @@ def learn(
 @memory.command()
 def reembed(
     *,
-    tenant: TenantOption = _DEFAULT.tenant,
+    tenant: Annotated[str, typer.Option(help="Whose memories and documents.")] = _DEFAULT.tenant,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Have a tenant's memories embedded by the model that the settings name now.
+    """Have a tenant's memories and documents embedded by the model that the settings name now.
 
     Searches go by the old vectors until the new ones are all there. Stopped at any moment, it goes on there.
+    Documents need no files for it: their passages are stored.
     """
     from app.memories import reembedded  # noqa: PLC0415 - loaded when it runs
 
-    number = run(reembedded(_name(tenant, "tenant"), quiet=quiet))
+    memories, documents = run(reembedded(_name(tenant, "tenant"), quiet=quiet))
     if as_json:
-        write_json({"embedded": number})
+        write_json({"embedded": memories, "documents": documents})
     else:
-        typer.echo(f"{number} memories embedded anew.")
+        typer.echo(f"{memories} memories and {documents} documents embedded anew.")
 
 
 def _origin(tenant: str, user: str) -> "Origin":

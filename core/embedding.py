@@ -54,6 +54,11 @@ def embedding_name(settings: Settings) -> str:
     return f"{model}?{urlencode(given)}" if given else model
 
 
+def known_embedding_names() -> tuple[str, ...]:
+    """Return the names of the models that are used where the settings name none."""
+    return _EMBEDDED, _DEFAULT
+
+
 def settings_of_model(settings: Settings, name: str) -> Settings:
     """Return settings under which the embedding model is the one called `name`, at the same endpoint.
 

@@ -84,10 +84,10 @@ async def index_path(
             unchanged += 1
             continue
         await store.put(tenant, name, *changed)
-        added += 1
-        passages += len(changed[1])
+        added, passages = added + 1, passages + len(changed[1])
     for gone in known:
         await store.remove(tenant, gone)
+    await store.tidy(tenant)
     if advance:
         advance(len(files), len(files), "")
     return IndexReport(added, unchanged, len(known), passages, tuple(skipped))

@@ -7,27 +7,22 @@ are kept beside the old ones until all are there (`memory.store_reembedding`), a
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, LiteralString, TypeVar
+from typing import Final, LiteralString, TypeVar
 from weakref import WeakKeyDictionary
 
 from psycopg import sql
 
 from core.database import literal
-from core.embedding import embedding_name, opened_embeddings, settings_of_model
-from core.errors import BoringError, ConfigurationError
+from core.embedding import embedding_name
+from core.errors import BoringError
 from core.process import Process, current_process
 from core.tenants import Connection, as_tenant
+from memory.other_models import REEMBED, embedded_by, question_embedded_by, tells_again
 from memory.store_text import embedded, embedded_question
 
-if TYPE_CHECKING:
-    from langchain_core.embeddings import Embeddings
-
-REEMBED: Final = "boring memory reembed"
-"""The command that embeds a tenant's memories anew."""
-_ASK_AGAIN_S: Final = 60.0
+_MEMORIES: Final = "Memories"
 SERVED: Final[LiteralString] = """
 select model, dimensions from boring.memory_model union all (
     select embedding_model, embedding_dimensions from boring.memory_item
@@ -39,8 +34,6 @@ _log = logging.getLogger(__name__)
 _usual: WeakKeyDictionary[Process, dict[str, Served]] = WeakKeyDictionary()
 """Tenants whose memories were last searched by the settings' model, the one asked longest ago first."""
 _MOST_USUAL: Final = 10_000
-_missing: WeakKeyDictionary[Process, dict[str, float]] = WeakKeyDictionary()
-"""Models that could not be asked, and until when they are not asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +93,7 @@ async def embedded_for(tenant: str, texts: Sequence[str]) -> Embedded:
     served = await _served(tenant) if texts else None
     if served is None or served == Served(model, len(vectors[0])):
         return Embedded(model, vectors)
-    embeddings = await _embeddings_of(served.model)
-    others = None
-    if embeddings is not None:
-        try:
-            others = await embeddings.aembed_documents(list(texts))
-        except ConfigurationError as error:
-            await _note_missing(served.model, error)
+    others = await embedded_by(served.model, texts, what=_MEMORIES)
     if others is not None and len(others[0]) != served.dimensions:
         others = None
     return Embedded(model, vectors, served.model, others)
@@ -162,15 +149,8 @@ async def question_for(tenant: str, question: str) -> Asked:
             if len(usual) > _MOST_USUAL:
                 del usual[next(iter(usual))]
         return Asked(model, vector)
-    embeddings = await _embeddings_of(served.model)
-    if embeddings is None:
-        return Asked(served.model, None)
-    try:
-        vector = await embeddings.aembed_query(question)
-    except ConfigurationError as error:
-        await _note_missing(served.model, error)
-        return Asked(served.model, None)
-    return Asked(served.model, vector if len(vector) == served.dimensions else None)
+    vector = await question_embedded_by(served.model, question, what=_MEMORIES)
+    return Asked(served.model, vector if vector and len(vector) == served.dimensions else None)
 
 
 def vector_by(model: str, dimensions: int) -> sql.Composable:
@@ -190,24 +170,9 @@ async def _served(tenant: str) -> Served | None:
         return await served_model(connection)
 
 
-async def _embeddings_of(model: str) -> Embeddings | None:
-    """Return another model than the settings', or None if it can't be asked."""
-    process = await current_process()
-    if _missing.setdefault(process, {}).get(model, 0.0) > time.monotonic():
-        return None
-    try:
-        settings = settings_of_model(process.settings, model)
-        return await process.once(f"embeddings {model}", lambda: opened_embeddings(settings))
-    except ConfigurationError as error:
-        await _note_missing(model, error)
-        return None
-
-
 def _warn_of_size(process: Process, served: Served, size: int) -> None:
     """Say, once a while, that a model makes other vectors than it did under the same name."""
-    missing, name = _missing.setdefault(process, {}), f"{served.model} {served.dimensions}"
-    if missing.get(name, 0.0) <= time.monotonic():
-        missing[name] = time.monotonic() + _ASK_AGAIN_S
+    if tells_again(process, f"{served.model} {served.dimensions}"):
         _log.warning(
             "Memories were embedded by %r in %d dimensions, and it has %d now; they are searched by words"
             " only until `%s` has embedded them anew.",
@@ -216,16 +181,3 @@ def _warn_of_size(process: Process, served: Served, size: int) -> None:
             size,
             REEMBED,
         )
-
-
-async def _note_missing(model: str, error: ConfigurationError) -> None:
-    process = await current_process()
-    _missing.setdefault(process, {})[model] = time.monotonic() + _ASK_AGAIN_S
-    _log.warning(
-        "Memories were embedded by %r, which can't be asked (%s); they are searched by words only until"
-        " `%s` has embedded them by %r.",
-        model,
-        error,
-        REEMBED,
-        embedding_name(process.settings),
-    )

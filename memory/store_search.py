@@ -18,11 +18,12 @@ from core.process import current_process
 from core.tenants import Connection, Question, as_tenant, as_tenant_asking
 from memory.items import COLUMNS, SHOWN
 from memory.items_writing import halfvec
+from memory.other_models import REEMBED
 from memory.store_again import Place, found_again, note
 from memory.store_building import begin_indexing
 from memory.store_exact import found_exactly
 from memory.store_filters import Conditions
-from memory.store_models import NOTHING, REEMBED, Asked
+from memory.store_models import NOTHING, Asked
 from memory.store_scopes import scope_of, to_find
 from memory.store_terms import CURRENT, EVERYTHING, Form, as_written, inside
 from memory.store_vast import found_vast

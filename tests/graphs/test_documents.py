@@ -14,6 +14,7 @@ from core.process import Process, opened_process
 from core.settings import Settings
 from evals.scripted_model import Reply, ScriptedModel, ToolCall
 from graphs.single import create_single
+from memory import document_writing
 from memory.documents import DocumentStore, document_store
 from memory.indexing import check_path, forget_path, index_path
 from tests.unit.memory.pdfs import pdf
@@ -98,19 +99,32 @@ async def test_an_indexing_that_was_cut_off_is_completed(store: DocumentStore, f
     assert len({passage["text"] for passage in found}) == len(found) == 3
 
 
-async def test_a_file_that_is_gone_after_its_indexing_was_cut_off_is_forgotten(
+async def test_a_document_is_replaced_all_at_once_or_not_at_all(
     store: DocumentStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = type(store.vectors).aadd_documents
+    await index(store, folder)
+    (folder / "guide.md").write_text(GUIDE.replace("2024", "8123"))
 
-    async def killed(*arguments: Any, **options: Any) -> None:
-        await kept(*arguments, **options)
+    async def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(store.vectors), "aadd_documents", killed)
+        patched.setattr(document_writing, "insert_document", killed)
         with pytest.raises(KeyboardInterrupt):
-            await index_path(store, folder / "guide.md", tenant="local", base=folder)
+            await index(store, folder)
+    (found,) = await store.search("local", "port", limit=1)
+    assert "2024" in found["text"]
+    assert (await index(store, folder)).added == 1
+    (found,) = await store.search("local", "port", limit=1)
+    assert "8123" in found["text"]
+
+
+async def test_a_file_that_is_gone_after_its_indexing_was_cut_off_is_forgotten(
+    store: DocumentStore, folder: Path
+) -> None:
+    await index_path(store, folder / "guide.md", tenant="local", base=folder)
+    async with store.database.pool.connection() as connection:  # as versions of before have left it
+        await connection.execute("update boring.document set content_hash = ''")
     assert await store.count("local") == 0
     (folder / "guide.md").unlink()
     report = await index(store, folder)
@@ -277,23 +291,3 @@ async def test_an_embedding_endpoint_that_is_gone_is_said_so(postgres_url: str, 
         assert isinstance(process, Process)
         with pytest.raises(ConfigurationError, match="can't be reached"):
             await document_store()
-
-
-async def test_documents_of_another_embedding_model_are_named_with_what_to_do(
-    store: DocumentStore, folder: Path, postgres_url: str, tmp_path: Path
-) -> None:
-    await index(store, folder)
-    async with ScriptedModel() as model:
-        settings = Settings(
-            database_url=SecretStr(postgres_url),
-            data_dir=tmp_path,
-            embedding_base_url=model.base_url,
-            embedding_query_prefix="query: ",
-        )
-        async with opened_process(settings):
-            other = await document_store()
-            with pytest.raises(ConfigurationError, match=r"documents .*another model.*boring index"):
-                await other.search("local", "Which port?", limit=1)
-            assert await other.search("acme", "Which port?", limit=1) == []
-            await index(other, folder)
-            assert len(await other.search("local", "Which port?", limit=1)) == 1

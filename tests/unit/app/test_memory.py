@@ -136,12 +136,18 @@ async def test_what_is_written_down_and_not_begun_is_counted_and_that_of_others_
     assert file.exists()
 
 
-async def test_memories_are_embedded_anew_by_the_model_of_the_settings(run: Run) -> None:
+async def test_memories_and_documents_are_embedded_anew_by_the_model_of_the_settings(
+    run: Run, tmp_path: Path
+) -> None:
     await run("memory", "remember", "drink", "Ada likes tea.", *ADA)
+    (tmp_path / "kettle.md").write_text("The kettle boils at 96 degrees.")
+    await run("index", "kettle.md", "--tenant", "acme")
     of_acme = ("memory", "reembed", "--tenant", "acme")
-    assert await run(*of_acme) == "0 memories embedded anew.\n"
+    assert await run(*of_acme) == "0 memories and 0 documents embedded anew.\n"
     asked = ("memory", "search", "tea", *ADA)
     assert "Ada likes tea." in await run(*asked, changed=CHANGED)
-    assert await run(*of_acme, changed=CHANGED) == "1 memories embedded anew.\n"
-    assert json.loads(await run(*of_acme, "-q", "--json", changed=CHANGED)) == {"embedded": 0}
+    (tmp_path / "kettle.md").unlink()
+    assert await run(*of_acme, changed=CHANGED) == "1 memories and 1 documents embedded anew.\n"
+    again = json.loads(await run(*of_acme, "-q", "--json", changed=CHANGED))
+    assert again == {"embedded": 0, "documents": 0}
     assert "Ada likes tea." in await run(*asked, changed=CHANGED)
