@@ -18,10 +18,10 @@ from memory.document_tables import (
     delete_document,
     fit_table,
     hold_rows,
-    insert_document,
     passages_in,
     table_of,
 )
+from memory.document_vectors import insert_document
 from memory.document_writing import embedded_into
 from memory.documents import DocumentStore, document_store
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, LiteralString
 
-import orjson
 from psycopg import sql
 
 from core.database import Database
@@ -158,26 +157,3 @@ async def delete_document(connection: Connection, tables: Iterable[str], tenant:
             sql.SQL("delete from {} where tenant = %s and source = %s").format(identifier(table)),
             (tenant, source),
         )
-
-
-async def insert_document(
-    connection: Connection, tenant: str, source: str, version: Version, vectors: Sequence[Sequence[float]]
-) -> None:
-    """Insert a document that is not in the version's table, with a vector for each of its passages."""
-    statement = sql.SQL(
-        "insert into {} (langchain_id, content, embedding, tenant, source, section)"
-        " values (%s, %s, %s::vector, %s, %s, %s)"
-    ).format(identifier(version.table))
-    async with connection.cursor() as cursor:
-        await cursor.executemany(
-            statement,
-            [
-                (one.id, one.content, orjson.dumps(list(vector)).decode(), tenant, source, one.section)
-                for one, vector in zip(version.passages, vectors, strict=True)
-            ],
-        )
-    await connection.execute(
-        "insert into boring.document (tenant, source, chunk_table, embedding_model, content_hash, chunks)"
-        " values (%s, %s, %s, %s, %s, %s)",
-        (tenant, source, version.table, version.model, version.content_hash, len(version.passages)),
-    )

@@ -19,8 +19,8 @@ from memory.document_tables import (
     fit_table,
     hold_rows,
     identifier,
-    insert_document,
 )
+from memory.document_vectors import insert_document
 from memory.other_models import embedded_by
 
 if TYPE_CHECKING:
