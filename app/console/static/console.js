@@ -2,13 +2,7 @@
 // Follows a run that is under way: the page is fetched again, and its content put in place of the old one.
 const PAUSE_MS = 1500;
 
-// What somebody is writing is not taken from them: as long as a field is in use, the page stays as it is.
-function isInUse(field) {
-  if (field === document.activeElement) return true;
-  if (field.type === "radio" || field.type === "checkbox") return field.checked !== field.defaultChecked;
-  return field.defaultValue !== undefined && field.value !== field.defaultValue;
-}
-
+// Whoever reads it stays where they are: tables keep their scroll, and the keyboard its place.
 function replace(main, fresh) {
   const scrolled = new Map();
   for (const one of main.querySelectorAll(".scroll")) {
@@ -33,7 +27,7 @@ async function follow() {
   if (!main) return;
   try {
     const answer = await fetch(location.href, { credentials: "same-origin" });
-    if (answer.ok && ![...main.querySelectorAll("input, textarea, select")].some(isInUse)) {
+    if (answer.ok) {
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
       if (fresh && fresh.innerHTML !== main.innerHTML) replace(main, fresh);
     }
