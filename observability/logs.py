@@ -30,7 +30,7 @@ def line_of(record: logging.LogRecord, *, as_json: bool) -> str:
         as_json: as an object with `timestamp`, `level`, `logger`, `event`, where it belongs to a run its
             `run_id`, `thread_id`, `agent`, `trace_id` and `span_id`, and with an error `exception`.
     """
-    message, traceback = redacted(record.getMessage()), _traceback(record)
+    message, traceback = redacted(_said(record)), _traceback(record)
     if not as_json:
         return "\n".join(filter(None, (in_one_line(message), _indented(traceback))))
     told = {
@@ -43,6 +43,15 @@ def line_of(record: logging.LogRecord, *, as_json: bool) -> str:
     if traceback:
         told["exception"] = traceback
     return json_without_steering(orjson.dumps(storable(told)).decode())
+
+
+def _said(record: logging.LogRecord) -> str:
+    """Return the text of a record, or what can be told of one whose arguments do not fit it."""
+    try:
+        return record.getMessage()
+    except Exception as error:  # noqa: BLE001 - arguments may be of any class, with any code in it
+        where = f"{record.pathname}:{record.lineno}"
+        return f"A line of the log could not be written ({type(error).__name__}): {where}"
 
 
 def part_of_run() -> dict[str, str]:

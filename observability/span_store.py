@@ -239,5 +239,7 @@ def _cost(
         row["cache_write_tokens"] or 0,
         row["reasoning_tokens"] or 0,
     )
+    if row["error_type"] and tokens == Tokens():  # nobody charges for it, whatever the model's price
+        return "0"
     cost = cost_of(str(asked), tokens, provider=row["provider"] or "", at=started, own=prices)
     return None if cost is None else str(cost)

@@ -59,3 +59,15 @@ async def test_a_call_that_reached_nobody_is_free(postgres_url: str, tmp_path: P
     async with ScriptedModel([ANSWER]) as model, opened_process(settings) as process:
         llm = ChatOpenAI(base_url=model.base_url, api_key=SecretStr("x"), model="scripted")
         assert await spent(process, closed(), fallbacks=[llm]) == COST
+
+
+async def test_a_failed_call_is_free_whether_its_model_has_a_price_or_not(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    prices: Any = {"priced": {"input": 1, "output": 10}}
+    settings = Settings(
+        database_url=SecretStr(postgres_url), data_dir=tmp_path, cache_dir=tmp_path, prices=prices
+    )
+    async with ScriptedModel([ANSWER]) as model, opened_process(settings) as process:
+        llm = ChatOpenAI(base_url=model.base_url, api_key=SecretStr("x"), model="priced", max_retries=0)
+        assert await spent(process, closed(), fallbacks=[llm]) == COST

@@ -41,3 +41,14 @@ def test_a_line_of_json_holds_the_same_and_shows_nothing_that_steers(told: str) 
     assert line.isprintable()
     assert json.loads(line)["event"] == f"It said {told}".replace("\udcff", "?")
     assert told.rsplit("\n", maxsplit=1)[-1].replace("\udcff", "?") in json.loads(line)["exception"]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_record_whose_arguments_do_not_fit_is_a_line_without_them(as_json: bool) -> None:  # noqa: FBT001 - a parameter of a test
+    record = logging.LogRecord(
+        "shop", logging.WARNING, "shop.py", 7, "%d of %s", ("ada@example.org", "x"), None
+    )
+    line = line_of(record, as_json=as_json)
+    assert "A line of the log could not be written (TypeError): shop.py:7" in line
+    assert "ada@" not in line
+    assert "\n" not in line
