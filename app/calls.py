@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.asking import JsonOption
+from app.consoles import table_console
 from app.json_output import write_json
 from app.record import print_record
 from app.running import run
@@ -91,7 +92,7 @@ def _list(found: "list[LoggedCall]", *, as_json: bool) -> None:
         began = f"{call.started_at.astimezone():%m-%d %H:%M:%S}"
         cells = (began, call.tool, outcome, f"{call.latency_ms or 0:.0f}", call.thread_id, call.call_id)
         table.add_row(*(Text(one_line(str(cell))) for cell in cells))
-    Console().print(table)
+    table_console().print(table)
 
 
 def _show(call: "LoggedCall", entry: "JournalEntry | None", asked: "list[AskedQuestion]") -> None:

@@ -4,12 +4,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from app.asking import JsonOption
 from app.calls import one_line
+from app.consoles import table_console
 from app.costs import cost_told
 from app.json_output import write_json
 from app.running import run
@@ -41,9 +41,9 @@ def stats(*, since: SinceOption = None, as_json: JsonOption = False) -> None:
     for operation, title in _OPERATIONS.items():
         rows = [one for one in found if one.operation == operation]
         if rows:
-            Console().print(_table(title, rows))
+            table_console().print(_table(title, rows))
     if places:
-        Console().print(_places(places))
+        table_console().print(_places(places))
 
 
 def _table(title: str, rows: "list[Times]") -> Table:

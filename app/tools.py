@@ -4,12 +4,12 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from app.asking import JsonOption
 from app.calls import one_line
+from app.consoles import table_console
 from app.json_output import write_json
 from app.running import run
 from app.since import SinceOption
@@ -79,7 +79,7 @@ def tools(*, since: SinceOption = None, as_json: JsonOption = False) -> None:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in _cells(row)))
-    Console().print(table)
+    table_console().print(table)
 
 
 def _cells(row: ToolRow) -> list[str]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from app.asking import JsonOption
 from app.calls import one_line
+from app.consoles import table_console
 from app.json_output import write_json
 from app.running import run
 from app.since import SinceOption
@@ -32,9 +33,7 @@ FollowOption = Annotated[
 _MOST_QUESTION_CHARS = 48
 _WIDE = 130
 """Columns of a terminal from which on questions and whole ids have room."""
-_UNTOLD_WIDTH, _PIPE_WIDTH = 80, 500
-"""Of a pipe, which Rich takes to be so wide; nothing is cut there."""
-_SHORT_ID = 8
+_SHORT_ID, _LONGEST_AGENT = 8, 16
 _COLUMNS = ("began", "agent", "status", "seconds", "tokens", "cost", "rating", "question", "run")
 
 
@@ -68,9 +67,7 @@ def runs(  # noqa: PLR0913 - each is an option of the command line
     if not found:
         typer.echo('No such runs. Begin one with: boring ask "What is 17 * 23?"')
         return
-    console = Console()
-    if not console.is_terminal and console.width == _UNTOLD_WIDTH:
-        console = Console(width=_PIPE_WIDTH)
+    console = table_console()
     console.print(_listed(found, ratings, is_narrow=console.width < _WIDE))
 
 
@@ -97,7 +94,7 @@ def trace(
         told = {"spans": [asdict(span) for span in spans], "feedback": [asdict(it) for it in feedback]}
         write_json({**asdict(one), **told})
         return
-    console = Console()
+    console = table_console()
     cells = _cells(one)
     console.print(
         Text.assemble(
@@ -150,7 +147,8 @@ def _listed(found: "list[RunFigures]", ratings: "Mapping[str, Rating]", *, is_na
     table = Table(box=None, pad_edge=False)
     for name in compress(_COLUMNS, shown):
         justify: Literal["left", "right"] = "right" if name in {"seconds", "tokens", "cost"} else "left"
-        table.add_column(name, justify=justify, no_wrap=True)
+        longest = _LONGEST_AGENT if is_narrow and name == "agent" else None
+        table.add_column(name, justify=justify, no_wrap=True, max_width=longest)
     ids = {one.run_id for one in found}
     length = next(n for n in count(_SHORT_ID) if len({one[:n] for one in ids}) == len(ids))
     for one in found:

@@ -34,7 +34,7 @@ class Database:
         url: its address as libpq reads it, password included.
         pool: its connections: autocommit, rows as dicts, statements prepared at once.
         embedded: whether it is the embedded Postgres.
-        client: what its connections are called at the server, unless the address calls them otherwise.
+        client: what the names of its connections at the server begin with.
     """
 
     url: str = field(repr=False)
@@ -60,7 +60,7 @@ async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
         await (check_database(url) if given is not None else _settled(url))
         await apply_migrations(url)
         client = f"boring {uuid4().hex[:12]}"
-        named = "application_name" in conninfo_to_dict(url)
+        named = conninfo_to_dict(url).get("application_name")
         pool = Pool(
             url,
             open=False,
@@ -68,7 +68,7 @@ async def opened_database(settings: Settings) -> AsyncGenerator[Database]:
             max_size=settings.database_pool_size,
             timeout=_POOL_TIMEOUT_S,
             check=_check_connection,
-            kwargs=_connection_options() | ({} if named else {"application_name": client}),
+            kwargs=_connection_options(f"{client} ({named})" if named else client),
         )
         await stack.enter_async_context(pool)
         yield Database(url, pool, embedded=given is None, client=client)
@@ -113,9 +113,10 @@ async def _check_connection(connection: AsyncConnection[DictRow]) -> None:
     await Pool.check_connection(connection)
 
 
-def _connection_options() -> dict[str, Any]:
-    # What LangGraph's saver and store expect of a connection.
-    return {"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0}
+def _connection_options(name: str) -> dict[str, Any]:
+    # What LangGraph's saver and store expect of a connection, and by which name others know whose it is.
+    options = {"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0}
+    return {**options, "application_name": name}
 
 
 def literal(value: str | list[str]) -> sql.Composable:

@@ -11,6 +11,7 @@ seconds that they have promised: their lease is over.
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -43,15 +44,17 @@ _BEATS: Final = 6
 """How often a worker is heard of in the time of its lease."""
 _CUT_OFF: Final = """
 with known as (
-    select pid, application_name as name, substring(application_name from '^boring [0-9a-f]{12}') as client,
-        state = 'idle' and clock_timestamp() - state_change
-            > make_interval(secs => substring(application_name from ' lease ([0-9.]+)$')::float8) as is_over
+    select pid, state, state_change, substring(application_name from '^boring [0-9a-f]{12}') as client,
+        substring(application_name from '^boring [0-9a-f]{12} lease ([0-9.]+)$')::float8 as lease_s
     from pg_stat_activity
     where datname = current_database() and usename = session_user and pid <> pg_backend_pid()
         and application_name ~ '^boring [0-9a-f]{12}'
+), over as (
+    select client from known
+    where state = 'idle' and clock_timestamp() - state_change > make_interval(secs => lease_s)
 )
 select client, pg_terminate_backend(pid) from known
-where client in (select client from known where is_over) order by is_over
+where client in (select client from over) order by lease_s nulls first
 """
 """Ends all connections of workers whose lease is over; the one that tells of the lease comes last."""
 _log = logging.getLogger(__name__)
@@ -72,6 +75,7 @@ class Worker:
         self.epoch = 0
         self._database = database
         self._lease_s = lease_s
+        self._heard_of = time.time()
         self._present = asyncio.Event()
         self._heard: dict[str, list[Heard]] = {channel: [] for channel in CHANNELS}
 
@@ -134,7 +138,14 @@ class Worker:
                 await self._beat(connection)
 
     async def _beat(self, connection: AsyncConnection[Any]) -> None:
-        """Be heard of, and cut off those that were not in time."""
+        """Be heard of, and cut off those that were not in time.
+
+        One that has slept itself, perhaps with its machine and all others on it, lets them be heard of first.
+        """
+        slept_s, self._heard_of = time.time() - self._heard_of, time.time()
+        if slept_s > self._lease_s:
+            await connection.execute("select")
+            return
         ended = await (await connection.execute(_CUT_OFF)).fetchall()
         for client in {name for name, _ in ended}:
             _log.warning("The process %s stands still: its lease is over, and it is cut off.", client)

@@ -10,6 +10,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from core.errors import InputError
 from core.state import Answer, Turn
+from nodes.replies import plausible
 
 _OF_TURN: Final = frozenset({"run_id", "input_tokens", "output_tokens", "elapsed_s"})
 _OF_ANSWER: Final = frozenset({"text", "status", "sources"})
@@ -103,7 +104,7 @@ def _last_words(said: list[AnyMessage]) -> str:
 
 
 def _turn(said: Sequence[AnyMessage], run_id: str, elapsed_s: float) -> Turn:
-    replies = [one for one in said if isinstance(one, AIMessage)]
+    replies = [plausible(one) for one in said if isinstance(one, AIMessage)]
     used = [one.usage_metadata for one in replies if one.usage_metadata]
     return {
         "run_id": run_id,

@@ -115,7 +115,7 @@ def refusal(thread_id: str, verdict: str) -> ThreadBusyError:
         return ThreadBusyError(
             f"Another process has taken over the thread {thread_id!r}; this one does nothing more on it. It "
             "stood still, or was cut off from the database, and nothing that it would have saved since is "
-            "saved. Resume the thread to see how it goes on."
+            "saved, but for how a call ended that was under way. Resume the thread to see how it goes on."
         )
     return ThreadBusyError(
         f"Another process or request is working on the thread {thread_id!r}. Wait until it has ended, or use "

@@ -91,6 +91,8 @@ async def _asked(
             planned = await line.plan(ask)
     except TimeoutError:
         used = {**turn, "elapsed_s": turn["elapsed_s"] + time.monotonic() - begun}
+        if len(line.names) > 1:
+            _note_line(line, "none", runtime, [*line.reasons, "no answer in time"])
         return {"turn": used, "stop": _too_slow(context)}
     except GraphBubbleUp:
         raise
@@ -100,10 +102,10 @@ async def _asked(
             _note_retry(line, attempt, runtime)
             raise  # to the retry policy of the node
         if len(line.names) > 1:
-            _note_fallback(line, runtime)
+            _note_line(line, "none", runtime, line.reasons)
         return {"stop": Stop(reason="failed", message=readable(error))}
     if line.reasons:
-        _note_fallback(line, runtime)
+        _note_line(line, line.names[-1], runtime, line.reasons)
     _note_plan(planned, line, tools)
     return planned
 
@@ -124,13 +126,14 @@ def _note_plan(planned: AIMessage, line: Line, tools: Sequence[ToolSpec]) -> Non
     note_decision("plan", choice, step=line.step, by=line.names[-1], candidates=candidates)
 
 
-def _note_fallback(line: Line, runtime: Runtime[RunContext]) -> None:
+def _note_line(line: Line, choice: str, runtime: Runtime[RunContext], reasons: Sequence[str]) -> None:
+    """Note which model of the line answered, or that none did, and why not those before."""
     note_decision(
         "fallback",
-        line.names[-1],
+        choice,
         step=line.step,
         candidates=line.names,
-        reason=_passed_over(line),
+        reason=_passed_over(line.names, reasons),
         once=Once(namespace_of(runtime)),
     )
 
@@ -141,13 +144,13 @@ def _note_retry(line: Line, attempt: int, runtime: Runtime[RunContext]) -> None:
         line.names[0],
         step=line.step,
         candidates=line.names,
-        reason=f"attempt {attempt} of {MODEL_ATTEMPTS} failed: {_passed_over(line)}",
+        reason=f"attempt {attempt} of {MODEL_ATTEMPTS} failed: {_passed_over(line.names, line.reasons)}",
         once=Once(namespace_of(runtime), attempt - 1),
     )
 
 
-def _passed_over(line: Line) -> str:
-    return "; ".join(f"{name}: {why}" for name, why in zip(line.names, line.reasons, strict=False))
+def _passed_over(names: Sequence[str], reasons: Sequence[str]) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in zip(names, reasons, strict=False))
 
 
 def _attempt(runtime: Runtime[RunContext]) -> int:

@@ -62,23 +62,23 @@ async def shown_to(
     overhead = frame.overhead(state.get("notes") or [], summary)
     can_open = not asked.by_schema and len(frame.other_tools) < len(frame.tools)
     seen = partial(view_of, uncovered, scale=await scale_of(model, uncovered), can_open=can_open)
-    view = seen(room=room_for(model.profile, overhead=overhead))
-    _note_trimmed(asked, view, f"for the room that {model.profile.name} has")
+    view, why = seen(room=room_for(model.profile, overhead=overhead)), "for the room that {} has"
     try:
-        return await _planned(asked, view, overhead, summary)
+        planned = await _planned(asked, view, overhead, summary)
     except GraphBubbleUp:
         raise
     except Exception as error:
         if not is_too_long(error):
             raise
         _log.warning("The request was too long for %s; it is asked again with less.", model.profile.name)
-    view = seen(room=view.tokens // 2)
-    _note_trimmed(asked, view, f"since it was too long for {model.profile.name}")
-    return await _planned(asked, view, overhead, summary)
+        view, why = seen(room=view.tokens // 2), "since it was too long for {}"
+        planned = await _planned(asked, view, overhead, summary)
+    _note_trimmed(asked, view, why.format(model.profile.name))
+    return planned
 
 
 def _note_trimmed(asked: _Request, view: View, why: str) -> None:
-    """Note what of the conversation is not shown; what is shown to the next model in line replaces it."""
+    """Note what of the conversation the model was not shown that has planned."""
     missing = {"messages left out": view.left_out, "results of tools cut": len(view.referred)}
     if not (told := [f"{count} {what}" for what, count in missing.items() if count]):
         return

@@ -60,7 +60,8 @@ def cost_of(
         at: when it was made; prices change.
         own: the operator's prices by the model's name, which go before public ones.
     """
-    if min(tokens.input, tokens.output, tokens.cached, tokens.cache_write) < 0:
+    of_cache = tokens.cached + tokens.cache_write
+    if min(tokens.input - of_cache, tokens.output, tokens.cached, tokens.cache_write) < 0:
         return None
     if model in own:
         return _by(own[model], tokens)
@@ -72,9 +73,8 @@ def cost_of(
 def _by(price: Price, tokens: Tokens) -> Decimal:
     cached = price.input if price.cached is None else price.cached
     cache_write = price.input if price.cache_write is None else price.cache_write
-    plain = max(0, tokens.input - tokens.cached - tokens.cache_write)
     parts = (
-        (plain, price.input),
+        (tokens.input - tokens.cached - tokens.cache_write, price.input),
         (tokens.cached, cached),
         (tokens.cache_write, cache_write),
         (tokens.output, price.output),

@@ -23,11 +23,11 @@ DecisionKind = Literal[
 ]
 """What is decided: `plan`, what comes next; `delegate`, which agent works; `tool`, which tool was run;
 `refused`, that a call was not made; `retry`, that it, or the asking of a model, was tried again;
-`fallback`, another model answered than the first in line; `breaker`, that a circuit breaker opened or
-closed; `route`, who gets a request; `rule_applied`, which rules a step was told; `rule_left_out`, for which
-rules it had no room; `memory_used`, what the model was told of what is known, by the ids of the memories;
-`trimmed`, what of the conversation it was not shown; `folded`, which messages the model sees as a summary;
-`asked`, that a person is; `approved`, that one agreed; `stopped`, that the turn ends without an answer;
-`answered`, that it has one."""
+`fallback`, another model answered than the first in line, or `none` did; `breaker`, that a circuit breaker
+opened or closed; `route`, who gets a request; `rule_applied`, which rules a step was told; `rule_left_out`,
+for which rules it had no room; `memory_used`, what the model was told of what is known, by the ids of the
+memories; `trimmed`, what of the conversation it was not shown; `folded`, which messages the model sees as a
+summary; `asked`, that a person is; `approved`, that one agreed; `stopped`, that the turn ends without an
+answer; `answered`, that it has one."""
 NO_PERSONS: Final = frozenset({"rule", "model"})
 """Who decides that is no person."""

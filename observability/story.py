@@ -87,6 +87,8 @@ def _retry(one: DecisionRow) -> str:
 
 
 def _fallback(one: DecisionRow) -> str:
+    if one.choice not in one.candidates:
+        return f"In step {one.step} no model answered: {one.reason}."
     return f"In step {one.step} {one.choice} stood in: {one.reason}."
 
 

@@ -25,12 +25,12 @@ from tenacity import (
 )
 
 from core.database import Database, Pool
-from core.errors import ThreadBusyError
 from core.state import OpenQuestion
 from core.text import storable
 from memory.approvals import NewApproval
 from memory.plans import PlanRecord
 from memory.runs import mark_run
+from memory.saver_fence import refusal
 from tools.actions import Action, Entry, Recorded
 from tools.inbox import put_request
 from tools.journal_sql import CLEAR_DOUBTS, DOUBTFUL, FINISH, INTEND, REARM, RECORD
@@ -85,9 +85,9 @@ class Journal:
         while True:
             row = await (await connection.execute(INTEND, values)).fetchone()
             if row is None or not row["held"]:
-                raise _taken_over(action.thread_id)
+                raise refusal(action.thread_id, "lost")
             if plan is not None and row["known_plan"] not in {None, plan.plan_id}:
-                raise _taken_over(action.thread_id)
+                raise refusal(action.thread_id, "lost")
             if row["fresh_key"] is not None:
                 return Entry(
                     fresh=True,
@@ -128,7 +128,7 @@ class Journal:
         values = {**_plan_values(plan), "thread_id": thread_id, "worker": self._worker_id}
         row = await (await connection.execute(RECORD, values)).fetchone()
         if row is None or (plan is not None and row["plan_id"] != plan.plan_id):
-            raise _taken_over(thread_id)
+            raise refusal(thread_id, "lost")
 
     async def ask(
         self,
@@ -158,8 +158,13 @@ class Journal:
             if request is not None:
                 await put_request(connection, request)
 
-    async def finish(self, key: str, recorded: Recorded, *, by: str | None = None) -> None:
-        """Record how an action ended. A database that is away is waited for: the effect is there already."""
+    async def finish(
+        self, key: str, recorded: Recorded, *, by: str | None = None, attempt: int | None = None
+    ) -> None:
+        """Record how an action ended. A database that is away is waited for: the effect is there already.
+
+        What is told of an `attempt` that another one has followed meanwhile is not the end of that one.
+        """
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(psycopg.OperationalError),
             stop=stop_after_delay(OUTCOME_PATIENCE_S),
@@ -167,13 +172,19 @@ class Journal:
             before_sleep=before_sleep_log(_log, logging.WARNING),
             reraise=True,
         )
-        async for attempt in retrying:
-            with attempt:
+        async for again in retrying:
+            with again:
                 async with self.database.pool.connection() as connection:
-                    await self.finish_within(connection, key, recorded, by=by)
+                    await self.finish_within(connection, key, recorded, by=by, attempt=attempt)
 
     async def finish_within(
-        self, connection: AsyncConnection[DictRow], key: str, recorded: Recorded, *, by: str | None = None
+        self,
+        connection: AsyncConnection[DictRow],
+        key: str,
+        recorded: Recorded,
+        *,
+        by: str | None = None,
+        attempt: int | None = None,
     ) -> None:
         """Record how an action ended, in an open transaction."""
         values = {
@@ -181,6 +192,7 @@ class Journal:
             "outcome": recorded.outcome,
             "result": Jsonb(storable(asdict(recorded))),
             "by": by,
+            "attempt": attempt,
         }
         await connection.execute(FINISH, values)
 
@@ -215,7 +227,7 @@ class Journal:
         async with self.database.pool.connection() as connection:
             row = await (await connection.execute(REARM, values)).fetchone()
         if row is None:
-            raise _taken_over(action.thread_id)
+            raise refusal(action.thread_id, "lost")
         return replace(entry, attempt=row["attempt"], doubtful=None)
 
     async def clear_doubts(self, action: Action) -> None:
@@ -286,10 +298,3 @@ def _plan_values(plan: PlanRecord | None) -> dict[str, Any]:
         "messages": Jsonb(plan.messages),
         "turn": Jsonb(plan.turn),
     }
-
-
-def _taken_over(thread_id: str) -> ThreadBusyError:
-    return ThreadBusyError(
-        f"Another process has taken over the thread {thread_id!r}; this one does nothing more on it. "
-        "Resume the thread to see how it goes on."
-    )

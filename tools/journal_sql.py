@@ -66,7 +66,7 @@ select recorded.plan_id from lease left join recorded on true
 """  # noqa: S608 - put together from constants
 FINISH: LiteralString = """
 update boring.effect set outcome = %(outcome)s, result = %(result)s, resolved_by = %(by)s, finished_at = now()
-where key = %(key)s and outcome is null
+where key = %(key)s and outcome is null and attempt = coalesce(%(attempt)s, attempt)
 """
 REARM: LiteralString = f"""
 with lease as ({IS_OURS})

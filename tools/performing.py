@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 
 from langgraph.errors import GraphBubbleUp
@@ -87,9 +88,10 @@ async def _performed(journal: Journal, call: Performance) -> tuple[Outcome | Ope
 async def _carried_out(
     journal: Journal, call: Performance, entry: Entry
 ) -> tuple[Outcome | OpenQuestion, Attempted | None]:
+    kept = partial(_kept, journal, call, armed=entry.attempt)
     left_s = await call.slot.take(call.time_limit_s)
     if left_s is None:
-        return await _kept(journal, call, _busy(call, entry), 0), None
+        return await kept(_busy(call, entry), 0), None
     injected = filled_in(call.tool.injected, call.action, key=entry.idempotency_key)
     run = call.slot.holding(call.tool.run)
     try:
@@ -98,14 +100,14 @@ async def _carried_out(
         await journal.withdraw(call.action.key)
         raise
     if done.failure is None or done.failure.happened != "unknown":
-        return await _kept(journal, call, _recorded(call.tool, done), done.attempts), done
+        return await kept(_recorded(call.tool, done), done.attempts), done
     if call.tool.effect == "idempotent":
         unknown = Recorded("unknown", done.failure.text + _REPEATABLE, doubt=True)
-        return await _kept(journal, call, unknown, done.attempts), done
+        return await kept(unknown, done.attempts), done
     finding = await _reconciled(call, entry.idempotency_key)
     # After a timeout the call may still be under way: that it has not happened yet says nothing.
     if finding.happened or (finding.happened is False and not done.failure.timed_out):
-        return await _kept(journal, call, _found(call, finding, done), done.attempts), done
+        return await kept(_found(call, finding, done), done.attempts), done
     reason = f"{done.failure.text} {as_result(finding.result).text}".strip()
     return _question(call, entry.attempt, reason, datetime.now(UTC).isoformat(timespec="seconds")), done
 
@@ -246,10 +248,17 @@ def _found(call: Performance, finding: Finding, done: Attempted | None) -> Recor
     return Recorded("error", f"{storable_text(failed)} It was looked up: it did not happen.")
 
 
-async def _kept(
-    journal: Journal, call: Performance, recorded: Recorded, attempts: int, *, by: str | None = None
+async def _kept(  # noqa: PLR0913 - a call, and what is recorded of it
+    journal: Journal,
+    call: Performance,
+    recorded: Recorded,
+    attempts: int,
+    *,
+    by: str | None = None,
+    armed: int | None = None,
 ) -> Outcome:
-    await journal.finish(call.action.key, recorded, by=by)
+    """Record how a call ended; `armed` is the attempt by the journal that did, where it is one's own."""
+    await journal.finish(call.action.key, recorded, by=by, attempt=armed)
     return _outcome(call, recorded, attempts)
 
 

@@ -105,3 +105,27 @@ async def others(connection: AsyncConnection[Any]) -> int:
     )
     row = await found.fetchone()
     return row[0] if row else 0
+
+
+def speak_in_a_transaction(request: dict[str, Any]) -> Reply:
+    done = any(one["role"] == "tool" for one in request["messages"])
+    call = Reply(tool_calls=(ToolCall("transactional", {"order": 7}),))
+    return Reply(text="It is done.") if done else call
+
+
+async def test_what_a_stopped_worker_had_not_committed_is_taken_back_whatever_its_address_calls_it(
+    workers: Workers, postgres_url: str
+) -> None:
+    named = f"{postgres_url}&application_name=shop%20lease%201"
+    async with Service() as service, ScriptedModel(speak_in_a_transaction) as model:
+        job = Job(named, model.base_url, service.url, "t", stop="in a transaction", lease_s=1.0)
+        stopped = await workers.start(job)
+        assert await workers.ended(stopped) == (stopped, "stopped")
+        await taken_over(workers, job)
+        os.kill(stopped, signal.SIGCONT)
+        _, refused = await workers.ended(stopped)
+    assert isinstance(refused, Report)
+    assert refused.error.startswith(LOST)
+    async with await AsyncConnection.connect(postgres_url) as connection:
+        tickets = await (await connection.execute("select count(*) from boring.ticket")).fetchone()
+    assert tickets == (1,)

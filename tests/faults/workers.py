@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from socket import socketpair
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
@@ -31,7 +31,10 @@ from memory.checkpoints import postgres_checkpointer
 from tests.commands import FORKING
 from tests.faults.outside import CRASHED, Where, crashing, tools_of_every_class
 
-Stop = Literal["", "before its intent", "in a read"]
+Stop = Literal["", "before its intent", "in a read", "in a transaction"]
+
+_IN: Final = {"in a read": "read", "in a transaction": "transactional"}
+"""Tools that a worker stops itself in."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ async def work(job: Job) -> Report:
 async def agent_of(job: Job) -> Agent:
     where = Where(
         job.service_url,
-        before=_stopping("read") if job.stop == "in a read" else crashing(job.crash_before),
+        before=_stopping(_IN[job.stop]) if job.stop in _IN else crashing(job.crash_before),
         after=crashing(job.crash_after),
     )
     if job.stop == "before its intent":

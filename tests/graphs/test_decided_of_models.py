@@ -3,13 +3,15 @@
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 
+from core.context import RunContext
 from evals.scripted_model import Reply, ToolCall
 from graphs.single import create_agent
 from guardrails.breaking import THRESHOLD
 from observability.story import sentences
 from tests.graphs.test_deciding import decided
-from tests.graphs.test_fallback import cooled_down, run
+from tests.graphs.test_fallback import CONFIG, cooled_down, run
 from tests.graphs.test_long_conversations import TOO_LONG, say_many, sized
 from tools.contract import Retry, contract
 
@@ -100,8 +102,28 @@ async def test_models_that_all_fail_for_good_are_told_with_why(saver: Any, speak
     state = await run(create_agent(llm=first, fallbacks=[second], checkpointer=saver, name="a"))
     assert state["answer"]["status"] == "failed"
     (one,) = await told(state, "fallback")
-    assert one.startswith("a: In step 1 scripted#2 stood in: scripted: HTTP 404")
+    assert one.startswith("a: In step 1 no model answered: scripted: HTTP 404")
     assert "scripted#2: HTTP 401" in one
+
+
+async def test_a_line_of_models_that_runs_out_of_time_is_told(saver: Any, speaking: Any) -> None:
+    first, second = await speaking([Reply(status=404)]), await speaking([Reply(text="late", delay_s=30)])
+    agent = create_agent(llm=first, fallbacks=[second], checkpointer=saver, name="a")
+    state = await agent.ainvoke({"messages": [HumanMessage("Hi")]}, CONFIG, context=RunContext(max_time_s=1))
+    assert state["answer"]["status"] == "deadline"
+    (one,) = await told(state, "fallback")
+    assert one.startswith("a: In step 1 no model answered: scripted: HTTP 404")
+    assert one.endswith("; scripted#2: no answer in time.")
+
+
+async def test_of_a_line_it_counts_what_the_model_was_shown_that_planned(saver: Any, speaking: Any) -> None:
+    small = await speaking([*["Noted."] * 3, *[Reply(status=500)] * 3])
+    agent = create_agent(
+        llm=sized(small, 1200), fallbacks=[await speaking(["I go on."] * 5)], checkpointer=saver, name="a"
+    )
+    state = await say_many(agent, 5)
+    assert state["answer"]["text"] == "I go on."
+    assert [one for one in await told(state, "trimmed") if "not shown" in one] == []
 
 
 async def test_another_attempt_at_a_call_is_told_with_why(saver: Any, speaking: Any) -> None:

@@ -165,6 +165,19 @@ async def test_a_worker_that_lost_the_thread_can_still_say_how_its_call_ended(
     assert (await Journal(database, THEIRS).intend(PAY, None)).recorded == OK
 
 
+async def test_an_attempt_that_another_one_has_followed_does_not_say_how_that_one_ended(
+    journal: Journal,
+) -> None:
+    begun = await journal.intend(PAY, None)
+    again = await journal.rearm(PAY, begun)
+    await journal.finish(PAY.key, Recorded("ok", "the first"), attempt=begun.attempt)
+    assert await journal.find(PAY.key) is None
+    await journal.finish(PAY.key, Recorded("ok", "the second"), attempt=again.attempt)
+    found = await journal.find(PAY.key)
+    assert found is not None
+    assert found.text == "the second"
+
+
 async def test_a_plan_is_recorded_with_its_first_intent_and_no_other_one_beside_it(
     journal: Journal, database: Database
 ) -> None:
