@@ -80,11 +80,11 @@ async def dimensions_of(connection: Connection, table: str) -> int | None:
     return None if row is None else int(row["dimensions"])
 
 
-async def fit_table(database: Database, connection: Connection, table: str, size: int) -> bool:
-    """Have a model's table take vectors of a size; return whether there was one of another size.
+async def fit_table(database: Database, connection: Connection, table: str, size: int) -> None:
+    """Have a model's table take vectors of a size.
 
-    That one is set apart under another name: the model makes other vectors than it did, so that the old ones
-    are no longer its own. Until they are made anew, documents are searched by words.
+    One of another size is set apart under another name: the model makes other vectors than it did, so that
+    the old ones are no longer its own. Until they are made anew, documents are searched by words.
 
     Args:
         database: where.
@@ -93,14 +93,13 @@ async def fit_table(database: Database, connection: Connection, table: str, size
         size: how many numbers each vector has.
     """
     if await dimensions_of(connection, table) == size:
-        return False
+        return
     async with setup_lock(database.url), connection.transaction():
         held = await dimensions_of(connection, table)
         if held != size:
             if held is not None:
                 await _set_apart(connection, table, held)
             await _create(connection, table, size)
-        return held not in {None, size}
 
 
 async def _set_apart(connection: Connection, table: str, size: int) -> None:

@@ -5,20 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from app.rating import rate
 from core.process import opened_process
-from core.settings import Settings
 from evals.scripted_model import ScriptedModel
 from graphs.single import create_agent
 from memory.checkpoints import postgres_checkpointer
 from observability.feedback import NewFeedback
 from observability.tracing import current_tracing
-from tests.trace_places import LANGSMITH_INFO, Place, opened_place
-from tests.unit.observability.test_native_langsmith import compressing, parts_of
+from tests.trace_places import Place, opened_place
+from tests.unit.observability.test_native_langsmith import compressing, parts_of, traced_natively, unpacked
 
 NAMED = "3f9c2a71-b0d4-4e4e-9d3c-6a1f0b8c7d52"
 
@@ -28,8 +26,7 @@ def roots(place: Place) -> list[str]:
     found: list[str] = []
     for one in place.requests:
         if one.path == "/runs/multipart":
-            body = zstandard.ZstdDecompressor().decompressobj().decompress(one.body)
-            for name, part in parts_of(one.headers["content-type"], body).items():
+            for name, part in parts_of(one.headers["content-type"], unpacked(one)).items():
                 if name.startswith("post.") and name.count(".") == 1 and not part.get("parent_run_id"):
                     found.append(part["id"])
     return found
@@ -40,15 +37,7 @@ async def test_feedback_goes_to_the_run_that_was_traced(
     postgres_url: str, tmp_path: Path, config: dict[str, Any]
 ) -> None:
     async with opened_place() as place, ScriptedModel(["Hello."]) as model:
-        place.answers = LANGSMITH_INFO
-        settings = Settings(
-            database_url=SecretStr(postgres_url),
-            data_dir=tmp_path,
-            cache_dir=tmp_path,
-            langsmith_tracing=True,
-            langsmith_endpoint=place.url,
-            langsmith_api_key=SecretStr("lsv2_1"),
-        )
+        settings = traced_natively(place, postgres_url, tmp_path)
         async with opened_process(settings):
             tracing = await current_tracing()
             await compressing()

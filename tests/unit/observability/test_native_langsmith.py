@@ -21,7 +21,7 @@ from core.process import opened_process
 from core.settings import Settings
 from evals.scripted_model import ScriptedModel
 from observability.tracing import CLOSING_S, current_tracing
-from tests.trace_places import LANGSMITH_INFO, opened_place
+from tests.trace_places import LANGSMITH_INFO, Place, Request, opened_place
 
 SECRET = "ghp_" + "a" * 36
 TOLD = f"my token is {SECRET}, my mail ada@example.org"
@@ -41,17 +41,27 @@ asyncio.run(main())
 """
 
 
+def traced_natively(place: Place, postgres_url: str, folder: Path) -> Settings:
+    """Return settings under which LangSmith's own client traces to a place; it answers as LangSmith does."""
+    place.answers = LANGSMITH_INFO
+    return Settings(
+        database_url=SecretStr(postgres_url),
+        data_dir=folder,
+        cache_dir=folder,
+        langsmith_tracing=True,
+        langsmith_endpoint=place.url,
+        langsmith_api_key=SecretStr("lsv2_1"),
+    )
+
+
+def unpacked(request: Request) -> bytes:
+    """Return what the client has sent, which it packs."""
+    return zstandard.ZstdDecompressor().decompressobj().decompress(request.body)
+
+
 async def test_runs_arrive_at_langsmith_without_private_data(postgres_url: str, tmp_path: Path) -> None:
     async with opened_place() as place:
-        place.answers = LANGSMITH_INFO
-        settings = Settings(
-            database_url=SecretStr(postgres_url),
-            data_dir=tmp_path,
-            cache_dir=tmp_path,
-            langsmith_tracing=True,
-            langsmith_endpoint=place.url,
-            langsmith_api_key=SecretStr("lsv2_1"),
-        )
+        settings = traced_natively(place, postgres_url, tmp_path)
         async with opened_process(settings):
             await current_tracing()
             await compressing()
@@ -62,7 +72,7 @@ async def test_runs_arrive_at_langsmith_without_private_data(postgres_url: str, 
         [request] = [one for one in place.requests if one.path == "/runs/multipart"]
     assert request.headers["x-api-key"] == "lsv2_1"
     assert request.headers["content-encoding"] == "zstd"
-    body = zstandard.ZstdDecompressor().decompressobj().decompress(request.body)
+    body = unpacked(request)
     assert SECRET not in body.decode()
     assert "ada@" not in body.decode()
     parts = parts_of(request.headers["content-type"], body)
@@ -83,15 +93,7 @@ async def test_how_a_model_and_a_prompt_were_made_arrives_without_private_data(
     postgres_url: str, tmp_path: Path
 ) -> None:
     async with opened_place() as place, ScriptedModel(["Hello."]) as model:
-        place.answers = LANGSMITH_INFO
-        settings = Settings(
-            database_url=SecretStr(postgres_url),
-            data_dir=tmp_path,
-            cache_dir=tmp_path,
-            langsmith_tracing=True,
-            langsmith_endpoint=place.url,
-            langsmith_api_key=SecretStr("lsv2_1"),
-        )
+        settings = traced_natively(place, postgres_url, tmp_path)
         async with opened_process(settings):
             await current_tracing()
             await compressing()
@@ -103,11 +105,7 @@ async def test_how_a_model_and_a_prompt_were_made_arrives_without_private_data(
             await (ChatPromptTemplate.from_messages([("system", TOLD), ("user", "{asked}")]) | llm).ainvoke(
                 {"asked": "?"}
             )
-        sent = "".join(
-            zstandard.ZstdDecompressor().decompressobj().decompress(one.body).decode()
-            for one in place.requests
-            if one.path == "/runs/multipart"
-        )
+        sent = "".join(unpacked(one).decode() for one in place.requests if one.path == "/runs/multipart")
     assert sent.count(".serialized") == 2
     assert [left for left in (SECRET, "ada@", "analytical1") if left in sent] == []
 
